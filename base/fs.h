@@ -1,0 +1,61 @@
+/* base/fs.h - files and directories: whole-file reads, durable replacement, safe descent, tree walks.
+ *
+ * "Durable" means: the data is on the disk before the name changes, and the directory is synced after.
+ */
+#ifndef SF_BASE_FS_H
+#define SF_BASE_FS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+/* The whole file, at most max bytes (more is SF_ERR_LIMIT). */
+int sf_fs_read(const char *path, size_t max, struct sf_buffer *ret, struct sf_error *err);
+int sf_fs_read_at(int dirfd, const char *name, size_t max, struct sf_buffer *ret, struct sf_error *err);
+
+/* Replaces `path` atomically and durably: temporary name beside it, write, fsync, rename, fsync of the directory. */
+int sf_fs_write(const char *path, const void *data, size_t len, mode_t mode, struct sf_error *err);
+int sf_fs_write_at(int dirfd, const char *name, const void *data, size_t len, mode_t mode, struct sf_error *err);
+
+/* write(2) until everything is written. `name` is for the error text. */
+int sf_fs_write_all(int fd, const void *data, size_t len, const char *name, struct sf_error *err);
+int sf_fs_pwrite_all(int fd, const void *data, size_t len, uint64_t offset, const char *name, struct sf_error *err);
+
+/* mkdir -p; existing directories are left as they are. */
+int sf_fs_mkdirs(const char *path, mode_t mode, struct sf_error *err);
+/* rm -rf, never following a symbolic link; a missing path is success. */
+int sf_fs_remove_tree(const char *path, struct sf_error *err);
+int sf_fs_remove_tree_at(int dirfd, const char *name, struct sf_error *err);
+/* fsync of a directory, so that names made in it survive a power cut. */
+int sf_fs_sync_dir(const char *path, struct sf_error *err);
+
+/* Opens below dirfd without ever leaving it: no "..", absolute path or symbolic link is followed in any component
+ * (openat2 RESOLVE_BENEATH|RESOLVE_NO_SYMLINKS, with a component-wise walk where the kernel lacks it).
+ * Returns the descriptor or an error. O_CLOEXEC is added. */
+int sf_fs_open_beneath(int dirfd, const char *path, int flags, mode_t mode, struct sf_error *err);
+
+/* Where a symbolic link points, as it is written. Owned by the caller. */
+int sf_fs_readlink(const char *path, char **ret, struct sf_error *err);
+bool sf_fs_exists(const char *path); /* lstat; true for a dangling link */
+
+/* Free blocks (bytes) and inodes for root on the file system that holds `path`. A file system that does not count
+ * inodes reports UINT64_MAX. */
+int sf_fs_free_space(const char *path, uint64_t *ret_bytes, uint64_t *ret_inodes, struct sf_error *err);
+
+/* Called once per entry below the root, parents first, names in strcmp order. `path` is relative to the root without a
+ * leading "./"; st is lstat's. A non-zero return ends the walk and is returned. */
+typedef int sf_fs_visit_fn(void *ctx, int dirfd, const char *name, const char *path, const struct stat *st,
+                           struct sf_error *err);
+int sf_fs_walk(const char *root, sf_fs_visit_fn *visit, void *ctx, struct sf_error *err);
+
+/* A path made of two parts with exactly one slash between; either may be "". Owned by the caller, NULL = no memory. */
+char *sf_fs_join(const char *a, const char *b);
+/* True for a relative path of plain components: not empty, no "", ".", "..", no byte below 0x20 or 0x7f,
+ * at most 4,095 bytes, components at most 255. */
+bool sf_fs_path_is_plain(const char *path);
+
+#endif

@@ -1,0 +1,34 @@
+/* base/proc.h - child processes: a clean environment, a log, a time limit, and what they said.
+ *
+ * Never a shell. The child gets exactly the given environment, /dev/null as standard input, its own process group, and
+ * dies with the group when the time limit passes.
+ */
+#ifndef SF_BASE_PROC_H
+#define SF_BASE_PROC_H
+
+#include <stddef.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+struct sf_proc {
+        const char *const *argv;  /* NULL-terminated; argv[0] is looked up in PATH of `env` when it has no slash */
+        const char *const *env;   /* NULL-terminated "NAME=value"; NULL = a minimal PATH, HOME=/, LC_ALL=C.UTF-8 */
+        const char *directory;    /* working directory; NULL = the caller's */
+        const char *log;          /* file that receives stdout and stderr, appended; NULL = see the buffers */
+        struct sf_buffer *output; /* receives stdout (at most output_max); NULL = discarded unless log is set */
+        size_t output_max;        /* 0 = 1 MiB */
+        struct sf_buffer *errors; /* receives stderr; NULL = into `output` */
+        unsigned timeout_seconds; /* 0 = none */
+        void (*tick)(void *ctx);  /* called a few times a second while the child runs (progress); may be NULL */
+        void *tick_ctx;
+};
+
+/* Runs to the end. Returns the exit status 0..255, or SF_ERR_* when it could not run, timed out (SF_ERR_TIMEOUT) or was
+ * killed by a signal (SF_ERR_FAILED); the text then names the program. */
+int sf_proc_run(const struct sf_proc *proc, struct sf_error *err);
+
+/* The same, and any exit status but 0 is SF_ERR_FAILED whose text quotes the last telling line of the output or log. */
+int sf_proc_check(const struct sf_proc *proc, struct sf_error *err);
+
+#endif

@@ -1,0 +1,69 @@
+/* base/verb.h - a program's command line as one table, from which parsing, --help, the man page check and the shell
+ * completion all come.
+ */
+#ifndef SF_BASE_VERB_H
+#define SF_BASE_VERB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+
+/* One option. Long form only has a name ("root"), `letter` 0 where there is none. */
+struct sf_option {
+        const char *name;     /* without "--" */
+        char letter;
+        const char *argument; /* "DIR", or NULL for a switch */
+        const char *help;     /* one line, no full stop */
+        bool repeats;         /* may be given more than once */
+};
+
+/* One value of the parsed command line. */
+struct sf_option_value {
+        const struct sf_option *option;
+        const char *value; /* NULL for a switch */
+};
+
+struct sf_command_line {
+        const struct sf_verb *verb;
+        const char **arguments; /* what follows the verb, options taken out; owned by the command line */
+        size_t argument_count;
+        struct sf_option_value *values;
+        size_t value_count;
+};
+
+struct sf_verb {
+        const char *name;
+        const char *synopsis;                  /* "VERSION", "[RELEASE]", "" */
+        const char *help;                      /* one line */
+        size_t min_arguments, max_arguments;   /* SIZE_MAX = any number */
+        const char *const *options;            /* names from the program's option table, NULL-terminated; may be NULL */
+        int (*run)(void *ctx, const struct sf_command_line *line); /* returns the exit code */
+};
+
+struct sf_program {
+        const char *name;
+        const char *summary;                   /* one line */
+        const char *version;
+        const struct sf_option *options;       /* every option of the program, ended by name == NULL */
+        const char *const *global_options;     /* names valid before and after any verb, NULL-terminated */
+        const struct sf_verb *verbs;           /* ended by name == NULL */
+};
+
+/* Parses argv (options may stand anywhere, "--" ends them, "--name=value" and "--name value" are the same).
+ * --help and --version are handled here. Returns 0 with *ret filled, 1 when help or version was printed and the program
+ * is done, SF_ERR_USAGE otherwise. */
+int sf_verb_parse(const struct sf_program *program, int argc, char **argv, struct sf_command_line *ret,
+                  struct sf_error *err);
+void sf_command_line_free(struct sf_command_line *line);
+
+/* The last value of an option ("" for a switch), NULL where it was not given. */
+const char *sf_option_get(const struct sf_command_line *line, const char *name);
+bool sf_option_given(const struct sf_command_line *line, const char *name);
+/* The values of a repeating option one after the other; start with *cursor = 0; NULL at the end. */
+const char *sf_option_next(const struct sf_command_line *line, const char *name, size_t *cursor);
+
+/* Writes the bash completion script of the program to standard output (hidden verb "--completion"). */
+void sf_verb_print_completion(const struct sf_program *program);
+
+#endif

@@ -1,0 +1,45 @@
+/* delta/codec.h - the one small interface that every delta codec stands behind.
+ *
+ * A codec turns (old contents, new contents) into a patch and (old contents, patch) into the new contents. Contents are
+ * canonical (placeholder replaced by the canonical prefix), so both ends see the same bytes on every node. Contents are
+ * ordered lists of files: the changed set of a release is ONE stream, ordered so that similar files are neighbours, but a
+ * codec may look at the borders (the ELF codec parses each file).
+ *
+ * decode() is given hostile patches by the fuzzers: any input ends in success or a clean error, within the memory stated.
+ */
+#ifndef SF_DELTA_CODEC_H
+#define SF_DELTA_CODEC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+struct sf_delta_file {
+        const uint8_t *data; /* borrowed */
+        uint64_t size;
+        uint32_t ancestor;   /* new files: 1 + index of the old file it resembles most, 0 = none; old files: 0 */
+};
+
+struct sf_delta_files {
+        const struct sf_delta_file *files;
+        size_t count;
+};
+
+struct sf_delta_codec {
+        const char *name;    /* in the container and the index: "rsync", "zstd", "bindiff", "elf" */
+        /* Bytes of memory decode needs beyond old and new themselves, an upper bound. */
+        uint64_t (*decode_memory)(uint64_t old_size, uint64_t new_size);
+        int (*encode)(const struct sf_delta_files *old, const struct sf_delta_files *new, struct sf_buffer *ret_patch,
+                      struct sf_error *err);
+        /* new_files gives sizes and ancestors; contents are written to `out` (capacity = sum of the sizes). */
+        int (*decode)(const struct sf_delta_files *old, const struct sf_delta_files *new_files, const uint8_t *patch,
+                      size_t patch_len, uint8_t *out, struct sf_error *err);
+};
+
+/* All codecs, NULL-terminated, in the order they are tried. encode is NULL in a build that only applies. */
+extern const struct sf_delta_codec *const sf_delta_codecs[];
+const struct sf_delta_codec *sf_delta_codec_find(const char *name);
+
+#endif

@@ -1,0 +1,67 @@
+/* installer/store.h - the releases that are on this node's disk.
+ *
+ * PREFIX/releases/<version>-<toolchain>[-<build>]/ is one tree per release. A tree gets its name only when it is complete
+ * and its own files are synced; until then it is releases/.incoming-<directory>, which a later run may clear or continue.
+ * Inside each tree, .sf-release/ holds the file list (filelist) and release.json (name, tree digest, prefix it was
+ * relocated to, unit type): a release directory describes itself, whichever node or image it is copied to.
+ */
+#ifndef SF_INSTALLER_STORE_H
+#define SF_INSTALLER_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "release/filelist.h"
+#include "release/version.h"
+
+struct sf_store {
+        char *root;      /* "" or the --root directory, without a trailing slash */
+        char *prefix;    /* "/opt/slurm" */
+        char *base;      /* root + prefix */
+        char *releases;  /* base + "/releases" */
+};
+
+struct sf_store_release {
+        struct sf_release_name name;
+        char directory[128];      /* name below releases/ */
+        struct sf_digest tree;    /* of its file list */
+        char unit[16];            /* slurmd's unit Type */
+        bool foreign;             /* adopted, without a file list */
+};
+
+int sf_store_open(const char *root, const char *prefix, struct sf_store *ret, struct sf_error *err);
+void sf_store_close(struct sf_store *store);
+
+/* The complete releases, newest first; *ret is one allocation (free()). */
+int sf_store_list(const struct sf_store *store, struct sf_store_release **ret, size_t *ret_count, struct sf_error *err);
+/* What a user means by `wanted` (any unambiguous prefix). */
+int sf_store_choose(const struct sf_store *store, const char *wanted, struct sf_store_release *ret,
+                    struct sf_error *err);
+/* The directory name a release gets: the name without its architecture. out: 128 bytes. */
+void sf_store_directory(const struct sf_release_name *name, char out[128]);
+/* The file list of an installed release. */
+int sf_store_filelist(const struct sf_store *store, const struct sf_store_release *release, struct sf_filelist *ret,
+                      struct sf_error *err);
+/* The path its files say: PREFIX/releases/<directory> (without root). Owned by the caller. */
+char *sf_store_installed_prefix(const struct sf_store *store, const char *directory);
+
+/* A tree being made. */
+struct sf_staging {
+        int dirfd;            /* releases/.incoming-<directory> */
+        char directory[128];
+        char *path;           /* for messages */
+};
+/* Clears what an interrupted run left and makes the staging directory. Nothing visible changes. */
+int sf_store_begin(const struct sf_store *store, const struct sf_release_name *name, struct sf_staging *ret,
+                   struct sf_error *err);
+/* Writes .sf-release/, syncs, renames. A complete release of that name is replaced (its old tree is removed after). */
+int sf_store_commit(const struct sf_store *store, struct sf_staging *staging, const struct sf_filelist *list,
+                    const void *list_text, size_t list_len, const struct sf_store_release *release,
+                    struct sf_error *err);
+/* Removes the staging directory. */
+void sf_store_abort(const struct sf_store *store, struct sf_staging *staging);
+/* Removes a complete release: renamed out of sight first. The caller has made sure that nothing uses it. */
+int sf_store_remove(const struct sf_store *store, const char *directory, struct sf_error *err);
+
+#endif

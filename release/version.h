@@ -1,0 +1,59 @@
+/* release/version.h - Slurm versions, release names, and which versions may talk to each other.
+ *
+ * Slurm numbers releases MAJOR.MINOR.MICRO where MAJOR.MINOR ("25.11") is what SchedMD calls a major release.
+ */
+#ifndef SF_RELEASE_VERSION_H
+#define SF_RELEASE_VERSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+
+struct sf_version {
+        unsigned major, minor, micro;
+        bool has_micro;  /* false for "25.11", which stands for its newest micro release */
+        char suffix[24]; /* what follows the numbers, e.g. "rc1"; usually "" */
+};
+
+/* Reads "24.11", "24.11.5", "24.11.5rc1", "26.05.0-0rc1" is refused ('-' separates the parts of a release name). */
+int sf_version_parse(const char *text, struct sf_version *ret, struct sf_error *err);
+/* <0, 0, >0; a suffix sorts before no suffix (25.11.0rc1 < 25.11.0). A missing micro counts as 0. */
+int sf_version_compare(const struct sf_version *a, const struct sf_version *b);
+bool sf_version_same_series(const struct sf_version *a, const struct sf_version *b); /* same major.minor */
+
+/* <version>-<toolchain>-<arch>[-<build>], e.g. 25.11.6-noble-amd64. Each part is [a-z0-9.+_]+; build may hold '-'. */
+struct sf_release_name {
+        char text[160];      /* the whole name */
+        char version[48];
+        char toolchain[48];
+        char arch[16];
+        char build[48];      /* "" where there is none */
+};
+
+int sf_release_name_parse(const char *text, struct sf_release_name *ret, struct sf_error *err);
+int sf_release_name_make(const char *version, const char *toolchain, const char *arch, const char *build,
+                         struct sf_release_name *ret, struct sf_error *err);
+/* Newest version first, then by text. */
+int sf_release_name_compare(const struct sf_release_name *a, const struct sf_release_name *b);
+/* True where `wanted` (what a user typed) names `name`: the whole name, or its leading parts up to a '-' or '.'
+ * ("25.11.6", "25.11", "25.11.6-noble"). */
+bool sf_release_name_matches(const struct sf_release_name *name, const char *wanted);
+/* Picks what `wanted` means among names: an exact name; else the newest version that matches. Two matches of the same
+ * version that differ in toolchain, architecture or build are ambiguous: SF_ERR_USAGE listing them. Nothing matches:
+ * SF_ERR_NOT_FOUND. */
+int sf_release_name_choose(const struct sf_release_name *names, size_t count, const char *wanted, size_t *ret_index,
+                           struct sf_error *err);
+
+/* One row of SchedMD's table: `series` accepts peers of each of `peers` (and of itself). Strings are "25.11". */
+struct sf_window_row {
+        char series[8];
+        char peers[6][8]; /* "" ends the list */
+};
+/* The rows known when this program was built, ended by an empty series. */
+extern const struct sf_window_row sf_window_builtin[];
+/* True where a daemon of `server` accepts a peer of the older `client`; false also for unknown series. */
+bool sf_window_accepts(const struct sf_window_row *rows, const struct sf_version *server,
+                       const struct sf_version *client);
+
+#endif

@@ -1,0 +1,22 @@
+/* rpath/runpath.h - DT_RUNPATH and DT_RPATH entries rewritten relative to $ORIGIN, in place, without moving a byte.
+ *
+ * ld.so(8) expands $ORIGIN to the directory of the object, so such a file works at every prefix and needs no relocation
+ * map. The new string is never longer than the old one, the room left over is cleared, and strings that the linker merged
+ * into the old one's tail (.dynstr suffix merging) are left intact.
+ */
+#ifndef SF_RPATH_RUNPATH_H
+#define SF_RPATH_RUNPATH_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* Rewrites every element of every RUNPATH/RPATH of the file in `data` that lies in `prefix` (an element equal to it or
+ * below it). `path` is the file's own path relative to the prefix ("lib/slurm/auth_munge.so"). Elements outside the
+ * prefix and duplicates are dropped only where `drop_foreign` says so; otherwise they stay. An element list that becomes
+ * empty turns the entry off (DT_DEBUG-free: the string becomes "").
+ * Returns the number of dynamic entries changed (0 for a file that is not ELF or not dynamic), or an error. */
+int sf_runpath_localize(uint8_t *data, uint64_t size, const char *path, const char *prefix, int drop_foreign,
+                        struct sf_error *err);
+
+#endif
