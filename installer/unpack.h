@@ -1,29 +1,46 @@
 /* installer/unpack.h - layers to files: one pass from the fetched bytes to a relocated tree.
  *
- * For each layer in order: frame by frame, check its digest, decode, and walk the tar members in lock-step with the signed
- * file list. A member that is not the next listed entry in every respect (path, type, mode, size, target) ends the
- * install before it touches the disk. Content is hashed in canonical form and relocated as it is written.
+ * Directories and symbolic links come straight from the signed list. Then, frame by frame, the digest is checked, the
+ * frame decoded and its tar members walked in lock-step with the list. A member that is not the next listed entry in
+ * every respect (path, type, mode, owner, size, target) ends the install before it touches the disk. Content is hashed
+ * in canonical form and relocated as it is written. The calling thread fetches; decoders work on whole frames beside it.
+ *
+ * Memory: SF_UNPACK_QUEUE bytes of compressed frames wait at most (a larger frame waits in a nameless file of the
+ * staging directory), and each decoder holds its zstd window, which is never larger than the frame's content rounded up
+ * to a power of two, or 8 MiB where that is more, or 128 MiB at most.
  */
 #ifndef SF_INSTALLER_UNPACK_H
 #define SF_INSTALLER_UNPACK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
 #include "base/stream.h"
+#include "installer/tree.h"
 #include "release/filelist.h"
 
+#define SF_UNPACK_QUEUE (12u << 20) /* bytes */
+
+/* A run of neighbouring frames, fetched in one request. */
+struct sf_unpack_range {
+        uint32_t layer;
+        size_t first_frame, frame_count; /* indices into list->frames */
+        uint64_t offset, length;         /* bytes of the layer's blob */
+};
+
 struct sf_unpack {
-        const struct sf_filelist *list;
-        int dirfd;                    /* empty staging directory */
-        const char *installed_prefix; /* what files will say: PREFIX/releases/<directory> */
-        const char *view_prefix;      /* PREFIX/view */
-        /* Opens layer `index` from byte `offset` to its end. Called once per layer (offset 0). */
-        int (*open_layer)(void *ctx, size_t index, uint64_t offset, struct sf_stream **ret, struct sf_error *err);
+        struct sf_tree tree; /* list, descriptor of the staging directory, prefixes */
+        /* Opens bytes [offset, offset + length) of a layer; called from the calling thread, one stream at a time. A full
+         * unpack asks once per layer, for all of it. */
+        int (*open_range)(void *ctx, size_t layer, uint64_t offset, uint64_t length, struct sf_stream **ret,
+                          struct sf_error *err);
         void *ctx;
-        /* Told the compressed bytes consumed so far; may be NULL. */
+        /* Told the compressed bytes received so far, from the calling thread; may be NULL. */
         void (*progress)(void *ctx, uint64_t done);
-        unsigned threads;             /* decoders; 0 = as many as there are processors, at most 8 */
+        unsigned threads;      /* decoders; 0 = as many as there are processors, at most 8 */
+        const uint8_t *wanted; /* one byte per entry, non-zero = to be written; NULL = all. See installer/reuse.h */
+        bool replace;          /* repair of a visible tree: files are written beside, synced and renamed */
 };
 
 /* Blocks and inodes that a full unpack of the list needs, checked against the file system of dirfd.
@@ -33,8 +50,14 @@ int sf_unpack_check_space(const struct sf_filelist *list, int dirfd, struct sf_e
 /* A prefix that does not fit: SF_ERR_NO_FIT, by name and length, before anything is fetched. */
 int sf_unpack_check_prefix(const struct sf_filelist *list, const char *installed_prefix, struct sf_error *err);
 
-/* Unpacks everything. On error the staging directory holds a part that the caller removes. Files are written, not yet
- * synced (sf_store_commit does that). */
+/* The ranges that hold the wanted files, in order, neighbours and gaps of at most 32 KiB joined. *ret is one allocation
+ * (free()), NULL where nothing is wanted; *ret_bytes their sum, never more than all layers. wanted NULL = everything:
+ * one range per layer. */
+int sf_unpack_plan(const struct sf_filelist *list, const uint8_t *wanted, struct sf_unpack_range **ret,
+                   size_t *ret_count, uint64_t *ret_bytes, struct sf_error *err);
+
+/* Unpacks everything that is wanted. On error the staging directory holds a part that the caller removes. Files are
+ * written, not yet synced (sf_store_commit does that). A layer that is read whole is checked against its own digest. */
 int sf_unpack_run(const struct sf_unpack *unpack, struct sf_error *err);
 
 #endif
