@@ -40,7 +40,7 @@ void sf_conf_free(struct sf_conf *conf);
 
 /* The last value of a key, NULL where there is none. */
 const char *sf_conf_get(struct sf_conf *conf, const char *section, const char *key);
-/* Calls visit for every value of a key in order. */
+/* Every value of a key in order: start with after = NULL; NULL at the end. */
 const struct sf_conf_entry *sf_conf_next(struct sf_conf *conf, const char *section, const char *key,
                                          const struct sf_conf_entry *after);
 /* Typed: *value keeps what it held where the key is absent; a malformed value is SF_ERR_USAGE with file and line. */
@@ -49,6 +49,8 @@ int sf_conf_get_u64(struct sf_conf *conf, const char *section, const char *key, 
                     struct sf_error *err);
 /* Plain numbers are bytes; K, M, G (binary) are accepted behind them. */
 int sf_conf_get_size(struct sf_conf *conf, const char *section, const char *key, uint64_t *value, struct sf_error *err);
+/* The same rule for a command-line value. */
+bool sf_conf_parse_size(const char *text, uint64_t *ret);
 /* SF_ERR_USAGE for the first entry that no getter asked for. */
 int sf_conf_check_used(const struct sf_conf *conf, struct sf_error *err);
 

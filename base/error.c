@@ -87,9 +87,9 @@ void sf_error_clear(struct sf_error *err)
 const char *sf_error_class(int code)
 {
         static const char *const names[] = {
-                "ok",        "usage",   "io",       "no memory",    "corrupt", "trust",       "expired", "network",
-                "not found", "exists",  "busy",     "no space",     "no fit",  "incompatible", "timeout", "unsupported",
-                "limit",     "failed",  "interrupted",
+                "ok",      "usage",       "io",     "no memory", "corrupt",     "trust",  "expired",
+                "network", "not found",   "exists", "busy",      "no space",    "no fit", "incompatible",
+                "timeout", "unsupported", "limit",  "failed",    "interrupted",
         };
         size_t index = (size_t)(code < 0 ? -(long)code : 0);
 
