@@ -22,10 +22,14 @@ struct sf_delta_file {
         uint32_t ancestor;   /* new files: 1 + index of the old file it resembles most, 0 = none; old files: 0 */
 };
 
+/* The contents lie back to back in memory: files[i + 1].data == files[i].data + files[i].size, so that codecs that know
+ * nothing of files see one run of bytes from files[0].data on. */
 struct sf_delta_files {
         const struct sf_delta_file *files;
         size_t count;
 };
+
+#define SF_DELTA_CONTENT_MAX (UINT64_C(1) << 31) /* bytes of all old, and of all new files of one delta */
 
 struct sf_delta_codec {
         const char *name;    /* in the container and the index: "rsync", "zstd", "bindiff", "elf" */
@@ -33,13 +37,18 @@ struct sf_delta_codec {
         uint64_t (*decode_memory)(uint64_t old_size, uint64_t new_size);
         int (*encode)(const struct sf_delta_files *old, const struct sf_delta_files *new, struct sf_buffer *ret_patch,
                       struct sf_error *err);
-        /* new_files gives sizes and ancestors; contents are written to `out` (capacity = sum of the sizes). */
+        /* new_files gives sizes and ancestors (data is NULL); contents are written to `out` (capacity = sum of the sizes),
+         * every byte of it on success. */
         int (*decode)(const struct sf_delta_files *old, const struct sf_delta_files *new_files, const uint8_t *patch,
                       size_t patch_len, uint8_t *out, struct sf_error *err);
 };
 
-/* All codecs, NULL-terminated, in the order they are tried. encode is NULL in a build that only applies. */
+/* Decoders, NULL-terminated. */
 extern const struct sf_delta_codec *const sf_delta_codecs[];
+/* NULL where no codec has that name. */
 const struct sf_delta_codec *sf_delta_codec_find(const char *name);
+
+/* Sum of the sizes. */
+uint64_t sf_delta_files_size(const struct sf_delta_files *files);
 
 #endif
