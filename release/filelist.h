@@ -11,11 +11,12 @@
  *     frame <size> <content-size> <sha256> one zstd frame: compressed bytes, decoded tar bytes, digest of the former
  *     d 0755 bin
  *     f 0755 <size> <sha256> - bin/srun
- *     f 0755 <size> <sha256> b:1a20,30+ lib/libslurmfull.so       see struct sf_map
+ *     f 0755 <size> <sha256> b:1a20,130 lib/libslurmfull.so       see struct sf_map
  *     l <link-target-length> <target> <path>
  *
- * Sizes, counts and offsets are decimal except in maps. A directory may appear once per layer, everything else exactly
- * once. Each frame decodes to whole tar members; the first frame of a layer starts with the members opt/, opt/slurm/ and
+ * Sizes, counts and offsets are decimal except in maps. A directory may appear once per layer (with the same mode),
+ * everything else exactly once; every entry lies in a directory listed before it. No entry is writable for everybody, and
+ * links follow sf_path_link_stays. Each frame decodes to whole tar members; the first frame of a layer starts with the members opt/, opt/slurm/ and
  * opt/slurm/view/, the last one ends with the tar end marker. Neither is listed.
  * The SHA-256 of the text is the *tree digest*: the identity of a release's content.
  */
@@ -56,7 +57,7 @@ struct sf_entry {
         struct sf_digest digest; /* of the canonical content; files only */
         struct sf_map map;       /* files only */
         const char *path;        /* relative to the prefix, plain (sf_fs_path_is_plain) */
-        const char *target;      /* links only: relative, staying inside the prefix; else NULL */
+        const char *target;      /* links only: relative, staying inside the prefix (base/path.h); else NULL */
 };
 
 struct sf_frame {
@@ -95,10 +96,12 @@ struct sf_filelist {
 #define SF_CANONICAL_PREFIX "/opt/slurm/view"
 #define SF_FILELIST_TEXT_MAX (64u << 20) /* a longer text is refused */
 #define SF_FILELIST_ENTRIES_MAX 1000000u
+#define SF_FILELIST_PREFIX_MAX 4096u     /* bytes; at least as long as the canonical prefix */
 
 /* Parses and checks a text completely. SF_ERR_CORRUPT names `name` and the line. The text is copied. */
 int sf_filelist_parse(const char *name, const void *text, size_t len, struct sf_filelist *ret, struct sf_error *err);
-/* Writes the text of a list whose layers, frames and entries are set (derived members are ignored). */
+/* Appends the text of a list whose layers, frames and entries are set (derived members are ignored). The text is parsed
+ * once before it is handed out: SF_ERR_CORRUPT where the list breaks a rule. */
 int sf_filelist_write(const struct sf_filelist *list, struct sf_buffer *ret, struct sf_error *err);
 void sf_filelist_free(struct sf_filelist *list);
 

@@ -31,9 +31,13 @@ int sf_elf_open(const void *data, uint64_t size, const char *name, struct sf_elf
 
 /* The i-th dynamic entry; i < dynamic_count. */
 Elf64_Dyn sf_elf_dynamic(const struct sf_elf *elf, uint64_t i);
+/* The first dynamic entry with this tag; false where there is none. */
+bool sf_elf_dynamic_find(const struct sf_elf *elf, int64_t tag, Elf64_Dyn *ret);
 /* A string of the dynamic string table, NULL where it does not end inside the table. */
 const char *sf_elf_dynstr(const struct sf_elf *elf, uint64_t offset);
 /* Translates a virtual address to a file offset through PT_LOAD; UINT64_MAX where no segment holds it. */
 uint64_t sf_elf_offset_of(const struct sf_elf *elf, uint64_t address);
+/* True where the file holds len bytes at this offset. */
+bool sf_elf_holds(const struct sf_elf *elf, uint64_t offset, uint64_t len);
 
 #endif

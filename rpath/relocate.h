@@ -22,8 +22,10 @@
 int sf_relocate_find(const void *data, size_t len, const char *placeholder, uint64_t **ret_offsets, size_t *ret_count,
                      struct sf_error *err);
 
-/* The leftover fragment with the lowest offset: any 8-byte window of the placeholder's unique part (what follows its
- * common leading directories) outside the listed occurrences. Returns 1 and *ret_offset when there is one, else 0. */
+/* The leftover fragment with the lowest offset: any 8-byte window of the placeholder's unique part outside the listed
+ * occurrences (a compiler may have cut a copy of the string into constants that no search for the whole finds). The unique
+ * part starts at the first path component of at least 32 characters; a placeholder without one (the prefix of an imported
+ * tree) has no fragment. Returns 1 and *ret_offset when there is one, 0 when not, or SF_ERR_NOMEM. */
 int sf_relocate_find_fragment(const void *data, size_t len, const char *placeholder, const uint64_t *offsets,
                               size_t count, uint64_t *ret_offset);
 
@@ -31,9 +33,9 @@ int sf_relocate_find_fragment(const void *data, size_t len, const char *placehol
 struct sf_relocation {
         const uint64_t *offsets; /* in the canonical content, ascending */
         size_t count;
-        const char *from;        /* canonical string: in binaries padded to its full length, in text as it is */
+        const char *from;        /* canonical string: in binaries padded to its full length, in text as it is; not empty */
         size_t from_len;
-        const char *to;          /* installed string: in binaries padded to from_len */
+        const char *to;          /* installed string: in binaries padded to from_len; not empty */
         size_t to_len;           /* == from_len in binaries */
 };
 
@@ -60,7 +62,7 @@ int sf_relocator_feed(struct sf_relocator *r, const char *name, const void *byte
 /* SF_ERR_CORRUPT where the content ended before the last occurrence. */
 int sf_relocator_finish(const struct sf_relocator *r, const char *name, struct sf_error *err);
 
-/* In-place form for binaries (from_len == to_len): data is the whole file. */
+/* In-place form for binaries (from_len == to_len): data is the whole file. Nothing is changed on error. */
 int sf_relocate_in_place(uint8_t *data, size_t len, const char *name, const struct sf_relocation *relocation,
                          bool inverse, struct sf_error *err);
 

@@ -1,0 +1,253 @@
+/* release/version.c - see version.h. Versions and release names come from users, directories and signed files alike, so
+ * both are read strictly: what is accepted here is safe as a file name and in a URL. */
+#include "release/version.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/cleanup.h"
+
+const struct sf_window_row sf_window_builtin[] = {
+        { "26.05", { "25.11", "25.05", "24.11" } },
+        { "25.11", { "25.05", "24.11", "24.05" } },
+        { "25.05", { "24.11", "24.05", "23.11" } },
+        { "24.11", { "24.05", "23.11", "23.02" } },
+        { "24.05", { "23.11", "23.02" } },
+        { "23.11", { "23.02", "22.05" } },
+        { "23.02", { "22.05", "21.08" } },
+        { "22.05", { "21.08", "20.11" } },
+        { "", { "" } },
+};
+
+/* One number of at most four digits. */
+static bool take_number(const char **cursor, unsigned *ret)
+{
+        unsigned value = 0;
+        int digits = 0;
+
+        for (; isdigit((unsigned char)**cursor); (*cursor)++) {
+                if (++digits > 4)
+                        return false;
+                value = value * 10 + (unsigned)(**cursor - '0');
+        }
+        *ret = value;
+        return digits > 0;
+}
+
+static bool is_part_byte(char c)
+{
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '+' || c == '_';
+}
+
+/* "rc1": a letter, then anything a part of a release name may hold. */
+static bool take_suffix(const char *text, char *out, size_t room)
+{
+        size_t len = strlen(text);
+
+        if (len >= room || (len && !(text[0] >= 'a' && text[0] <= 'z')))
+                return false;
+        for (size_t i = 0; i < len; i++)
+                if (!is_part_byte(text[i]))
+                        return false;
+        memcpy(out, text, len + 1);
+        return true;
+}
+
+int sf_version_parse(const char *text, struct sf_version *ret, struct sf_error *err)
+{
+        struct sf_version v = { 0 };
+        const char *cursor = text;
+
+        if (!take_number(&cursor, &v.major) || *cursor++ != '.' || !take_number(&cursor, &v.minor))
+                goto refuse;
+        if (*cursor == '.') {
+                cursor++;
+                /* 24.11.05 would be a second name for 24.11.5 */
+                if ((cursor[0] == '0' && isdigit((unsigned char)cursor[1])) || !take_number(&cursor, &v.micro))
+                        goto refuse;
+                v.has_micro = true;
+        }
+        if (!take_suffix(cursor, v.suffix, sizeof v.suffix))
+                goto refuse;
+        *ret = v;
+        return 0;
+refuse:
+        return sf_error_set(err, SF_ERR_USAGE, "\"%.64s\" is not a Slurm version like 24.11.5", text);
+}
+
+static int compare_numbers(unsigned a, unsigned b)
+{
+        return (a > b) - (a < b);
+}
+
+int sf_version_compare(const struct sf_version *a, const struct sf_version *b)
+{
+        int order = compare_numbers(a->major, b->major);
+
+        if (!order)
+                order = compare_numbers(a->minor, b->minor);
+        if (!order)
+                order = compare_numbers(a->micro, b->micro);
+        if (order)
+                return order;
+        if (!a->suffix[0] || !b->suffix[0])
+                return (a->suffix[0] == '\0') - (b->suffix[0] == '\0');
+        return strverscmp(a->suffix, b->suffix);
+}
+
+bool sf_version_same_series(const struct sf_version *a, const struct sf_version *b)
+{
+        return a->major == b->major && a->minor == b->minor;
+}
+
+/* Copies the next part of a release name, up to a '-' or (the last one) to the end. */
+static bool take_part(const char **cursor, bool last, char *out, size_t room)
+{
+        size_t len = last ? strlen(*cursor) : strcspn(*cursor, "-");
+
+        if (len == 0 || len >= room || !isalnum((unsigned char)**cursor))
+                return false;
+        for (size_t i = 0; i < len; i++)
+                if (!is_part_byte((*cursor)[i]) && !(last && (*cursor)[i] == '-'))
+                        return false;
+        memcpy(out, *cursor, len);
+        out[len] = '\0';
+        *cursor += len;
+        return true;
+}
+
+int sf_release_name_parse(const char *text, struct sf_release_name *ret, struct sf_error *err)
+{
+        struct sf_release_name name = { 0 };
+        const char *cursor = text;
+        struct sf_version version;
+
+        if (strlen(text) >= sizeof name.text || !take_part(&cursor, false, name.version, sizeof name.version) ||
+            *cursor++ != '-' || !take_part(&cursor, false, name.toolchain, sizeof name.toolchain) || *cursor++ != '-' ||
+            !take_part(&cursor, false, name.arch, sizeof name.arch))
+                goto refuse;
+        if (*cursor && (*cursor++ != '-' || !take_part(&cursor, true, name.build, sizeof name.build)))
+                goto refuse;
+        if (sf_version_parse(name.version, &version, NULL) < 0 || !version.has_micro)
+                goto refuse;
+        strcpy(name.text, text);
+        *ret = name;
+        return 0;
+refuse:
+        return sf_error_set(
+                err, SF_ERR_USAGE,
+                "\"%.160s\" is not a release name like 24.11.5-bookworm-amd64 (version-toolchain-arch[-build])", text);
+}
+
+int sf_release_name_make(const char *version, const char *toolchain, const char *arch, const char *build,
+                         struct sf_release_name *ret, struct sf_error *err)
+{
+        bool has_build = build && *build;
+        _cleanup_free_ char *text = sf_format("%s-%s-%s%s%s", version, toolchain, arch, has_build ? "-" : "",
+                                              has_build ? build : "");
+        struct sf_release_name name;
+
+        if (!text)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a release name");
+        int r = sf_release_name_parse(text, &name, err);
+        if (r < 0)
+                return r;
+        /* a '-' inside one of the parts would have moved the borders */
+        if (strcmp(name.version, version) != 0 || strcmp(name.toolchain, toolchain) != 0 ||
+            strcmp(name.arch, arch) != 0)
+                return sf_error_set(err, SF_ERR_USAGE,
+                                    "the version, toolchain and architecture in \"%s\" must not hold '-'", text);
+        *ret = name;
+        return 0;
+}
+
+static struct sf_version version_of(const struct sf_release_name *name)
+{
+        struct sf_version version = { 0 };
+
+        sf_version_parse(name->version, &version, NULL); /* was accepted when the name was read */
+        return version;
+}
+
+int sf_release_name_compare(const struct sf_release_name *a, const struct sf_release_name *b)
+{
+        struct sf_version va = version_of(a), vb = version_of(b);
+        int order = sf_version_compare(&vb, &va);
+
+        return order ? order : strcmp(a->text, b->text);
+}
+
+bool sf_release_name_matches(const struct sf_release_name *name, const char *wanted)
+{
+        size_t len = strlen(wanted);
+
+        return len > 0 && strncmp(name->text, wanted, len) == 0 && strchr("-.", name->text[len]) != NULL;
+}
+
+static int ambiguous(const struct sf_release_name *names, size_t count, const char *wanted,
+                     const struct sf_version *newest, struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer list = SF_BUFFER_INIT;
+
+        for (size_t i = 0; i < count; i++) {
+                struct sf_version version = version_of(&names[i]);
+                if (!sf_release_name_matches(&names[i], wanted) || sf_version_compare(&version, newest) != 0)
+                        continue;
+                int r = sf_buffer_printf(&list, err, "%s%s", list.len ? ", " : "", names[i].text);
+                if (r < 0)
+                        return r;
+        }
+        return sf_error_set(err, SF_ERR_USAGE, "\"%s\" may mean any of %s", wanted, sf_buffer_text(&list));
+}
+
+int sf_release_name_choose(const struct sf_release_name *names, size_t count, const char *wanted, size_t *ret_index,
+                           struct sf_error *err)
+{
+        struct sf_version newest = { 0 };
+        size_t matches = 0, best = 0;
+
+        for (size_t i = 0; i < count; i++) {
+                if (strcmp(names[i].text, wanted) == 0) {
+                        *ret_index = i;
+                        return 0;
+                }
+                if (!sf_release_name_matches(&names[i], wanted))
+                        continue;
+                struct sf_version version = version_of(&names[i]);
+                int order = matches ? sf_version_compare(&version, &newest) : 1;
+                if (order > 0) {
+                        newest = version;
+                        best = i;
+                        matches = 1;
+                } else if (order == 0) {
+                        matches++;
+                }
+        }
+        if (matches == 0)
+                return sf_error_set(err, SF_ERR_NOT_FOUND, "no release matches \"%.160s\"", wanted);
+        if (matches > 1)
+                return ambiguous(names, count, wanted, &newest, err);
+        *ret_index = best;
+        return 0;
+}
+
+bool sf_window_accepts(const struct sf_window_row *rows, const struct sf_version *server,
+                       const struct sf_version *client)
+{
+        char series[16], peer[16];
+
+        snprintf(series, sizeof series, "%u.%02u", server->major, server->minor);
+        snprintf(peer, sizeof peer, "%u.%02u", client->major, client->minor);
+        for (const struct sf_window_row *row = rows; row->series[0]; row++) {
+                if (strcmp(row->series, series) != 0)
+                        continue;
+                if (strcmp(series, peer) == 0)
+                        return true;
+                for (size_t i = 0; i < sizeof row->peers / sizeof *row->peers && row->peers[i][0]; i++)
+                        if (strcmp(row->peers[i], peer) == 0)
+                                return true;
+        }
+        return false;
+}
