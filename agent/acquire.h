@@ -1,0 +1,19 @@
+/* agent/acquire.h - bytes first: a release of the repository becomes a complete tree on this disk.
+ *
+ * What is visible does not change: PREFIX/view stays where it is, and the new tree gets its name only when it is whole.
+ */
+#ifndef SF_AGENT_ACQUIRE_H
+#define SF_AGENT_ACQUIRE_H
+
+#include "agent/config.h"
+#include "agent/plan.h"
+#include "agent/report.h"
+#include "agent/repository.h"
+#include "base/error.h"
+#include "installer/store.h"
+
+/* Carries out a plan. report->step follows the work (fetch, verify, unpack). Leaves nothing behind on failure. */
+int sf_acquire_run(const struct sf_config *config, struct sf_repository *repository, const struct sf_store *store,
+                   const struct sf_plan *plan, struct sf_report *report, struct sf_error *err);
+
+#endif

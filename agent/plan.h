@@ -1,0 +1,51 @@
+/* agent/plan.h - what bringing a release to this node would cost, by each way, before any of it is fetched.
+ */
+#ifndef SF_AGENT_PLAN_H
+#define SF_AGENT_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/config.h"
+#include "agent/repository.h"
+#include "base/buffer.h"
+#include "base/error.h"
+#include "installer/store.h"
+#include "release/filelist.h"
+
+#define SF_PLAN_IMPOSSIBLE UINT64_MAX
+
+enum sf_plan_way {
+        SF_PLAN_NOTHING, /* the release is complete on this disk */
+        SF_PLAN_DELTA,   /* the changed content as a delta against an installed release */
+        SF_PLAN_RANGES,  /* the frames that hold what no installed release has */
+        SF_PLAN_FULL,    /* every layer */
+};
+
+struct sf_plan {
+        enum sf_plan_way way;
+        const struct sf_index_release *release; /* borrowed from the repository's index */
+        uint64_t delta_bytes, ranges_bytes, full_bytes; /* content to fetch; SF_PLAN_IMPOSSIBLE where a way is closed */
+        const struct sf_index_delta *delta;     /* the delta that would be used; NULL where none fits */
+        struct sf_store_release base;           /* the installed release it starts from */
+        struct sf_filelist base_list;           /* its file list (only with a delta) */
+        struct sf_buffer list_text;             /* of the wanted release; empty where nothing is to be done */
+        struct sf_filelist list;
+        uint8_t *wanted;                        /* per entry: no installed release has this file; for SF_PLAN_RANGES */
+};
+
+/* Compares what is installed with the release. Fetches only the file list, or the patch that makes it. Also checks that
+ * the prefix fits (SF_ERR_NO_FIT). */
+int sf_plan_make(const struct sf_config *config, struct sf_repository *repository, const struct sf_store *store,
+                 const struct sf_index_release *release, struct sf_plan *ret, struct sf_error *err);
+void sf_plan_free(struct sf_plan *plan);
+
+/* Where the planned way turned out closed (a damaged base, a delta that does not apply): the next cheapest one.
+ * SF_ERR_FAILED where none is left. */
+int sf_plan_next_way(struct sf_plan *plan, struct sf_error *err);
+
+const char *sf_plan_way_name(enum sf_plan_way way); /* "delta", "ranges", "full", "nothing" */
+/* Bytes of the chosen way. */
+uint64_t sf_plan_bytes(const struct sf_plan *plan);
+
+#endif
