@@ -12,9 +12,11 @@
 #include "base/error.h"
 
 /* Rewrites every element of every RUNPATH/RPATH of the file in `data` that lies in `prefix` (an element equal to it or
- * below it). `path` is the file's own path relative to the prefix ("lib/slurm/auth_munge.so"). Elements outside the
- * prefix and duplicates are dropped only where `drop_foreign` says so; otherwise they stay. An element list that becomes
- * empty turns the entry off (DT_DEBUG-free: the string becomes "").
+ * below it; no slash at its end). `path` is the file's own path relative to the prefix ("lib/slurm/auth_munge.so"), also
+ * used in errors. An element that stands in the list twice is kept once. Elements that are neither inside the prefix nor
+ * relative to $ORIGIN are dropped where drop_foreign says so (an empty list is the empty string, which ld.so ignores).
+ * A string stays as it is where it can not be rewritten in place: the new one is longer (a very short prefix), or
+ * something else uses the same bytes. It then holds the prefix and is found by sf_relocate_find like any other.
  * Returns the number of dynamic entries changed (0 for a file that is not ELF or not dynamic), or an error. */
 int sf_runpath_localize(uint8_t *data, uint64_t size, const char *path, const char *prefix, int drop_foreign,
                         struct sf_error *err);

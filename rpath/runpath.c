@@ -1,0 +1,183 @@
+/* rpath/runpath.c - see runpath.h. */
+#include "rpath/runpath.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "rpath/dynstr.h"
+#include "rpath/elf.h"
+
+/* Puts the components of a path that starts behind the prefix into out, separated by single slashes ("" for the prefix
+ * itself). False where ".." leads out of it. */
+static int clean_path(const char *path, size_t len, struct sf_buffer *out, bool *ret_inside, struct sf_error *err)
+{
+        size_t depth = 0;
+
+        *ret_inside = true;
+        for (size_t at = 0, part; at < len; at += part) {
+                if (path[at] == '/') {
+                        part = 1;
+                        continue;
+                }
+                const char *slash = memchr(path + at, '/', len - at);
+                part = slash ? (size_t)(slash - path) - at : len - at;
+                if (part == 1 && path[at] == '.')
+                        continue;
+                if (part == 2 && path[at] == '.' && path[at + 1] == '.') {
+                        if (depth-- == 0) {
+                                *ret_inside = false;
+                                return 0;
+                        }
+                } else {
+                        depth++;
+                }
+                int r = sf_buffer_printf(out, err, "%s%.*s", out->len ? "/" : "", (int)part, path + at);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* The way from one directory of the tree to another: "$ORIGIN/../lib". Both are clean; what they have in common is left out
+ * by whole components. */
+static int append_way(const char *from, size_t from_len, const char *to, struct sf_buffer *out, struct sf_error *err)
+{
+        size_t to_len = strlen(to), common = 0;
+
+        for (size_t i = 0; i <= from_len && i <= to_len; i++) {
+                bool from_ends = i == from_len || from[i] == '/', to_ends = i == to_len || to[i] == '/';
+                if (from_ends && to_ends)
+                        common = i;
+                if (i == from_len || i == to_len || from[i] != to[i])
+                        break;
+        }
+        int r = sf_buffer_puts(out, "$ORIGIN", err);
+        if (r == 0 && common < from_len && common == 0)
+                r = sf_buffer_puts(out, "/..", err);
+        for (size_t i = common; r == 0 && i < from_len; i++)
+                if (from[i] == '/')
+                        r = sf_buffer_puts(out, "/..", err);
+        if (r == 0 && common < to_len)
+                r = sf_buffer_printf(out, err, "/%s", to + common + (common > 0));
+        return r;
+}
+
+static bool starts_with_origin(const char *element, size_t len)
+{
+        static const char *const spellings[] = { "$ORIGIN", "${ORIGIN}" };
+
+        for (size_t i = 0; i < 2; i++) {
+                size_t n = strlen(spellings[i]);
+                if (len >= n && memcmp(element, spellings[i], n) == 0 && (len == n || element[n] == '/'))
+                        return true;
+        }
+        return false;
+}
+
+/* What becomes of one element of the list. *ret_foreign: it is neither inside the prefix nor relative to $ORIGIN. */
+static int rewrite_element(const char *element, size_t len, const char *path, const char *prefix, struct sf_buffer *out,
+                           bool *ret_foreign, struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer inside = SF_BUFFER_INIT;
+        size_t prefix_len = strlen(prefix);
+
+        *ret_foreign = !starts_with_origin(element, len);
+        if (len >= prefix_len && memcmp(element, prefix, prefix_len) == 0 &&
+            (len == prefix_len || element[prefix_len] == '/')) {
+                bool stays;
+                int r = clean_path(element + prefix_len, len - prefix_len, &inside, &stays, err);
+                if (r < 0)
+                        return r;
+                *ret_foreign = !stays;
+                if (stays)
+                        return append_way(path, sf_path_parent_length(path), sf_buffer_text(&inside), out, err);
+        }
+        return sf_buffer_append(out, element, len, err);
+}
+
+static bool has_element(const char *list, const char *element, size_t len)
+{
+        for (;;) {
+                size_t n = strcspn(list, ":");
+                if (n == len && memcmp(list, element, len) == 0)
+                        return true;
+                if (!list[n])
+                        return false;
+                list += n + 1;
+        }
+}
+
+/* The whole list with its elements rewritten, each once. */
+static int rewrite_list(const char *list, const char *path, const char *prefix, bool drop_foreign,
+                        struct sf_buffer *out, struct sf_error *err)
+{
+        size_t elements = 0;
+
+        for (const char *at = list;; at++) {
+                _cleanup_(sf_buffer_free) struct sf_buffer element = SF_BUFFER_INIT;
+                size_t len = strcspn(at, ":");
+                bool foreign;
+                int r = rewrite_element(at, len, path, prefix, &element, &foreign, err);
+                if (r == 0 && !(foreign && drop_foreign) &&
+                    !(elements && has_element(sf_buffer_text(out), sf_buffer_text(&element), element.len)))
+                        r = sf_buffer_printf(out, err, "%s%s", elements++ ? ":" : "", sf_buffer_text(&element));
+                if (r < 0)
+                        return r;
+                at += len;
+                if (!*at)
+                        return 0;
+        }
+}
+
+/* Rewrites the string that one dynamic entry names. Returns 1 where it was changed, 0 where not. */
+static int localize_entry(const struct sf_elf *elf, uint8_t *data, uint64_t offset, const char *path,
+                          const char *prefix, bool drop_foreign, struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer fresh = SF_BUFFER_INIT;
+        struct sf_dynstr_users users;
+        const char *old = sf_elf_dynstr(elf, offset);
+
+        if (!old)
+                return sf_error_set(err, SF_ERR_CORRUPT, "%s: a RUNPATH has no end inside the string table", path);
+        size_t old_len = strlen(old);
+        int r = rewrite_list(old, path, prefix, drop_foreign, &fresh, err);
+        if (r < 0 || strcmp(old, sf_buffer_text(&fresh)) == 0)
+                return r;
+        r = sf_dynstr_find_users(elf, path, offset, old_len, &users, err);
+        if (r < 0)
+                return r;
+        /* The new string and its NUL end before the longest tail that somebody else uses. */
+        if (users.shared || fresh.len >= users.tail + (users.tail == old_len))
+                return 0;
+        uint8_t *place = data + elf->dynstr_offset + offset;
+        memset(place, 0, users.tail);
+        if (fresh.len)
+                memcpy(place, fresh.data, fresh.len);
+        return 1;
+}
+
+int sf_runpath_localize(uint8_t *data, uint64_t size, const char *path, const char *prefix, int drop_foreign,
+                        struct sf_error *err)
+{
+        struct sf_elf elf;
+        int changed = 0;
+
+        if (!sf_elf_is(data, size))
+                return 0;
+        int r = sf_elf_open(data, size, path, &elf, err);
+        if (r < 0)
+                return r;
+        for (uint64_t i = 0; i < elf.dynamic_count; i++) {
+                Elf64_Dyn entry = sf_elf_dynamic(&elf, i);
+                if (entry.d_tag != DT_RUNPATH && entry.d_tag != DT_RPATH)
+                        continue;
+                r = localize_entry(&elf, data, entry.d_un.d_val, path, prefix, drop_foreign != 0, err);
+                if (r < 0)
+                        return r;
+                changed += r;
+        }
+        return changed;
+}
