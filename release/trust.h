@@ -16,8 +16,8 @@
 
 /* How metadata is fetched: a function so that this floor needs no network. */
 struct sf_trust_source {
-        /* Appends the file at `name` ("timestamp.json", "2.root.json") to ret. More than max bytes is SF_ERR_LIMIT;
-         * missing (404, and 403 as S3 says it) is SF_ERR_NOT_FOUND. */
+        /* Appends the file at `name` ("timestamp.json", "2.root.json"; a URL path, odd characters already percent-encoded)
+         * to ret. More than max bytes is SF_ERR_LIMIT; missing (404, and 403 as S3 says it) is SF_ERR_NOT_FOUND. */
         int (*fetch)(void *ctx, const char *name, size_t max, struct sf_buffer *ret, struct sf_error *err);
         void *ctx;
 };
@@ -33,7 +33,8 @@ struct sf_trust_options {
 /* A file named by targets metadata. Owned by the caller; free with sf_trust_target_free. */
 struct sf_trust_target {
         char *name;              /* as asked for */
-        char *download_name;     /* below targets/: with the digest in front where snapshots are consistent */
+        char *download_name;     /* URL path below targets/, percent-encoded; with the digest in front of the file name
+                                  * where snapshots are consistent */
         uint64_t length;         /* bytes, exactly */
         char sha256[65];         /* hexadecimal, "" where the metadata has none */
         char sha512[129];
@@ -41,13 +42,18 @@ struct sf_trust_target {
 
 struct sf_trust; /* opaque: parsed trusted metadata of this run */
 
-/* Pins `root` (the bytes of a root.json, self-consistently signed) in an empty directory. The same root again is
- * success; another one is SF_ERR_EXISTS unless force, which also drops all other trusted metadata. */
+/* Pins `root` (the bytes of a root.json, self-consistently signed) in an existing directory. The same root again is
+ * success, also after it was rotated; another one is SF_ERR_EXISTS unless force, which also drops all other trusted
+ * metadata. Keeps the pinned bytes beside root.json as "pinned-root". */
 int sf_trust_pin(const char *directory, const void *root, size_t len, bool force, struct sf_error *err);
 
 /* Loads the pinned root and whatever was trusted before. No root: SF_ERR_NOT_FOUND. */
 int sf_trust_open(const struct sf_trust_options *options, struct sf_trust **ret, struct sf_error *err);
 void sf_trust_close(struct sf_trust *trust);
+
+/* A clock earlier than the day this program was built is wrong, and with it every expiry check (and TLS): SF_ERR_TRUST
+ * with a text that names both times and the remedy. Callers that can wait for time synchronisation try again. */
+int sf_trust_check_clock(int64_t now, int64_t built, struct sf_error *err);
 
 /* The specification's detailed client workflow (section 5): root, timestamp, snapshot, targets. Persists each step.
  * Unchanged metadata costs two requests: the next root and the timestamp. */
@@ -59,7 +65,7 @@ int sf_trust_find(struct sf_trust *trust, const struct sf_trust_source *source, 
                   struct sf_trust_target *ret, struct sf_error *err);
 void sf_trust_target_free(struct sf_trust_target *target);
 
-/* Checks content against length and every listed hash. SF_ERR_CORRUPT. */
+/* Checks content against length and the listed hashes. SF_ERR_CORRUPT. */
 int sf_trust_target_check(const struct sf_trust_target *target, const void *data, size_t len, struct sf_error *err);
 
 #endif
