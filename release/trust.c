@@ -91,7 +91,9 @@ static bool lists_keyid(const json_t *spec, const json_t *wanted)
         const json_t *keyid;
         size_t i;
 
-        json_array_foreach(json_object_get(spec, "keyids"), i, keyid) if (json_equal(keyid, wanted)) return true;
+        json_array_foreach (json_object_get(spec, "keyids"), i, keyid)
+                if (json_equal(keyid, wanted))
+                        return true;
         return false;
 }
 
@@ -102,8 +104,9 @@ static bool key_retired(const struct sf_trust *trust, const struct sf_tufmeta *n
         const json_t *keyid;
         size_t i;
 
-        json_array_foreach(json_object_get(top_spec(trust, role), "keyids"), i,
-                           keyid) if (!lists_keyid(spec, keyid)) return true;
+        json_array_foreach (json_object_get(top_spec(trust, role), "keyids"), i, keyid)
+                if (!lists_keyid(spec, keyid))
+                        return true;
         return false;
 }
 
@@ -243,8 +246,7 @@ static int check_no_rollback(const struct sf_tufmeta *old, const struct sf_tufme
         const char *name;
         json_t *before;
 
-        json_object_foreach(json_object_get(old->body, "meta"), name, before)
-        {
+        json_object_foreach (json_object_get(old->body, "meta"), name, before) {
                 const json_t *now = json_object_get(listed, name);
                 if (!now)
                         return sf_error_set(err, SF_ERR_TRUST, "snapshot: no longer lists %s", name);

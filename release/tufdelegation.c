@@ -111,10 +111,12 @@ static bool covers(const json_t *role, const char *path, const char *hex)
         const json_t *element;
         size_t i;
 
-        json_array_foreach((json_t *)patterns, i,
-                           element) if (sf_tufpath_matches(json_string_value(element), path)) return true;
-        json_array_foreach((json_t *)prefixes, i, element) if (strncmp(hex, json_string_value(element),
-                                                                       json_string_length(element)) == 0) return true;
+        json_array_foreach ((json_t *)patterns, i, element)
+                if (sf_tufpath_matches(json_string_value(element), path))
+                        return true;
+        json_array_foreach ((json_t *)prefixes, i, element)
+                if (strncmp(hex, json_string_value(element), json_string_length(element)) == 0)
+                        return true;
         return false;
 }
 

@@ -129,8 +129,7 @@ static const char *signature_of(const json_t *signatures, const char *keyid)
         const json_t *entry;
         size_t i;
 
-        json_array_foreach((json_t *)signatures, i, entry)
-        {
+        json_array_foreach ((json_t *)signatures, i, entry) {
                 const char *id = json_string_value(json_object_get(entry, "keyid"));
                 if (id && strcmp(id, keyid) == 0)
                         return json_string_value(json_object_get(entry, "sig"));
@@ -167,8 +166,7 @@ int sf_tufkey_check_threshold(const char *name, const json_t *keys, const json_t
 
         if (!counted)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for signatures");
-        json_array_foreach((json_t *)keyids, i, keyid)
-        {
+        json_array_foreach ((json_t *)keyids, i, keyid) {
                 const json_t *key = json_object_get(keys, json_string_value(keyid));
                 const char *signature = signature_of(signatures, json_string_value(keyid));
 

@@ -34,8 +34,7 @@ static int check_string_set(const json_t *object, const char *where, const char 
 
         if (r < 0)
                 return r;
-        json_array_foreach(array, i, element)
-        {
+        json_array_foreach (array, i, element) {
                 const char *text = json_string_value(element);
                 if (!text)
                         return sf_error_set(err, SF_ERR_CORRUPT, "%s.%s: holds something that is not a string", where,
@@ -66,8 +65,7 @@ static int check_keys(const json_t *parent, const char *where, struct sf_error *
 
         if (r < 0)
                 return r;
-        json_object_foreach(keys, keyid, value)
-        {
+        json_object_foreach (keys, keyid, value) {
                 snprintf(at, sizeof at, "%s.keys.%.64s", where, keyid);
                 if ((r = sf_json_string(value, at, "keytype", &text, err)) < 0 ||
                     (r = sf_json_string(value, at, "scheme", &text, err)) < 0 ||
@@ -87,8 +85,9 @@ static int check_hashes(const json_t *entry, const char *where, struct sf_error 
                 return r;
         if (json_object_size(hashes) == 0)
                 return sf_error_set(err, SF_ERR_CORRUPT, "%s.hashes: empty", where);
-        json_object_foreach(hashes, algorithm, value) if (!json_is_string(value)) return sf_error_set(
-                err, SF_ERR_CORRUPT, "%s.hashes.%s: not a string", where, algorithm);
+        json_object_foreach (hashes, algorithm, value)
+                if (!json_is_string(value))
+                        return sf_error_set(err, SF_ERR_CORRUPT, "%s.hashes.%s: not a string", where, algorithm);
         return 0;
 }
 
@@ -101,8 +100,7 @@ static int check_listed(const json_t *meta, const char *where, struct sf_error *
         char at[WHERE_MAX];
         int r = 0;
 
-        json_object_foreach((json_t *)meta, name, entry)
-        {
+        json_object_foreach ((json_t *)meta, name, entry) {
                 snprintf(at, sizeof at, "%s.meta.%.200s", where, name);
                 r = sf_json_integer(entry, at, "version", 1, INT64_MAX, &number, err);
                 if (r == 0 && json_object_get(entry, "length"))
@@ -179,7 +177,7 @@ static int check_delegated_role(const json_t *role, const char *where, json_t *n
 
         if (r < 0)
                 return r;
-        snprintf(at, sizeof at, "%s.%.200s", where, name);
+        snprintf(at, sizeof at, "%.100s.%.200s", where, name);
         if ((r = check_role_name(name, at, err)) < 0 || (r = check_role(role, at, err)) < 0 ||
             (r = sf_json_bool(role, at, "terminating", &flag, err)) < 0)
                 return r;
@@ -204,7 +202,9 @@ static int check_delegated_roles(const json_t *delegations, const char *where, s
         if (json_array_size(roles) > SF_TUF_DELEGATIONS_MAX)
                 return sf_error_set(err, SF_ERR_LIMIT, "%s: %zu delegated roles, at most %u are read", where,
                                     json_array_size(roles), SF_TUF_DELEGATIONS_MAX);
-        json_array_foreach(roles, i, role) if ((r = check_delegated_role(role, where, names, err)) < 0) return r;
+        json_array_foreach (roles, i, role)
+                if ((r = check_delegated_role(role, where, names, err)) < 0)
+                        return r;
         return 0;
 }
 
@@ -252,8 +252,7 @@ static int check_targets(const json_t *body, const char *where, struct sf_error 
 
         if (r < 0)
                 return r;
-        json_object_foreach(targets, path, entry)
-        {
+        json_object_foreach (targets, path, entry) {
                 snprintf(at, sizeof at, "%.100s.targets.%.200s", where, path);
                 if ((r = sf_json_integer(entry, at, "length", 0, INT64_MAX, &length, err)) < 0 ||
                     (r = check_hashes(entry, at, err)) < 0)
@@ -273,8 +272,7 @@ static int check_signatures(const json_t *document, const char *name, struct sf_
 
         if (r < 0)
                 return r;
-        json_array_foreach(signatures, i, entry)
-        {
+        json_array_foreach (signatures, i, entry) {
                 if ((r = sf_json_string(entry, name, "keyid", &keyid, err)) < 0 ||
                     (r = sf_json_string(entry, name, "sig", &text, err)) < 0)
                         return sf_error_prefix(err, "signatures");
@@ -420,8 +418,7 @@ int sf_tufmeta_check_bytes(const char *name, const json_t *entry, const void *da
                                     (long long)json_integer_value(length));
         if (!hashes)
                 return 0;
-        json_object_foreach(hashes, algorithm, value)
-        {
+        json_object_foreach (hashes, algorithm, value) {
                 int r = check_hash(name, algorithm, json_string_value(value), data, len, err);
                 if (r < 0)
                         return r;
