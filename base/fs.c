@@ -287,10 +287,18 @@ bool sf_fs_exists(const char *path)
 
 int sf_fs_free_space(const char *path, uint64_t *ret_bytes, uint64_t *ret_inodes, struct sf_error *err)
 {
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+        int r = fd >= 0 ? sf_fs_free_space_at(fd, ret_bytes, ret_inodes, err) : sf_error_errno(err, "cannot open it");
+
+        return r < 0 ? sf_error_prefix(err, "%s", path) : 0;
+}
+
+int sf_fs_free_space_at(int fd, uint64_t *ret_bytes, uint64_t *ret_inodes, struct sf_error *err)
+{
         struct statvfs fs;
 
-        if (statvfs(path, &fs) < 0)
-                return sf_error_errno(err, "cannot ask for free space at %s", path);
+        if (fstatvfs(fd, &fs) < 0)
+                return sf_error_errno(err, "cannot ask for free space");
         *ret_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
         *ret_inodes = fs.f_files ? (uint64_t)fs.f_favail : UINT64_MAX;
         return 0;
@@ -351,6 +359,11 @@ int sf_fs_walk(const char *root, sf_fs_visit_fn *visit, void *ctx, struct sf_err
         if (fd < 0)
                 return sf_error_errno(err, "cannot open directory %s", root);
         return walk_below(fd, "", visit, ctx, err);
+}
+
+int sf_fs_walk_at(int dirfd, sf_fs_visit_fn *visit, void *ctx, struct sf_error *err)
+{
+        return walk_below(dirfd, "", visit, ctx, err);
 }
 
 char *sf_fs_join(const char *a, const char *b)

@@ -45,12 +45,14 @@ bool sf_fs_exists(const char *path); /* lstat; true for a dangling link */
 /* Free blocks (bytes) and inodes for root on the file system that holds `path`. A file system that does not count
  * inodes reports UINT64_MAX. */
 int sf_fs_free_space(const char *path, uint64_t *ret_bytes, uint64_t *ret_inodes, struct sf_error *err);
+int sf_fs_free_space_at(int fd, uint64_t *ret_bytes, uint64_t *ret_inodes, struct sf_error *err);
 
 /* Called once per entry below the root, parents first, names in strcmp order. `path` is relative to the root without a
  * leading "./"; st is lstat's. A non-zero return ends the walk and is returned. */
 typedef int sf_fs_visit_fn(void *ctx, int dirfd, const char *name, const char *path, const struct stat *st,
                            struct sf_error *err);
 int sf_fs_walk(const char *root, sf_fs_visit_fn *visit, void *ctx, struct sf_error *err);
+int sf_fs_walk_at(int dirfd, sf_fs_visit_fn *visit, void *ctx, struct sf_error *err); /* dirfd stays the caller's */
 
 /* A path made of two parts with exactly one slash between; either may be "". Owned by the caller, NULL = no memory. */
 char *sf_fs_join(const char *a, const char *b);

@@ -38,7 +38,7 @@ int sf_store_list(const struct sf_store *store, struct sf_store_release **ret, s
 /* What a user means by `wanted` (any unambiguous prefix). */
 int sf_store_choose(const struct sf_store *store, const char *wanted, struct sf_store_release *ret,
                     struct sf_error *err);
-/* The directory name a release gets: the name without its architecture. out: 128 bytes. */
+/* The directory name a release gets: the name without its architecture. out: 128 bytes; "" where it does not fit. */
 void sf_store_directory(const struct sf_release_name *name, char out[128]);
 /* The file list of an installed release. */
 int sf_store_filelist(const struct sf_store *store, const struct sf_store_release *release, struct sf_filelist *ret,

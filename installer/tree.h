@@ -28,6 +28,9 @@ int sf_tree_relocation(const struct sf_tree *tree, const struct sf_entry *entry,
  * SF_ERR_NOT_FOUND where it is missing. Appends to ret. */
 int sf_tree_read(const struct sf_tree *tree, const struct sf_entry *entry, struct sf_buffer *ret, struct sf_error *err);
 
+/* The same without keeping the content. */
+int sf_tree_check(const struct sf_tree *tree, const struct sf_entry *entry, struct sf_error *err);
+
 /* Writes canonical content as an installed file (relocated, mode set), below dirfd. Fails if the name exists. */
 int sf_tree_write(const struct sf_tree *tree, const struct sf_entry *entry, const void *canonical, size_t len,
                   struct sf_error *err);
@@ -37,7 +40,8 @@ enum sf_damage { SF_DAMAGE_NONE, SF_DAMAGE_MISSING, SF_DAMAGE_CONTENT, SF_DAMAGE
 /* Called for every difference between tree and list; path of extras is relative to the tree. */
 typedef int sf_tree_damage_fn(void *ctx, enum sf_damage damage, const char *path, const struct sf_entry *entry,
                               struct sf_error *err);
-/* Compares everything; extra files are reported too (.sf-release/ is known). Returns the number of differences. */
+/* Compares everything; extra files are reported too (.sf-release/ is known). Returns the number of differences, or an
+ * error, or what report returned when that was not 0. report may be NULL. */
 int sf_tree_verify(const struct sf_tree *tree, sf_tree_damage_fn *report, void *ctx, struct sf_error *err);
 const char *sf_damage_name(enum sf_damage damage);
 

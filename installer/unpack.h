@@ -56,6 +56,9 @@ int sf_unpack_check_prefix(const struct sf_filelist *list, const char *installed
 int sf_unpack_plan(const struct sf_filelist *list, const uint8_t *wanted, struct sf_unpack_range **ret,
                    size_t *ret_count, uint64_t *ret_bytes, struct sf_error *err);
 
+/* True where a wanted file lies in the frame (with wanted NULL: always). */
+bool sf_unpack_frame_wanted(const struct sf_filelist *list, size_t frame, const uint8_t *wanted);
+
 /* Unpacks everything that is wanted. On error the staging directory holds a part that the caller removes. Files are
  * written, not yet synced (sf_store_commit does that). A layer that is read whole is checked against its own digest. */
 int sf_unpack_run(const struct sf_unpack *unpack, struct sf_error *err);

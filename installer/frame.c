@@ -1,0 +1,229 @@
+/* installer/frame.c - see frame.h. */
+#include "installer/frame.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#include "base/cleanup.h"
+#include "base/fs.h"
+
+#define CHUNK            (256u << 10) /* bytes received or read back at once */
+#define PIECE            (256u << 10) /* decoded bytes handed on at once: stays in the second-level cache; whole tar blocks */
+#define WINDOW_LOG_PLAIN 23           /* what zstd -19 uses for content of unknown size */
+#define WINDOW_LOG_MAX   27           /* zstd --long */
+
+static int make_spool(int dirfd, struct sf_error *err)
+{
+        static const char name[] = ".sf-spool"; /* for an instant, and only the receiving thread makes one */
+
+        unlinkat(dirfd, name, 0);
+        int fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd < 0)
+                return sf_error_errno(err, "cannot make a file for a large frame");
+        unlinkat(dirfd, name, 0);
+        return fd;
+}
+
+static int receive_spooled(struct sf_stream *stream, uint64_t size, struct sf_digester *layer, int fd,
+                           struct sf_error *err)
+{
+        _cleanup_free_ uint8_t *chunk = malloc(CHUNK);
+        int r = 0;
+
+        if (!chunk)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory to receive");
+        for (uint64_t done = 0; done < size && r == 0;) {
+                size_t n = size - done < CHUNK ? (size_t)(size - done) : CHUNK;
+                r = sf_stream_read_full(stream, chunk, n, err);
+                if (r < 0)
+                        break;
+                sf_digester_update(layer, chunk, n);
+                r = sf_fs_write_all(fd, chunk, n, "file for a large frame", err);
+                done += n;
+        }
+        return r;
+}
+
+int sf_frame_receive(struct sf_stream *stream, uint64_t size, int spool_dirfd, struct sf_digester *layer,
+                     struct sf_frame_bytes *ret, struct sf_error *err)
+{
+        struct sf_frame_bytes bytes = { NULL, -1, size };
+        int r = 0;
+
+        if (spool_dirfd >= 0) {
+                bytes.fd = make_spool(spool_dirfd, err);
+                r = bytes.fd < 0 ? bytes.fd : receive_spooled(stream, size, layer, bytes.fd, err);
+        } else if (!(bytes.data = malloc((size_t)size + 1))) {
+                r = sf_error_set(err, SF_ERR_NOMEM, "no memory for a frame of %" PRIu64 " bytes", size);
+        } else {
+                for (uint64_t done = 0; done < size && r == 0;) {
+                        size_t n = size - done < CHUNK ? (size_t)(size - done) : CHUNK;
+                        r = sf_stream_read_full(stream, bytes.data + done, n, err);
+                        if (r == 0)
+                                sf_digester_update(layer, bytes.data + done, n);
+                        done += n;
+                }
+        }
+        if (r < 0) {
+                sf_frame_free(&bytes);
+                return r;
+        }
+        *ret = bytes;
+        return 0;
+}
+
+void sf_frame_free(struct sf_frame_bytes *bytes)
+{
+        free(bytes->data);
+        if (bytes->fd >= 0)
+                close(bytes->fd);
+        *bytes = (struct sf_frame_bytes)SF_FRAME_BYTES_INIT;
+}
+
+struct sf_frame_decoder {
+        ZSTD_DCtx *zstd;
+        struct sf_digester *digester;
+        uint8_t *piece; /* PIECE bytes */
+        uint8_t *chunk; /* CHUNK bytes, made when a spooled frame comes */
+        const struct sf_frame *frame;
+        const struct sf_frame_bytes *bytes;
+        ZSTD_inBuffer in;
+        uint64_t taken;    /* compressed bytes given to the decoder, or hashed */
+        uint64_t produced; /* decoded bytes */
+        bool ended;
+};
+
+int sf_frame_decoder_open(struct sf_frame_decoder **ret, struct sf_error *err)
+{
+        struct sf_frame_decoder *d = calloc(1, sizeof *d);
+
+        if (d) {
+                d->zstd = ZSTD_createDCtx();
+                d->digester = sf_digester_new();
+                d->piece = malloc(PIECE);
+        }
+        if (!d || !d->zstd || !d->digester || !d->piece) {
+                sf_frame_decoder_close(d);
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a decoder");
+        }
+        *ret = d;
+        return 0;
+}
+
+void sf_frame_decoder_close(struct sf_frame_decoder *d)
+{
+        if (!d)
+                return;
+        ZSTD_freeDCtx(d->zstd);
+        sf_digester_free(d->digester);
+        free(d->piece);
+        free(d->chunk);
+        free(d);
+}
+
+/* The compressed bytes from d->taken on; 0 at the end. */
+static ssize_t more_input(struct sf_frame_decoder *d, const uint8_t **ret, struct sf_error *err)
+{
+        uint64_t left = d->bytes->size - d->taken;
+
+        if (d->bytes->data) {
+                *ret = d->bytes->data + d->taken;
+                d->taken += left;
+                return (ssize_t)left;
+        }
+        if (!d->chunk && !(d->chunk = malloc(CHUNK)))
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a decoder");
+        ssize_t n = pread(d->bytes->fd, d->chunk, left < CHUNK ? (size_t)left : CHUNK, (off_t)d->taken);
+        if (n < 0)
+                return sf_error_errno(err, "cannot read a large frame back");
+        *ret = d->chunk;
+        d->taken += (uint64_t)n;
+        return n;
+}
+
+static int window_log(uint64_t content_size)
+{
+        int log = WINDOW_LOG_PLAIN;
+
+        while (log < WINDOW_LOG_MAX && (UINT64_C(1) << log) < content_size)
+                log++;
+        return log;
+}
+
+int sf_frame_start(struct sf_frame_decoder *d, const struct sf_frame *frame, const struct sf_frame_bytes *bytes,
+                   struct sf_error *err)
+{
+        struct sf_digest digest;
+        const uint8_t *input;
+        ssize_t n;
+
+        d->frame = frame;
+        d->bytes = bytes;
+        d->taken = 0;
+        while ((n = more_input(d, &input, err)) > 0)
+                sf_digester_update(d->digester, input, (size_t)n);
+        sf_digester_finish(d->digester, &digest);
+        if (n < 0)
+                return (int)n;
+        if (bytes->size != frame->size || !sf_digest_equal(&digest, &frame->digest))
+                return sf_error_set(err, SF_ERR_CORRUPT, "sha256 mismatch");
+        d->taken = 0;
+        d->produced = 0;
+        d->ended = false;
+        d->in = (ZSTD_inBuffer){ NULL, 0, 0 };
+        ZSTD_DCtx_reset(d->zstd, ZSTD_reset_session_and_parameters);
+        ZSTD_DCtx_setParameter(d->zstd, ZSTD_d_windowLogMax, window_log(frame->content_size));
+        return 0;
+}
+
+static int check_end(struct sf_frame_decoder *d, struct sf_error *err)
+{
+        if (d->produced != d->frame->content_size)
+                return sf_error_set(err, SF_ERR_CORRUPT, "decodes to %" PRIu64 " bytes instead of %" PRIu64,
+                                    d->produced, d->frame->content_size);
+        if (d->in.pos < d->in.size || d->taken < d->bytes->size)
+                return sf_error_set(err, SF_ERR_CORRUPT, "has bytes behind the zstd frame");
+        return 0;
+}
+
+ssize_t sf_frame_next(void *decoder, const void **ret, struct sf_error *err)
+{
+        struct sf_frame_decoder *d = decoder;
+        uint64_t left = d->frame->content_size - d->produced;
+        /* One byte of room beyond the listed size tells "exactly that" from "more". */
+        ZSTD_outBuffer out = { d->piece, left < PIECE ? (size_t)left + 1 : PIECE, 0 };
+
+        while (!d->ended && out.pos < out.size) {
+                if (d->in.pos == d->in.size) {
+                        const uint8_t *input;
+                        ssize_t n = more_input(d, &input, err);
+                        if (n < 0)
+                                return n;
+                        if (n == 0)
+                                return sf_error_set(err, SF_ERR_CORRUPT, "ends in the middle of a zstd frame");
+                        d->in = (ZSTD_inBuffer){ input, (size_t)n, 0 };
+                }
+                size_t r = ZSTD_decompressStream(d->zstd, &out, &d->in);
+                if (ZSTD_isError(r))
+                        return sf_error_set(err, SF_ERR_CORRUPT, "zstd: %s", ZSTD_getErrorName(r));
+                d->ended = r == 0;
+        }
+        if (out.pos > left)
+                return sf_error_set(err, SF_ERR_CORRUPT, "decodes to more than the listed %" PRIu64 " bytes",
+                                    d->frame->content_size);
+        d->produced += out.pos;
+        if (d->ended) {
+                int r = check_end(d, err);
+                if (r < 0)
+                        return r;
+        }
+        *ret = d->piece;
+        return (ssize_t)out.pos;
+}

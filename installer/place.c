@@ -1,0 +1,274 @@
+/* installer/place.c - see place.h. The only code that gives an installed file its content, owner and mode. */
+#include "installer/place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "base/fs.h"
+#include "rpath/relocate.h"
+
+struct sf_placer {
+        const struct sf_tree *tree;
+        bool replace;
+        struct sf_digester *digester;
+        char *from, *to;              /* room for the padded strings of the current relocation */
+        struct sf_buffer out;         /* relocated bytes on their way to the file */
+        const struct sf_entry *entry; /* being written; NULL between files */
+        int fd, parent;               /* of the file and its directory */
+        const char *base;             /* last component of entry->path */
+        char name[64];                /* what the file is called until it is complete; "" = base */
+        uint64_t seen;                /* canonical bytes */
+        struct sf_relocation relocation;
+        struct sf_relocator relocator;
+};
+
+int sf_placer_open(const struct sf_tree *tree, bool replace, struct sf_placer **ret, struct sf_error *err)
+{
+        _cleanup_placer_ struct sf_placer *p = calloc(1, sizeof *p);
+        size_t room = (size_t)tree->list->prefix_length + 1;
+
+        if (!p)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory to write files");
+        p->tree = tree;
+        p->replace = replace;
+        p->fd = p->parent = -1;
+        p->digester = sf_digester_new();
+        p->from = malloc(room);
+        p->to = malloc(room);
+        if (!p->digester || !p->from || !p->to)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory to write files");
+        *ret = sf_steal_pointer(p);
+        return 0;
+}
+
+static const char *current_name(const struct sf_placer *p)
+{
+        return *p->name ? p->name : p->base;
+}
+
+/* Forgets the current file; one that is not complete is removed. */
+static void drop(struct sf_placer *p, bool complete)
+{
+        if (p->fd >= 0) {
+                close(p->fd);
+                if (!complete)
+                        unlinkat(p->parent, current_name(p), 0);
+        }
+        if (p->parent >= 0)
+                close(p->parent);
+        p->fd = p->parent = -1;
+        p->entry = NULL;
+}
+
+void sf_placer_close(struct sf_placer *p)
+{
+        if (!p)
+                return;
+        drop(p, false);
+        sf_digester_free(p->digester);
+        sf_buffer_free(&p->out);
+        free(p->from);
+        free(p->to);
+        free(p);
+}
+
+/* The directory that holds path, and path's last component. */
+static int open_parent(const struct sf_tree *tree, const char *path, const char **ret_base, struct sf_error *err)
+{
+        const char *slash = strrchr(path, '/');
+        char directory[4096];
+
+        *ret_base = slash ? slash + 1 : path;
+        if (!slash) {
+                int fd = openat(tree->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+                return fd >= 0 ? fd : sf_error_errno(err, "release directory");
+        }
+        snprintf(directory, sizeof directory, "%.*s", (int)(slash - path), path);
+        return sf_fs_open_beneath(tree->dirfd, directory, O_RDONLY | O_DIRECTORY, 0, err);
+}
+
+int sf_placer_begin(struct sf_placer *p, const struct sf_entry *entry, struct sf_error *err)
+{
+        int r = sf_tree_relocation(p->tree, entry, p->from, p->to, &p->relocation, err);
+        if (r < 0)
+                return r;
+        r = open_parent(p->tree, entry->path, &p->base, err);
+        if (r < 0)
+                return r;
+        p->parent = r;
+        p->entry = entry;
+        p->seen = 0;
+        p->out.len = 0;
+        *p->name = '\0';
+        if (p->replace) {
+                snprintf(p->name, sizeof p->name, ".sf-repair-%zu", (size_t)(entry - p->tree->list->entries));
+                unlinkat(p->parent, p->name, 0);
+        }
+        p->fd = openat(p->parent, current_name(p), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (p->fd < 0) {
+                r = sf_error_errno(err, "%s", entry->path);
+                drop(p, true);
+                return r;
+        }
+        sf_relocator_start(&p->relocator, &p->relocation, false);
+        return 0;
+}
+
+static int feed(struct sf_placer *p, const void *canonical, size_t len, struct sf_error *err)
+{
+        const char *path = p->entry->path;
+
+        if (len > p->entry->size - p->seen)
+                return sf_error_set(err, SF_ERR_CORRUPT, "%s: longer than the listed %" PRIu64 " bytes", path,
+                                    p->entry->size);
+        p->seen += len;
+        sf_digester_update(p->digester, canonical, len);
+        if (!p->relocation.count)
+                return sf_fs_write_all(p->fd, canonical, len, path, err);
+        p->out.len = 0;
+        int r = sf_relocator_feed(&p->relocator, path, canonical, len, &p->out, err);
+        return r < 0 ? r : sf_fs_write_all(p->fd, p->out.data, p->out.len, path, err);
+}
+
+/* root:root even below a set-gid directory; as another user everything already is that user's. */
+static int set_owner_and_mode(int fd, const struct sf_entry *entry, struct sf_error *err)
+{
+        struct stat st;
+
+        if (fstat(fd, &st) < 0)
+                return sf_error_errno(err, "%s", entry->path);
+        if (geteuid() == 0 && (st.st_uid != 0 || st.st_gid != 0) && fchown(fd, 0, 0) < 0)
+                return sf_error_errno(err, "%s: cannot give it to root", entry->path);
+        if (fchmod(fd, entry->mode) < 0)
+                return sf_error_errno(err, "%s: cannot set its mode", entry->path);
+        return 0;
+}
+
+static int finish(struct sf_placer *p, struct sf_error *err)
+{
+        const char *path = p->entry->path;
+        struct sf_digest digest;
+        int r;
+
+        if (p->seen != p->entry->size)
+                return sf_error_set(err, SF_ERR_CORRUPT, "%s: %" PRIu64 " bytes instead of %" PRIu64, path, p->seen,
+                                    p->entry->size);
+        sf_digester_finish(p->digester, &digest);
+        if (!sf_digest_equal(&digest, &p->entry->digest))
+                return sf_error_set(err, SF_ERR_CORRUPT, "%s: sha256 mismatch", path);
+        if (p->relocation.count && (r = sf_relocator_finish(&p->relocator, path, err)) < 0)
+                return r;
+        r = set_owner_and_mode(p->fd, p->entry, err);
+        if (r < 0 || !p->replace)
+                return r;
+        if (fsync(p->fd) < 0 || renameat(p->parent, p->name, p->parent, p->base) < 0 || fsync(p->parent) < 0)
+                return sf_error_errno(err, "%s: cannot replace it", path);
+        return 0;
+}
+
+/* After a failure the digester holds half a file. */
+static int fail(struct sf_placer *p, int code)
+{
+        struct sf_digest unused;
+
+        sf_digester_finish(p->digester, &unused);
+        drop(p, false);
+        return code;
+}
+
+int sf_placer_feed(struct sf_placer *p, const void *canonical, size_t len, struct sf_error *err)
+{
+        int r = feed(p, canonical, len, err);
+        return r < 0 ? fail(p, r) : 0;
+}
+
+int sf_placer_finish(struct sf_placer *p, struct sf_error *err)
+{
+        int r = finish(p, err);
+        if (r < 0)
+                return fail(p, r);
+        drop(p, true);
+        return 0;
+}
+
+static int make_directory(const struct sf_tree *tree, const struct sf_entry *entry, struct sf_error *err)
+{
+        const char *base;
+        _cleanup_close_ int parent = open_parent(tree, entry->path, &base, err);
+        struct stat st;
+
+        if (parent < 0)
+                return parent;
+        /* Writable until the files are in; sf_place_directory_modes gives the listed mode. */
+        if (mkdirat(parent, base, 0700) == 0)
+                return 0;
+        if (errno != EEXIST || fstatat(parent, base, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return sf_error_errno(err, "%s", entry->path);
+        if (!S_ISDIR(st.st_mode))
+                return sf_error_set(err, SF_ERR_EXISTS, "%s: something else is where a directory belongs", entry->path);
+        return 0;
+}
+
+static int make_link(const struct sf_tree *tree, const struct sf_entry *entry, bool replace, struct sf_error *err)
+{
+        const char *base;
+        _cleanup_close_ int parent = open_parent(tree, entry->path, &base, err);
+        char name[64];
+
+        if (parent < 0)
+                return parent;
+        if (!replace)
+                return symlinkat(entry->target, parent, base) == 0 ? 0 : sf_error_errno(err, "%s", entry->path);
+        snprintf(name, sizeof name, ".sf-repair-%zu", (size_t)(entry - tree->list->entries));
+        unlinkat(parent, name, 0);
+        if (symlinkat(entry->target, parent, name) < 0 || renameat(parent, name, parent, base) < 0 || fsync(parent) < 0)
+                return sf_error_errno(err, "%s: cannot replace it", entry->path);
+        return 0;
+}
+
+int sf_place_skeleton(const struct sf_tree *tree, const uint8_t *wanted, bool replace, struct sf_error *err)
+{
+        const struct sf_filelist *list = tree->list;
+        int r;
+
+        /* Links last: a listed path can then never lead through one. */
+        for (size_t i = 0; i < list->entry_count; i++)
+                if (list->entries[i].type == SF_ENTRY_DIRECTORY && (!wanted || wanted[i]) &&
+                    (r = make_directory(tree, &list->entries[i], err)) < 0)
+                        return r;
+        for (size_t i = 0; i < list->entry_count; i++)
+                if (list->entries[i].type == SF_ENTRY_SYMLINK && (!wanted || wanted[i]) &&
+                    (r = make_link(tree, &list->entries[i], replace, err)) < 0)
+                        return r;
+        return 0;
+}
+
+int sf_place_directory_modes(const struct sf_tree *tree, struct sf_error *err)
+{
+        const struct sf_filelist *list = tree->list;
+
+        /* Backwards, so that a directory without search permission is closed after what lies below it. */
+        for (size_t i = list->entry_count; i-- > 0;) {
+                const struct sf_entry *entry = &list->entries[i];
+
+                if (entry->type != SF_ENTRY_DIRECTORY)
+                        continue;
+                _cleanup_close_ int fd = sf_fs_open_beneath(tree->dirfd, entry->path,
+                                                            O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, err);
+                if (fd < 0)
+                        return fd;
+                int r = set_owner_and_mode(fd, entry, err);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}

@@ -1,0 +1,38 @@
+/* installer/place.h - one listed file to its place on disk.
+ *
+ * Canonical bytes go in piece by piece; they are hashed, relocated and written as they pass. The file is made with O_EXCL
+ * beneath the tree, following no link, and is gone again unless everything matched the list.
+ */
+#ifndef SF_INSTALLER_PLACE_H
+#define SF_INSTALLER_PLACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "installer/tree.h"
+#include "release/filelist.h"
+
+/* Opaque: writes one file after the other. Each thread has its own. */
+struct sf_placer;
+
+/* tree must outlive it. With `replace`, files are written beside their name, synced and renamed over it. */
+int sf_placer_open(const struct sf_tree *tree, bool replace, struct sf_placer **ret, struct sf_error *err);
+/* Removes a file that was begun and not finished. NULL is fine. */
+void sf_placer_close(struct sf_placer *placer);
+static inline void sf_cleanup_placer(struct sf_placer **p) { sf_placer_close(*p); }
+#define _cleanup_placer_ __attribute__((cleanup(sf_cleanup_placer)))
+
+int sf_placer_begin(struct sf_placer *placer, const struct sf_entry *entry, struct sf_error *err);
+/* More bytes than the entry lists: SF_ERR_CORRUPT. */
+int sf_placer_feed(struct sf_placer *placer, const void *canonical, size_t len, struct sf_error *err);
+/* Checks size and digest (SF_ERR_CORRUPT), then sets owner and mode. */
+int sf_placer_finish(struct sf_placer *placer, struct sf_error *err);
+
+/* Every listed directory and symbolic link that is not there yet. A link that points elsewhere, or something else in the
+ * place of either, is SF_ERR_EXISTS; with `replace` links are renamed over what is there. `wanted` as in struct sf_unpack. */
+int sf_place_skeleton(const struct sf_tree *tree, const uint8_t *wanted, bool replace, struct sf_error *err);
+/* Gives the directories their listed modes, deepest last to first. After the files. */
+int sf_place_directory_modes(const struct sf_tree *tree, struct sf_error *err);
+
+#endif

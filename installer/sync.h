@@ -1,0 +1,13 @@
+/* installer/sync.h - a release's own files onto stable storage, without syncfs(2): a node's other file traffic is not
+ * ours to wait for.
+ */
+#ifndef SF_INSTALLER_SYNC_H
+#define SF_INSTALLER_SYNC_H
+
+#include "base/error.h"
+#include "release/filelist.h"
+
+/* Syncs every listed file and directory below dirfd, and dirfd itself. */
+int sf_sync_tree(const struct sf_filelist *list, int dirfd, struct sf_error *err);
+
+#endif
