@@ -12,8 +12,8 @@
 #include "base/error.h"
 #include "installer/store.h"
 
-/* Carries out a plan. report->step follows the work (fetch, verify, unpack). Leaves nothing behind on failure. */
+/* Carries out a plan; a way that turns out closed is replaced by the next cheapest in `plan`. report->step follows the work (fetch, verify, unpack). Leaves nothing behind on failure. */
 int sf_acquire_run(const struct sf_config *config, struct sf_repository *repository, const struct sf_store *store,
-                   const struct sf_plan *plan, struct sf_report *report, struct sf_error *err);
+                   struct sf_plan *plan, struct sf_report *report, struct sf_error *err);
 
 #endif

@@ -12,7 +12,7 @@
 #include "release/layout.h"
 
 #define METADATA_DIRECTORY "metadata"
-#define CACHE_DIRECTORY "cache"
+#define CACHE_DIRECTORY    "cache"
 
 int sf_repository_check_clock(uint64_t wait, struct sf_error *err)
 {

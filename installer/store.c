@@ -256,6 +256,19 @@ static int open_releases(const struct sf_store *store, struct sf_error *err)
         return fd >= 0 ? fd : sf_error_errno(err, "cannot open %s", store->releases);
 }
 
+int sf_store_open_release(const struct sf_store *store, const char *directory, int *ret_fd, struct sf_error *err)
+{
+        _cleanup_close_ int releases = open_releases(store, err);
+
+        if (releases < 0)
+                return releases;
+        int fd = openat(releases, directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0)
+                return sf_error_errno(err, "cannot open %s/%s", store->releases, directory);
+        *ret_fd = fd;
+        return 0;
+}
+
 int sf_store_begin(const struct sf_store *store, const struct sf_release_name *name, struct sf_staging *ret,
                    struct sf_error *err)
 {

@@ -43,6 +43,8 @@ void sf_store_directory(const struct sf_release_name *name, char out[128]);
 /* The file list of an installed release. */
 int sf_store_filelist(const struct sf_store *store, const struct sf_store_release *release, struct sf_filelist *ret,
                       struct sf_error *err);
+/* A descriptor of releases/<directory>, for sf_tree. Owned by the caller. */
+int sf_store_open_release(const struct sf_store *store, const char *directory, int *ret_fd, struct sf_error *err);
 /* The path its files say: PREFIX/releases/<directory> (without root). Owned by the caller. */
 char *sf_store_installed_prefix(const struct sf_store *store, const char *directory);
 

@@ -1,0 +1,114 @@
+/* agent/main.c - sf-node: the table of verbs, and what happens before each of them. */
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "agent/config.h"
+#include "agent/report.h"
+#include "agent/verbs.h"
+#include "base/log.h"
+#include "base/verb.h"
+
+static const struct sf_option options[] = {
+        { "config", 0, "FILE", "read this file instead of /etc/sf-node", false },
+        { "repo", 0, "URL", "base of the repository: http://, https:// or file:///", true },
+        { "root", 0, "DIR", "work on a tree that will be / elsewhere; no service is touched", false },
+        { "prefix", 0, "DIR", "where Slurm lives (default /opt/slurm)", false },
+        { "toolchain", 0, "T", "instead of the one of /etc/os-release", false },
+        { "arch", 0, "A", "instead of this machine's: amd64, arm64", false },
+        { "json", 0, NULL, "print one JSON object on one line", false },
+        { "quiet", 'q', NULL, "only warnings and errors", false },
+        { "verbose", 'v', NULL, "say more", false },
+        { "all", 0, NULL, "withdrawn releases too", false },
+        { "no-activate", 0, NULL, "stop before the switch", false },
+        { "repair", 0, NULL, "fetch and replace what is broken", false },
+        { "force", 0, NULL, "do what is refused otherwise (the message says when)", false },
+        { "dry-run", 0, NULL, "only say what would be done, in bytes and steps", false },
+        { "limit-rate", 0, "BYTES", "at most so many bytes per second (K, M, G accepted)", false },
+        { "jitter", 0, "SECONDS", "wait a random time up to this first", false },
+        { "no-restart", 0, NULL, "leave services alone", false },
+        { 0 },
+};
+
+static const char *const global_options[] = { "config", "repo", "root",  "prefix",  "toolchain",
+                                              "arch",   "json", "quiet", "verbose", NULL };
+static const char *const list_options[] = { "all", "limit-rate", "jitter", NULL };
+static const char *const trust_options[] = { "force", NULL };
+static const char *const install_options[] = { "no-activate", "force", "dry-run", "limit-rate", "jitter", NULL };
+static const char *const switch_options[] = { "dry-run", NULL };
+static const char *const verify_options[] = { "repair", "limit-rate", "jitter", NULL };
+
+/* Loads the configuration, opens the log, runs. */
+static int with_config(int (*verb)(const struct sf_config *, const struct sf_command_line *),
+                       const struct sf_command_line *line)
+{
+        struct sf_error err = SF_ERROR_INIT;
+        struct sf_config config;
+        enum sf_log_level level = sf_option_given(line, "quiet")     ? SF_LOG_QUIET
+                                  : sf_option_given(line, "verbose") ? SF_LOG_VERBOSE
+                                                                     : SF_LOG_NORMAL;
+
+        sf_log_open("sf-node", level);
+        if (sf_config_load(line, &config, &err) < 0) {
+                sf_log_error("%s", err.text);
+                return SF_EXIT_USAGE;
+        }
+        int code = verb(&config, line);
+        sf_config_free(&config);
+        return code;
+}
+
+#define VERB(name)                                                           \
+        static int run_##name(void *ctx, const struct sf_command_line *line) \
+        {                                                                    \
+                (void)ctx;                                                   \
+                return with_config(sf_verb_##name, line);                    \
+        }
+VERB(trust)
+VERB(list)
+VERB(install)
+VERB(activate)
+VERB(rollback)
+VERB(status)
+VERB(verify)
+
+static const struct sf_verb verbs[] = {
+        { "trust", "ROOT.json", "pin the repository's TUF root", 1, 1, trust_options, run_trust },
+        { "list", "", "releases on offer for this node", 0, 0, list_options, run_list },
+        { "install", "VERSION", "download, verify, unpack, relocate and activate a release", 1, 1, install_options,
+          run_install },
+        { "activate", "RELEASE", "make an installed release the active one", 1, 1, switch_options, run_activate },
+        { "rollback", "", "back to the release before", 0, 0, switch_options, run_rollback },
+        { "status", "", "what is installed and active", 0, 0, NULL, run_status },
+        { "verify", "[RELEASE]", "every file against the signed list", 0, 1, verify_options, run_verify },
+        { 0 },
+};
+
+static const struct sf_program program = {
+        .name = "sf-node",
+        .summary = "keeps Slurm on a node current",
+        .version = SF_VERSION,
+        .options = options,
+        .global_options = global_options,
+        .verbs = verbs,
+};
+
+int main(int argc, char **argv)
+{
+        struct sf_error err = SF_ERROR_INIT;
+        struct sf_command_line line;
+
+        umask(022);
+        signal(SIGPIPE, SIG_IGN);
+        sf_log_open("sf-node", SF_LOG_NORMAL);
+        int r = sf_verb_parse(&program, argc, argv, &line, &err);
+        if (r > 0)
+                return SF_EXIT_DONE;
+        if (r < 0) {
+                sf_log_error("%s", err.text);
+                return SF_EXIT_USAGE;
+        }
+        int code = line.verb->run(NULL, &line);
+        sf_command_line_free(&line);
+        return code;
+}
