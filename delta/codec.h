@@ -50,5 +50,7 @@ const struct sf_delta_codec *sf_delta_codec_find(const char *name);
 
 /* Sum of the sizes. */
 uint64_t sf_delta_files_size(const struct sf_delta_files *files);
+/* The first byte of the first file; never NULL. */
+const uint8_t *sf_delta_files_bytes(const struct sf_delta_files *files);
 
 #endif

@@ -7,9 +7,8 @@
  *     "SFD" 0x01                    magic and version
  *     codec name                    length (1 byte) and as many bytes of [a-z0-9-]
  *     binding                       the first 8 bytes of SHA-256(tree digest of old, tree digest of new)
- *     memory                        8 bytes, little-endian: what decoding needs beyond the contents
  *     plan length                   4 bytes, little-endian
- *     plan                          order and ancestors, see docs/DELTA.md
+ *     plan                          order and ancestors, see delta/plan.h
  *     patch                         to the end, the codec's own
  */
 #ifndef SF_DELTA_CONTAINER_H
@@ -24,10 +23,6 @@
 
 #define SF_DELTA_CODEC_NAME_MAX 16
 
-/* The changed set of a pair of file lists: entry indices of the new list, ascending. Owned by the caller (free). */
-int sf_delta_changed(const struct sf_filelist *old, const struct sf_filelist *new, size_t **ret_entries,
-                     size_t *ret_count, struct sf_error *err);
-
 /* What a container says before anything is decoded. */
 struct sf_delta_info {
         char codec[SF_DELTA_CODEC_NAME_MAX + 1];
@@ -41,7 +36,7 @@ struct sf_delta_io {
         /* Appends the canonical content of an old file (checked by the callee: sf_tree_read does). */
         int (*read)(void *ctx, const struct sf_entry *old_entry, struct sf_buffer *ret, struct sf_error *err);
         /* Takes one rebuilt file, its digest already checked. Called once for every entry of the new list whose digest is
-         * in the changed set (duplicates follow one another). data is valid during the call. */
+         * in the changed set, in the order of the list. data is valid during the call. */
         int (*write)(void *ctx, const struct sf_entry *new_entry, const uint8_t *data, size_t len, struct sf_error *err);
         void *ctx;
 };
@@ -55,5 +50,10 @@ int sf_delta_inspect(const struct sf_filelist *old, const struct sf_filelist *ne
  * needs more. Every rebuilt content is compared with its digest before any is written: SF_ERR_CORRUPT names the path. */
 int sf_delta_apply(const struct sf_filelist *old, const struct sf_filelist *new, const void *blob, size_t len,
                    uint64_t memory_budget, const struct sf_delta_io *io, struct sf_error *err);
+
+/* Puts magic, codec, binding and plan in front of a codec's patch. */
+struct sf_delta_plan;
+int sf_delta_wrap(const struct sf_filelist *old, const struct sf_filelist *new, const struct sf_delta_plan *plan,
+                  const char *codec, const struct sf_buffer *patch, struct sf_buffer *ret, struct sf_error *err);
 
 #endif
