@@ -79,8 +79,7 @@ static int parse_codec(const uint8_t *name, size_t length, struct container *c, 
         memcpy(c->codec_name, name, length);
         c->codec = sf_delta_codec_find(c->codec_name);
         if (!c->codec)
-                return sf_error_set(err, SF_ERR_UNSUPPORTED, "the delta's codec \"%s\" is unknown here",
-                                    c->codec_name);
+                return sf_error_set(err, SF_ERR_UNSUPPORTED, "the delta's codec \"%s\" is unknown here", c->codec_name);
         return 0;
 }
 
@@ -209,8 +208,8 @@ static int write_files(const struct sf_filelist *new, const struct sf_delta_plan
 
                 if (entry->type != SF_ENTRY_FILE)
                         continue;
-                const struct rebuilt *found =
-                        bsearch(&key, rebuilt, plan->target_count, sizeof *rebuilt, compare_rebuilt);
+                const struct rebuilt *found = bsearch(&key, rebuilt, plan->target_count, sizeof *rebuilt,
+                                                      compare_rebuilt);
                 int r = found ? io->write(io->ctx, entry, found->data, entry->size, err) : 0;
                 if (r < 0)
                         return r;

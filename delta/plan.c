@@ -139,8 +139,7 @@ static int code_plan(struct sf_coder *c, const struct sf_filelist *old, const st
                 size_t same = namesake(old, &new->entries[t->entry]);
                 uint64_t choice = t->ancestor == same ? 0 : t->ancestor == SF_DELTA_NO_ANCESTOR ? 1 : t->ancestor + 2;
                 choice = sf_coder_number(c, &ancestors, choice);
-                if (choice >= 2 && (choice - 2 >= old->entry_count ||
-                                    old->entries[choice - 2].type != SF_ENTRY_FILE))
+                if (choice >= 2 && (choice - 2 >= old->entry_count || old->entries[choice - 2].type != SF_ENTRY_FILE))
                         return SF_ERR_CORRUPT;
                 t->ancestor = choice == 0 ? same : choice == 1 ? SF_DELTA_NO_ANCESTOR : (size_t)choice - 2;
         }
@@ -160,8 +159,8 @@ int sf_delta_plan_write(const struct sf_delta_plan *plan, const struct sf_fileli
         memcpy(changed, plan->targets, count * sizeof *changed);
         qsort(changed, count, sizeof *changed, compare_target);
         for (size_t i = 0; i < count; i++) {
-                const struct sf_delta_target *found =
-                        bsearch(&plan->targets[i], changed, count, sizeof *changed, compare_target);
+                const struct sf_delta_target *found = bsearch(&plan->targets[i], changed, count, sizeof *changed,
+                                                              compare_target);
 
                 ranks[i] = (uint64_t)(found - changed);
         }

@@ -144,8 +144,11 @@ static int decode(const struct sf_delta_files *old, const struct sf_delta_files 
         if (r < 0)
                 return r;
         _cleanup_(cleanup_job) rs_job_t *job = rs_patch_begin(read_basis, &basis);
-        rs_buffers_t io = { .next_in = (char *)delta.data, .avail_in = delta.len, .eof_in = 1,
-                            .next_out = (char *)out, .avail_out = new_size };
+        rs_buffers_t io = { .next_in = (char *)delta.data,
+                            .avail_in = delta.len,
+                            .eof_in = 1,
+                            .next_out = (char *)out,
+                            .avail_out = new_size };
         rs_result result = rs_job_iter(job, &io);
         if (result != RS_DONE || io.avail_out)
                 return sf_error_set(err, SF_ERR_CORRUPT, "librsync: %s",

@@ -1,0 +1,171 @@
+/* delta/model.c - see model.h. */
+#include "delta/model.h"
+
+#include <stdlib.h>
+
+#define SLOT_CELLS   16  /* a slot: a check word and the 15 nodes of a nibble's binary tree; one cache line */
+#define NODES        256 /* of a byte's binary tree */
+#define WEIGHT_ONE   65536
+#define LEARN_SHIFT  18
+#define ESTIMATE_MAX 255 /* observations after which an estimate moves by a constant share */
+#define REFINE_MAX   255
+#define REFINE_STEPS 33
+#define STRETCH_MAX  2047
+#define ODDS_UNIT    128 /* stretch units per factor of two in the odds */
+
+/* log2(x) in 1/65536, x > 0: the integer part is the bit length, each squaring yields one more bit. */
+static int32_t log2_fixed(uint32_t x)
+{
+        int32_t whole = 31 - __builtin_clz(x), result = whole << 16;
+        uint64_t mantissa = ((uint64_t)x << 31) >> whole; /* 1.0 = 2^31 */
+
+        for (int32_t bit = 1 << 15; bit; bit >>= 1) {
+                mantissa = mantissa * mantissa >> 31;
+                if (mantissa >> 32) {
+                        mantissa >>= 1;
+                        result += bit;
+                }
+        }
+        return result;
+}
+
+static void fill_tables(struct sf_model *m)
+{
+        const uint64_t root = 1079572132; /* 2^(1/128), 1.0 = 2^30 */
+        uint64_t power = UINT64_C(1) << 30;
+
+        for (uint32_t i = 0; i < 4096; i++) {
+                int32_t odds = log2_fixed(2 * i + 1) - log2_fixed(8191 - 2 * i);
+                m->stretch[i] = (int16_t)(odds / (65536 / ODDS_UNIT));
+        }
+        /* odds 2^(x/128) = 2^whole * power; p = odds / (1 + odds) */
+        for (int x = 0; x <= 2047; x++) {
+                if (x % ODDS_UNIT == 0)
+                        power = UINT64_C(1) << 30;
+                uint64_t odds = power << (x / ODDS_UNIT);
+                uint64_t other = 65536 * (UINT64_C(1) << 30) / (odds + (UINT64_C(1) << 30));
+
+                m->squash[2048 + x] = (uint16_t)(other ? 65536 - other : 65535);
+                m->squash[2048 - x] = (uint16_t)(other ? other : 1);
+                power = power * root >> 30;
+        }
+        m->squash[0] = m->squash[1];
+        if (m->squash[2048] == 0)
+                m->squash[2048] = 32768;
+}
+
+uint64_t sf_model_memory(unsigned slots_log)
+{
+        return (UINT64_C(1) << slots_log) * SLOT_CELLS * sizeof(uint32_t);
+}
+
+int sf_model_open(struct sf_model *m, unsigned slots_log, struct sf_error *err)
+{
+        m->slots = aligned_alloc(SLOT_CELLS * sizeof *m->slots, sf_model_memory(slots_log));
+        if (!m->slots)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a model of 2^%u slots", slots_log);
+        m->slots_log = slots_log;
+        for (size_t i = 0; i < (size_t)SLOT_CELLS << slots_log; i++)
+                m->slots[i] = i % SLOT_CELLS ? SF_PROBABILITY_EVEN : 0;
+        fill_tables(m);
+        return 0;
+}
+
+void sf_model_close(struct sf_model *m)
+{
+        free(m->slots);
+        m->slots = NULL;
+}
+
+static unsigned mixer_inputs(const struct sf_mixer *x)
+{
+        return x->contexts + 1; /* one for each context and a constant */
+}
+
+int sf_mixer_open(struct sf_mixer *x, unsigned contexts, unsigned selects, struct sf_error *err)
+{
+        *x = (struct sf_mixer){ .contexts = contexts, .selects = selects };
+        size_t weights = (size_t)mixer_inputs(x) * selects * NODES, refine = (size_t)REFINE_STEPS * selects * NODES;
+
+        x->weights = calloc(weights, sizeof *x->weights);
+        x->refine = calloc(refine, sizeof *x->refine);
+        if (!x->weights || !x->refine)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a mixer");
+        for (size_t i = 0; i < weights; i++)
+                x->weights[i] = (int32_t)(WEIGHT_ONE * 2 / 5);
+        (void)refine;
+        return 0;
+}
+
+void sf_mixer_close(struct sf_mixer *x)
+{
+        free(x->weights);
+        free(x->refine);
+        *x = (struct sf_mixer){ 0 };
+}
+
+/* The slot of a context; taken over where it belonged to another. */
+static uint32_t *find_slot(struct sf_model *m, uint32_t hash)
+{
+        uint32_t mixed = hash * UINT32_C(0x85ebca6b);
+        uint32_t *slot = m->slots + (size_t)(mixed >> (32 - m->slots_log)) * SLOT_CELLS;
+
+        mixed = hash ^ hash >> 16;
+        if (*slot != mixed) {
+                *slot = mixed;
+                sf_probabilities_start(slot + 1, SLOT_CELLS - 1);
+        }
+        return slot;
+}
+
+static int32_t clamp(int64_t value)
+{
+        return value > STRETCH_MAX ? STRETCH_MAX : value < -STRETCH_MAX ? -STRETCH_MAX : (int32_t)value;
+}
+
+struct bit_state {
+        uint32_t *slots[SF_MODEL_CONTEXTS_MAX];
+        int32_t inputs[SF_MODEL_CONTEXTS_MAX + 1];
+};
+
+static unsigned code_bit(struct sf_model *m, struct sf_mixer *x, struct sf_coder *c, struct bit_state *s, unsigned node,
+                         size_t row, unsigned bit)
+{
+        unsigned inputs = mixer_inputs(x);
+        int32_t *weights = x->weights + row * inputs;
+        int64_t sum = 0;
+
+        for (unsigned i = 0; i < x->contexts; i++)
+                s->inputs[i] = m->stretch[s->slots[i][node] >> 20];
+        s->inputs[x->contexts] = ODDS_UNIT;
+        for (unsigned i = 0; i < inputs; i++)
+                sum += (int64_t)weights[i] * s->inputs[i];
+        uint32_t p = m->squash[2048 + clamp(sum >> 16)];
+        bit = sf_coder_raw(c, p, bit);
+
+        int32_t error = (int32_t)(bit << 16) - (int32_t)p;
+        for (unsigned i = 0; i < inputs; i++)
+                weights[i] += (int32_t)(((int64_t)s->inputs[i] * error + (1 << (LEARN_SHIFT - 1))) >> LEARN_SHIFT);
+        for (unsigned i = 0; i < x->contexts; i++)
+                sf_probability_learn(&s->slots[i][node], bit, ESTIMATE_MAX);
+        return bit;
+}
+
+uint8_t sf_model_byte(struct sf_model *m, struct sf_mixer *x, struct sf_coder *c, const uint32_t *contexts,
+                      unsigned select, uint8_t value)
+{
+        struct bit_state s;
+        unsigned node = 1, nibble = 1;
+
+        for (unsigned i = 0; i < 8; i++) {
+                if (i % 4 == 0) {
+                        for (unsigned k = 0; k < x->contexts; k++)
+                                s.slots[k] = find_slot(m, i ? sf_hash(contexts[k], node) : contexts[k]);
+                        nibble = 1;
+                }
+                unsigned bit = code_bit(m, x, c, &s, nibble, (size_t)select * NODES + node, value >> (7 - i) & 1);
+                node = node << 1 | bit;
+                nibble = nibble << 1 | bit;
+        }
+        return (uint8_t)node;
+}
