@@ -4,7 +4,6 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "rpath/dynstr.h"
@@ -65,37 +64,64 @@ static int append_way(const char *from, size_t from_len, const char *to, struct 
         return r;
 }
 
-static bool starts_with_origin(const char *element, size_t len)
+/* The bytes of a leading $ORIGIN, 0 where there is none. */
+static size_t origin_length(const char *element, size_t len)
 {
         static const char *const spellings[] = { "$ORIGIN", "${ORIGIN}" };
 
         for (size_t i = 0; i < 2; i++) {
                 size_t n = strlen(spellings[i]);
                 if (len >= n && memcmp(element, spellings[i], n) == 0 && (len == n || element[n] == '/'))
-                        return true;
+                        return n;
         }
-        return false;
+        return 0;
 }
 
-/* What becomes of one element of the list. *ret_foreign: it is neither inside the prefix nor relative to $ORIGIN. */
+int sf_runpath_resolve(const char *element, size_t len, const char *path, const char *prefix,
+                       enum sf_runpath_place *ret_place, struct sf_buffer *ret_directory, struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer whole = SF_BUFFER_INIT;
+        size_t prefix_len = strlen(prefix), origin = origin_length(element, len);
+        bool inside = false;
+        int r = 0;
+
+        if (len == 0 || (element[0] != '/' && element[0] != '$')) {
+                *ret_place = SF_RUNPATH_RELATIVE;
+                return 0;
+        }
+        if (origin) {
+                r = sf_buffer_append(&whole, path, sf_path_parent_length(path), err);
+                if (r == 0)
+                        r = sf_buffer_append(&whole, element + origin, len - origin, err);
+        } else if (len >= prefix_len && memcmp(element, prefix, prefix_len) == 0 &&
+                   (len == prefix_len || element[prefix_len] == '/')) {
+                r = sf_buffer_append(&whole, element + prefix_len, len - prefix_len, err);
+        } else {
+                *ret_place = SF_RUNPATH_FOREIGN;
+                return 0;
+        }
+        /* another token ($LIB, $PLATFORM) depends on the machine */
+        if (r == 0 && !strchr(sf_buffer_text(&whole), '$'))
+                r = clean_path(sf_buffer_text(&whole), whole.len, ret_directory, &inside, err);
+        if (r == 0)
+                *ret_place = inside ? SF_RUNPATH_INSIDE : SF_RUNPATH_FOREIGN;
+        return r;
+}
+
+/* What becomes of one element of the list. *ret_foreign: it does not lie in the tree. */
 static int rewrite_element(const char *element, size_t len, const char *path, const char *prefix, struct sf_buffer *out,
                            bool *ret_foreign, struct sf_error *err)
 {
-        _cleanup_(sf_buffer_free) struct sf_buffer inside = SF_BUFFER_INIT;
-        size_t prefix_len = strlen(prefix);
+        _cleanup_(sf_buffer_free) struct sf_buffer directory = SF_BUFFER_INIT;
+        enum sf_runpath_place place;
+        int r = sf_runpath_resolve(element, len, path, prefix, &place, &directory, err);
 
-        *ret_foreign = !starts_with_origin(element, len);
-        if (len >= prefix_len && memcmp(element, prefix, prefix_len) == 0 &&
-            (len == prefix_len || element[prefix_len] == '/')) {
-                bool stays;
-                int r = clean_path(element + prefix_len, len - prefix_len, &inside, &stays, err);
-                if (r < 0)
-                        return r;
-                *ret_foreign = !stays;
-                if (stays)
-                        return append_way(path, sf_path_parent_length(path), sf_buffer_text(&inside), out, err);
-        }
-        return sf_buffer_append(out, element, len, err);
+        if (r < 0)
+                return r;
+        *ret_foreign = place != SF_RUNPATH_INSIDE;
+        if (*ret_foreign || origin_length(element, len))
+                return sf_buffer_append(out, element, len, err);
+        return append_way(path, sf_path_parent_length(path), sf_buffer_text(&directory), out, err);
 }
 
 static bool has_element(const char *list, const char *element, size_t len)
