@@ -17,6 +17,7 @@
 #include "release/filelist.h"
 #include "release/index.h"
 #include "release/layout.h"
+#include "rpath/lint.h"
 #include "rpath/relocate.h"
 
 #define LAYERS_MAX 8
@@ -107,6 +108,28 @@ static int prepare(struct packing *p, struct sf_error *err)
         return r < 0 ? r : sf_fs_mkdirs(p->blobs, 0755, err);
 }
 
+static void lint_finding(void *ctx, const char *path, const char *reason)
+{
+        sf_tree_finding(ctx, "%s: %s", path, reason);
+}
+
+/* The lint sees the canonical tree: what stands there now is what a node gets. */
+static int lint(struct packing *p, struct sf_error *err)
+{
+        const char *const trees[] = { p->stage };
+        const struct sf_lint_options options = {
+                .prefix = p->placeholder, .trees = trees, .tree_count = 1, .finding = lint_finding, .ctx = &p->tree
+        };
+        struct sf_lint *lint;
+        int r = sf_lint_open(&options, &lint, err);
+
+        if (r < 0)
+                return r;
+        r = sf_lint_trees(lint, err);
+        sf_lint_close(lint);
+        return r < 0 ? r : 0;
+}
+
 /* The canonical tree on disk, and nothing in it that a node could not use. */
 static int compose(struct packing *p, struct sf_error *err)
 {
@@ -123,6 +146,8 @@ static int compose(struct packing *p, struct sf_error *err)
                 if (r < 0)
                         sf_error_prefix(err, "layer %s", pack->layers[i].name);
         }
+        if (r == 0)
+                r = lint(p, err);
         if (r < 0)
                 return r;
         if (p->tree.findings)
