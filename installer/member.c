@@ -283,5 +283,5 @@ int sf_member_walk(const struct sf_filelist *list, size_t frame, const uint8_t *
         else
                 r = walk(a, &f, list, frame, wanted, placer, err);
         archive_read_free(a);
-        return r < 0 ? sf_error_prefix(err, "layer %s", list->layers[list->frames[frame].layer].name) : 0;
+        return r;
 }

@@ -21,8 +21,8 @@ struct sf_member_source {
         void *ctx;
 };
 
-/* Walks one frame and hands every wanted file to the placer. SF_ERR_CORRUPT names layer, member and what is wrong with
- * it; nothing of that member has touched the disk then. */
+/* Walks one frame and hands every wanted file to the placer. SF_ERR_CORRUPT names the member and what is wrong with it;
+ * nothing of that member has touched the disk then. */
 int sf_member_walk(const struct sf_filelist *list, size_t frame, const uint8_t *wanted,
                    const struct sf_member_source *source, struct sf_placer *placer, struct sf_error *err);
 

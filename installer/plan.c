@@ -2,10 +2,8 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "installer/ranges.h"
 #include "installer/unpack.h"
-
-/* A request costs about as much as this many bytes: smaller gaps between wanted frames are fetched along. */
-#define GAP_MAX (32u << 10)
 
 bool sf_unpack_frame_wanted(const struct sf_filelist *list, size_t frame, const uint8_t *wanted)
 {
@@ -17,31 +15,48 @@ bool sf_unpack_frame_wanted(const struct sf_filelist *list, size_t frame, const 
         return !wanted;
 }
 
+/* One layer's ranges, appended to out; room for one per frame. Returns their number. */
+static int plan_layer(const struct sf_filelist *list, uint32_t index, const uint8_t *wanted, struct sf_range *room,
+                      struct sf_unpack_range *out, uint64_t *bytes, struct sf_error *err)
+{
+        const struct sf_layer *layer = &list->layers[index];
+        size_t count = 0, frame = layer->first_frame;
+        uint64_t layer_bytes = 0;
+
+        for (size_t i = frame; i < frame + layer->frame_count; i++)
+                if (sf_unpack_frame_wanted(list, i, wanted))
+                        room[count++] = (struct sf_range){ list->frames[i].offset, list->frames[i].size };
+        int r = sf_ranges_plan(room, &count, layer->size, &layer_bytes, err);
+        if (r < 0)
+                return sf_error_prefix(err, "layer %s", layer->name);
+        for (size_t i = 0; i < count; i++) {
+                uint64_t end = room[i].offset + room[i].length;
+
+                while (list->frames[frame].offset < room[i].offset)
+                        frame++;
+                out[i] = (struct sf_unpack_range){ index, frame, 0, room[i].offset, room[i].length };
+                for (; frame < layer->first_frame + layer->frame_count && list->frames[frame].offset < end; frame++)
+                        out[i].frame_count++;
+        }
+        *bytes += layer_bytes;
+        return (int)count;
+}
+
 int sf_unpack_plan(const struct sf_filelist *list, const uint8_t *wanted, struct sf_unpack_range **ret,
                    size_t *ret_count, uint64_t *ret_bytes, struct sf_error *err)
 {
         _cleanup_free_ struct sf_unpack_range *ranges = calloc(list->frame_count + 1, sizeof *ranges);
+        _cleanup_free_ struct sf_range *room = calloc(list->frame_count + 1, sizeof *room);
         size_t count = 0;
         uint64_t bytes = 0;
 
-        if (!ranges)
+        if (!ranges || !room)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for %zu ranges", list->frame_count);
-        for (size_t i = 0; i < list->frame_count; i++) {
-                const struct sf_frame *frame = &list->frames[i];
-                struct sf_unpack_range *last = count ? &ranges[count - 1] : NULL;
-
-                if (!sf_unpack_frame_wanted(list, i, wanted))
-                        continue;
-                if (!last || last->layer != frame->layer || frame->offset - (last->offset + last->length) > GAP_MAX) {
-                        last = &ranges[count++];
-                        *last = (struct sf_unpack_range){ .layer = frame->layer,
-                                                          .first_frame = i,
-                                                          .offset = frame->offset };
-                }
-                last->frame_count = i + 1 - last->first_frame;
-                bytes -= last->length;
-                last->length = frame->offset + frame->size - last->offset;
-                bytes += last->length;
+        for (uint32_t i = 0; i < list->layer_count; i++) {
+                int r = plan_layer(list, i, wanted, room, ranges + count, &bytes, err);
+                if (r < 0)
+                        return r;
+                count += (size_t)r;
         }
         *ret = sf_steal_pointer(ranges);
         *ret_count = count;

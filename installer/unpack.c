@@ -64,6 +64,7 @@ struct pipeline {
         int failed;               /* the first error's code, where several: the one of the earliest frame */
         size_t failed_frame;
         struct sf_error error;
+        struct sf_error layer_error; /* a whole layer's digest: told only where no frame was found wrong */
 };
 
 /* Called with the lock. */
@@ -221,7 +222,7 @@ static int fetch_range(struct pipeline *p, const struct sf_unpack_range *range, 
                 return err->code ? sf_error_prefix(err, "layer %s", layer->name) : r;
         sf_digester_finish(digester, &digest);
         if (range->length == layer->size && !sf_digest_equal(&digest, &layer->digest))
-                return sf_error_set(err, SF_ERR_CORRUPT, "layer %s: sha256 mismatch", layer->name);
+                sf_error_set(&p->layer_error, SF_ERR_CORRUPT, "layer %s: sha256 mismatch", layer->name);
         return 0;
 }
 
@@ -275,9 +276,9 @@ static int run_pipeline(struct pipeline *p, const struct sf_unpack_range *ranges
                 next = job->next;
                 free_job(job);
         }
-        if (p->failed && err)
-                *err = p->error;
-        return p->failed;
+        if (p->failed)
+                return sf_error_set(err, p->failed, "%s", p->error.text);
+        return p->layer_error.code ? sf_error_set(err, p->layer_error.code, "%s", p->layer_error.text) : 0;
 }
 
 int sf_unpack_run(const struct sf_unpack *unpack, struct sf_error *err)

@@ -50,8 +50,8 @@ int sf_unpack_check_space(const struct sf_filelist *list, int dirfd, struct sf_e
 /* A prefix that does not fit: SF_ERR_NO_FIT, by name and length, before anything is fetched. */
 int sf_unpack_check_prefix(const struct sf_filelist *list, const char *installed_prefix, struct sf_error *err);
 
-/* The ranges that hold the wanted files, in order, neighbours and gaps of at most 32 KiB joined. *ret is one allocation
- * (free()), NULL where nothing is wanted; *ret_bytes their sum, never more than all layers. wanted NULL = everything:
+/* The ranges that hold the wanted files, in order, joined as installer/ranges.h says. *ret is one allocation (free());
+ * *ret_bytes is their sum, never more than all layers. wanted NULL = everything:
  * one range per layer. */
 int sf_unpack_plan(const struct sf_filelist *list, const uint8_t *wanted, struct sf_unpack_range **ret,
                    size_t *ret_count, uint64_t *ret_bytes, struct sf_error *err);
