@@ -101,9 +101,12 @@ static int accept_part(struct sf_mirror *m, const struct sf_answer *a, const str
         if (a->size != w->size)
                 return sf_error_set(err, SF_ERR_CORRUPT, "has %llu bytes, not the %llu it should have", (ull)a->size,
                                     (ull)w->size);
-        if (a->first != w->offset || a->last != w->offset + w->length - 1 || (a->has_length && a->length != w->length))
+        if (a->first != w->offset || a->last != w->offset + w->length - 1)
                 return sf_error_set(err, SF_ERR_CORRUPT, "sends bytes %llu-%llu where %llu-%llu were asked for",
                                     (ull)a->first, (ull)a->last, (ull)w->offset, (ull)(w->offset + w->length - 1));
+        if (a->has_length && a->length != w->length)
+                return sf_error_set(err, SF_ERR_CORRUPT, "sends %llu bytes where %llu were asked for", (ull)a->length,
+                                    (ull)w->length);
         /* Last-Modified may be left out of an answer to If-Range, an entity tag may not differ. */
         if (validator[0] == '"' && a->etag[0] && strcmp(validator, a->etag) != 0)
                 return sf_error_set(err, SF_ERR_CORRUPT, "changed while it was being fetched");

@@ -47,6 +47,8 @@ struct sf_transfer {
 
         uint64_t waited_ms;    /* spent waiting in the current stall window, and ... */
         uint64_t window_bytes; /* ... received in it */
+        size_t burst;          /* bytes taken at once: less under a rate limit, and ... */
+        size_t pumped;         /* ... taken since libcurl was last let loose */
         uint64_t free_at_ns;   /* the rate limit allows the next bytes then */
 
         atomic_uint_fast64_t bytes, requests; /* totals */
@@ -89,7 +91,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
                 size_t direct = t->target_len - t->target_used;
                 if (direct > len)
                         direct = len;
-                if (len - direct > SPILL_BYTES - t->spill_end) {
+                if (len - direct > SPILL_BYTES - t->spill_end || t->pumped >= t->burst) {
                         t->paused = true;
                         return CURL_WRITEFUNC_PAUSE;
                 }
@@ -102,6 +104,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
                 t->spill_end += len - direct;
         }
         t->received += len;
+        t->pumped += len;
         t->window_bytes += len;
         atomic_fetch_add_explicit(&t->bytes, len, memory_order_relaxed);
         if (t->options.rate_limit)
@@ -122,6 +125,8 @@ static int code_of_curl(CURLcode code)
         case CURLE_SSL_ISSUER_ERROR:
         case CURLE_SSL_INVALIDCERTSTATUS:
                 return SF_ERR_TRUST;
+        case CURLE_WEIRD_SERVER_REPLY:
+                return SF_ERR_CORRUPT;
         case CURLE_OPERATION_TIMEDOUT:
                 return SF_ERR_TIMEOUT;
         default:
@@ -133,6 +138,9 @@ static int curl_failure(struct sf_transfer *t, struct sf_error *err)
 {
         if (t->refusal.code)
                 return sf_error_set(err, t->refusal.code, "%s", t->refusal.text);
+        /* So libcurl before 8.6 calls a header line beyond 100 kB. */
+        if (t->result == CURLE_OUT_OF_MEMORY && !t->answer.complete)
+                return sf_error_set(err, SF_ERR_LIMIT, "a header that is too long, or no memory");
         return sf_error_set(err, code_of_curl(t->result), "%s",
                             t->reason[0] ? t->reason : curl_easy_strerror(t->result));
 }
@@ -206,6 +214,7 @@ static int pump(struct sf_transfer *t, struct sf_error *err)
                 return interrupted(err);
         if ((r = obey_rate(t, err)) < 0)
                 return r;
+        t->pumped = 0;
         if (t->paused) {
                 t->paused = false;
                 curl_easy_pause(t->easy, CURLPAUSE_CONT);
@@ -227,17 +236,18 @@ static int set_options(struct sf_transfer *t)
 {
         CURL *e = t->easy;
         const char *ca = t->options.ca_bundle ? t->options.ca_bundle : "/nonexistent";
-        long receive = (long)RECEIVE_BYTES;
+        size_t receive = RECEIVE_BYTES;
         unsigned bad = 0;
 
+        t->burst = SIZE_MAX;
         if (t->options.rate_limit && t->options.rate_limit / 8 < RECEIVE_BYTES)
-                receive = t->options.rate_limit / 8 < 1024 ? 1024 : (long)(t->options.rate_limit / 8);
+                t->burst = receive = t->options.rate_limit / 8 < 1024 ? 1024 : (size_t)(t->options.rate_limit / 8);
         bad |= curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
         bad |= curl_easy_setopt(e, CURLOPT_HEADERDATA, t);
         bad |= curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
         bad |= curl_easy_setopt(e, CURLOPT_WRITEDATA, t);
         bad |= curl_easy_setopt(e, CURLOPT_ERRORBUFFER, t->reason);
-        bad |= curl_easy_setopt(e, CURLOPT_BUFFERSIZE, receive);
+        bad |= curl_easy_setopt(e, CURLOPT_BUFFERSIZE, (long)receive);
         bad |= curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
         bad |= curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
         bad |= curl_easy_setopt(e, CURLOPT_USERAGENT, "slurm-factory");
