@@ -120,6 +120,20 @@ void sf_log_progress(const char *what, uint64_t done, uint64_t total)
         fflush(stderr);
 }
 
+void sf_log_status(const char *format, ...)
+{
+        va_list args;
+
+        if (current_level != SF_LOG_NORMAL || !isatty(STDERR_FILENO))
+                return;
+        fputs("\r\033[K", stderr);
+        va_start(args, format);
+        vfprintf(stderr, format, args);
+        va_end(args);
+        fflush(stderr);
+        progress_drawn = true;
+}
+
 void sf_log_progress_end(void)
 {
         if (!progress_drawn)

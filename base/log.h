@@ -22,6 +22,8 @@ void sf_log_error(const char *format, ...) __attribute__((format(printf, 1, 2)))
 /* "what  42 %  3.1 MiB/s": at most 10 redraws a second, nothing unless stderr is a terminal and the level is normal.
  * total 0 = unknown. sf_log_progress_end removes the line. */
 void sf_log_progress(const char *what, uint64_t done, uint64_t total);
+/* The same for work without a size: a line that replaces itself. */
+void sf_log_status(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void sf_log_progress_end(void);
 
 /* 4,784,456 -> "4.6 MiB"; returns out. */

@@ -125,7 +125,13 @@ static void drain(int *fd, struct sf_buffer *into, size_t max)
                 sf_buffer_append(into, chunk, (size_t)n < room ? (size_t)n : room, NULL);
 }
 
-/* Waits for the child with its pipes being read. Returns the wait status, or -1 when the time was over. */
+static bool asked_to_stop(const struct sf_proc *proc)
+{
+        return proc->stop && *proc->stop;
+}
+
+/* Waits for the child with its pipes being read. Returns the wait status, or -1 when the time was over or the caller was
+ * asked to stop. */
 static int watch(const struct sf_proc *proc, struct child *child)
 {
         size_t max = proc->output_max ? proc->output_max : OUTPUT_MAX_DEFAULT;
@@ -143,7 +149,7 @@ static int watch(const struct sf_proc *proc, struct child *child)
                 /* A grandchild may hold the pipes open for ever: the child's own end is what counts. */
                 if (waitpid(child->pid, &status, WNOHANG) == child->pid)
                         break;
-                if (deadline > 0 && seconds_now() > deadline)
+                if ((deadline > 0 && seconds_now() > deadline) || asked_to_stop(proc))
                         return -1;
                 if (proc->tick)
                         proc->tick(proc->tick_ctx);
@@ -161,6 +167,19 @@ static int watch(const struct sf_proc *proc, struct child *child)
                 drain(&child->errors, proc->errors ? proc->errors : proc->output, max);
         }
         return status;
+}
+
+/* Politely first where that was asked for: make removes what it had half written. */
+static void end_group(pid_t pid, bool politely)
+{
+        const struct timespec moment = { 0, 20000000 };
+
+        if (politely)
+                kill(-pid, SIGTERM);
+        for (int i = 0; politely && i < 100 && waitpid(pid, NULL, WNOHANG) == 0; i++)
+                nanosleep(&moment, NULL);
+        kill(-pid, SIGKILL);
+        waitpid(pid, NULL, 0);
 }
 
 static int result_of(const struct sf_proc *proc, int status, struct sf_error *err)
@@ -214,10 +233,11 @@ int sf_proc_run(const struct sf_proc *proc, struct sf_error *err)
         if (r == 0) {
                 int status = watch(proc, &child);
                 if (status == -1) {
-                        kill(-child.pid, SIGKILL);
-                        waitpid(child.pid, NULL, 0);
-                        r = sf_error_set(err, SF_ERR_TIMEOUT, "%s did not end within %u s", proc->argv[0],
-                                         proc->timeout_seconds);
+                        bool stopped = asked_to_stop(proc);
+                        end_group(child.pid, stopped);
+                        r = stopped ? sf_error_set(err, SF_ERR_INTERRUPTED, "%s was interrupted", proc->argv[0])
+                                    : sf_error_set(err, SF_ERR_TIMEOUT, "%s did not end within %u s", proc->argv[0],
+                                                   proc->timeout_seconds);
                 } else {
                         r = result_of(proc, status, err);
                 }

@@ -6,6 +6,7 @@
 #ifndef SF_BASE_PROC_H
 #define SF_BASE_PROC_H
 
+#include <signal.h>
 #include <stddef.h>
 
 #include "base/buffer.h"
@@ -22,6 +23,9 @@ struct sf_proc {
         unsigned timeout_seconds; /* 0 = none */
         void (*tick)(void *ctx);  /* called a few times a second while the child runs (progress); may be NULL */
         void *tick_ctx;
+        /* Where a signal handler of the caller asks to give up (not 0): the group gets SIGTERM, soon after SIGKILL, and the
+         * result is SF_ERR_INTERRUPTED. May be NULL. */
+        const volatile sig_atomic_t *stop;
 };
 
 /* Runs to the end. Returns the exit status 0..255, or SF_ERR_* when it could not run, timed out (SF_ERR_TIMEOUT) or was

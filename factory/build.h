@@ -1,0 +1,46 @@
+/* factory/build.h - from recipes to layers: what build-deps and build-slurm do.
+ *
+ * A layer is built in a prefix that holds its dependencies' layers and nothing else; what the package added is kept in
+ * the cache under a key over everything it depends on (factory/cache.h), so that nothing is built twice.
+ */
+#ifndef SF_FACTORY_BUILD_H
+#define SF_FACTORY_BUILD_H
+
+#include "base/error.h"
+#include "base/words.h"
+#include "factory/cache.h"
+#include "factory/recipe.h"
+#include "factory/toolchain.h"
+#include "factory/workshop.h"
+
+/* A layer that is in the cache. */
+struct sf_build_layer {
+        struct sf_recipe recipe;
+        struct sf_cache_key key;
+        char *tree; /* its files; NULL while it is being built */
+};
+
+struct sf_build {
+        /* set by the caller, borrowed */
+        const struct sf_cache *cache;
+        const struct sf_toolchain *toolchain;
+        const struct sf_workshop *workshop;
+        const char *data;              /* directory with recipes/ and slurm/ */
+        const struct sf_words *mirrors;
+        unsigned jobs;
+        /* filled: dependencies stand before what needs them */
+        struct sf_build_layer *layers;
+        size_t layer_count;
+};
+
+/* Makes every layer the Slurm recipe depends on. */
+int sf_build_deps(struct sf_build *build, struct sf_error *err);
+/* The same and then Slurm itself, the last of the layers. SF_ERR_NOT_FOUND lists the versions that have a recipe. */
+int sf_build_slurm(struct sf_build *build, const char *version, struct sf_error *err);
+/* Frees what was filled. */
+void sf_build_free(struct sf_build *build);
+
+/* Puts the files of layers [first, last) together in the existing directory `to`. */
+int sf_build_compose(const struct sf_build *build, size_t first, size_t last, const char *to, struct sf_error *err);
+
+#endif

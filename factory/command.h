@@ -1,0 +1,34 @@
+/* factory/command.h - the verbs of slurm-factory: each turns options into one call of a module below and says what came
+ * of it. The table of verbs is in main.c.
+ */
+#ifndef SF_FACTORY_COMMAND_H
+#define SF_FACTORY_COMMAND_H
+
+#include <stdbool.h>
+
+#include "base/conf.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/verb.h"
+#include "base/words.h"
+
+/* Settings that several verbs need: options over configuration over defaults. */
+struct sf_factory {
+        const char *cache;       /* NULL = sf_cache_open's default */
+        const char *data;        /* recipes/, toolchains/, slurm/ */
+        const char *toolchain;   /* NULL = the host's */
+        const char *repository;  /* NULL = not configured */
+        struct sf_words keys;    /* directories of private keys */
+        struct sf_words mirrors; /* places to look for sources, in order */
+        unsigned jobs;
+        bool json;
+        struct sf_conf conf;     /* private: owns what the configuration gave */
+};
+
+/* Every command returns 0 or an error, and may set members of `result`, which is printed with --json. */
+typedef int sf_command_fn(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
+                          struct sf_error *err);
+
+sf_command_fn sf_command_build_deps, sf_command_build_slurm, sf_command_clean;
+
+#endif

@@ -1,0 +1,204 @@
+/* factory/main.c - slurm-factory: builds Slurm from source and publishes signed releases as static files.
+ *
+ * The table of verbs, the settings they share, and what an exit code means. Each verb lives in a command-*.c.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "factory/command.h"
+#include "factory/stop.h"
+
+#define CONFIG_FILE "/etc/slurm-factory.conf"
+
+enum { EXIT_DONE = 0, EXIT_USAGE = 2, EXIT_FAILED = 3 };
+
+static const struct sf_option options[] = {
+        { "config", 'c', "FILE", "configuration instead of " CONFIG_FILE, false },
+        { "cache", 0, "DIR", "cache instead of $SLURM_FACTORY_CACHE_DIR or ~/.slurm-factory", false },
+        { "data", 0, "DIR", "recipes and toolchains instead of the installed ones", false },
+        { "json", 0, NULL, "print one JSON object about the result", false },
+        { "quiet", 'q', NULL, "say nothing but errors", false },
+        { "verbose", 'v', NULL, "say more", false },
+        { "toolchain", 't', "T", "what to build for, e.g. bookworm; default: this host", false },
+        { "slurm-version", 0, "V", "Slurm release to build, e.g. 24.11.5", false },
+        { "mirror", 'm', "DIR_OR_URL", "look here for source files first; may be repeated", true },
+        { "jobs", 'j', "N", "compile N files at once; default: the number of processors", false },
+        { "full", 0, NULL, "also drop downloaded sources, releases and logs", false },
+        { NULL, 0, NULL, NULL, false },
+};
+
+static const char *const global_options[] = { "config", "cache", "data", "json", "quiet", "verbose", NULL };
+static const char *const build_deps_options[] = { "toolchain", "mirror", "jobs", NULL };
+static const char *const build_slurm_options[] = { "slurm-version", "toolchain", "mirror", "jobs", NULL };
+static const char *const clean_options[] = { "full", NULL };
+
+static int exit_code(int code)
+{
+        if (code >= 0)
+                return EXIT_DONE;
+        return code == SF_ERR_USAGE ? EXIT_USAGE : EXIT_FAILED;
+}
+
+static void print_json(json_t *result, int code, const struct sf_error *err, double seconds)
+{
+        json_object_set_new(result, "result", json_string(code < 0 ? "failed" : "ok"));
+        json_object_set_new(result, "seconds", json_integer((json_int_t)(seconds + 0.5)));
+        if (code < 0) {
+                json_object_set_new(result, "class", json_string(sf_error_class(code)));
+                json_object_set_new(result, "error", json_string(err->text));
+        }
+        json_dumpf(result, stdout, JSON_COMPACT | JSON_SORT_KEYS);
+        putchar('\n');
+}
+
+static int run_command(const struct sf_factory *factory, const struct sf_command_line *line, sf_command_fn *command)
+{
+        struct sf_error err = SF_ERROR_INIT;
+        struct timespec start, end;
+        _cleanup_json_ json_t *result = json_object();
+
+        clock_gettime(CLOCK_MONOTONIC, &start);
+        int r = command(factory, line, result, &err);
+        clock_gettime(CLOCK_MONOTONIC, &end);
+        if (r < 0)
+                sf_log_error("%s: %s", line->verb->name, err.text);
+        if (factory->json)
+                print_json(result, r, &err,
+                           (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9);
+        return exit_code(r);
+}
+
+#define VERB(function)                                                           \
+        static int run_##function(void *ctx, const struct sf_command_line *line) \
+        {                                                                        \
+                return run_command(ctx, line, sf_command_##function);            \
+        }
+VERB(build_deps)
+VERB(build_slurm)
+VERB(clean)
+
+static const struct sf_verb verbs[] = {
+        { "build-deps", "", "build every dependency of Slurm from source", 0, 0, build_deps_options, run_build_deps },
+        { "build-slurm", "", "build Slurm and make a release", 0, 0, build_slurm_options, run_build_slurm },
+        { "clean", "", "drop built layers from the cache", 0, 0, clean_options, run_clean },
+        { NULL, NULL, NULL, 0, 0, NULL, NULL },
+};
+
+static const struct sf_program program = {
+        .name = "slurm-factory",
+        .summary = "builds Slurm from source and publishes signed releases as static files",
+        .version = SF_VERSION,
+        .options = options,
+        .global_options = global_options,
+        .verbs = verbs,
+};
+
+/* --- settings -------------------------------------------------------------------------------------------------- */
+
+static int add_all(struct sf_conf *conf, const char *section, const char *key, struct sf_words *words,
+                   struct sf_error *err)
+{
+        const struct sf_conf_entry *entry = NULL;
+        int r = 0;
+
+        while (r == 0 && (entry = sf_conf_next(conf, section, key, entry)))
+                r = sf_words_append(words, entry->value, err);
+        return r;
+}
+
+static int load_config(struct sf_factory *f, const char *path, struct sf_error *err)
+{
+        uint64_t jobs = 0;
+        int r;
+
+        if ((path || sf_fs_exists(CONFIG_FILE)) && (r = sf_conf_load(&f->conf, path ? path : CONFIG_FILE, err)) < 0)
+                return r;
+        f->cache = sf_conf_get(&f->conf, "factory", "cache");
+        f->data = sf_conf_get(&f->conf, "factory", "data");
+        f->toolchain = sf_conf_get(&f->conf, "factory", "toolchain");
+        f->repository = sf_conf_get(&f->conf, "repository", "directory");
+        if ((r = sf_conf_get_u64(&f->conf, "factory", "jobs", 4096, &jobs, err)) < 0 ||
+            (r = add_all(&f->conf, "repository", "keys", &f->keys, err)) < 0)
+                return r;
+        f->jobs = (unsigned)jobs;
+        return 0;
+}
+
+static int parse_jobs(const char *text, unsigned *ret, struct sf_error *err)
+{
+        char *end;
+        unsigned long value = strtoul(text, &end, 10);
+
+        if (end == text || *end || value < 1 || value > 4096)
+                return sf_error_set(err, SF_ERR_USAGE, "--jobs %s: a number from 1 to 4096 expected", text);
+        *ret = (unsigned)value;
+        return 0;
+}
+
+/* Options win; mirrors of both are used, the command line's first. */
+static int apply_options(struct sf_factory *f, const struct sf_command_line *line, struct sf_error *err)
+{
+        const struct {
+                const char *name, **value;
+        } words[] = { { "cache", &f->cache }, { "data", &f->data }, { "toolchain", &f->toolchain } };
+        const char *value;
+        int r;
+
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+                if ((value = sf_option_get(line, words[i].name)))
+                        *words[i].value = value;
+        for (size_t cursor = 0; (value = sf_option_next(line, "mirror", &cursor));)
+                if ((r = sf_words_append(&f->mirrors, value, err)) < 0)
+                        return r;
+        if ((r = add_all(&f->conf, "mirror", "url", &f->mirrors, err)) < 0 ||
+            (r = sf_conf_check_used(&f->conf, err)) < 0)
+                return r;
+        if ((value = sf_option_get(line, "jobs")) && (r = parse_jobs(value, &f->jobs, err)) < 0)
+                return r;
+        if (f->jobs == 0) {
+                long processors = sysconf(_SC_NPROCESSORS_ONLN);
+                f->jobs = processors > 0 ? (unsigned)processors : 1;
+        }
+        if (!f->data)
+                f->data = SF_DATADIR;
+        f->json = sf_option_given(line, "json");
+        return 0;
+}
+
+static void factory_free(struct sf_factory *f)
+{
+        sf_words_free(&f->keys);
+        sf_words_free(&f->mirrors);
+        sf_conf_free(&f->conf);
+}
+
+int main(int argc, char **argv)
+{
+        _cleanup_(factory_free) struct sf_factory factory = { .conf = SF_CONF_INIT };
+        _cleanup_(sf_command_line_free) struct sf_command_line line = { 0 };
+        struct sf_error err = SF_ERROR_INIT;
+
+        sf_log_open(program.name, SF_LOG_NORMAL);
+        int r = sf_verb_parse(&program, argc, argv, &line, &err);
+        if (r > 0)
+                return EXIT_DONE;
+        if (r == 0 && sf_option_given(&line, "quiet"))
+                sf_log_open(program.name, SF_LOG_QUIET);
+        if (r == 0 && sf_option_given(&line, "verbose"))
+                sf_log_open(program.name, SF_LOG_VERBOSE);
+        if (r == 0)
+                r = load_config(&factory, sf_option_get(&line, "config"), &err);
+        if (r == 0)
+                r = apply_options(&factory, &line, &err);
+        if (r < 0) {
+                sf_log_error("%s", err.text);
+                return exit_code(r);
+        }
+        sf_stop_catch();
+        return line.verb->run(&factory, &line);
+}
