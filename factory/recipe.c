@@ -64,7 +64,7 @@ static int read_source(struct sf_recipe *recipe, const char *section, struct sf_
 {
         struct sf_recipe_source source = { .pool = "" };
         struct sf_recipe_source *grown;
-        const char *hex, *pool;
+        const char *hex = NULL, *pool;
         int r;
 
         if ((r = need(recipe, section, "file", &source.file, err)) < 0 ||
