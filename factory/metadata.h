@@ -10,6 +10,7 @@
 #ifndef SF_FACTORY_METADATA_H
 #define SF_FACTORY_METADATA_H
 
+#include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -50,5 +51,21 @@ int sf_metadata_commit(struct sf_metadata *metadata, struct sf_error *err);
 /* Signs snapshot and timestamp again with later expiry; delegated roles too where less than half of their time is left
  * and their keys are at hand. */
 int sf_metadata_refresh(struct sf_metadata *metadata, struct sf_error *err);
+
+/* --- for key ceremonies (keys.h) --------------------------------------------------------------------------------
+ *
+ * Starts a repository that has no metadata yet: `root` and `targets` are the first "signed" parts without version and
+ * expiry, which the commit adds; every delegated role starts empty. SF_ERR_EXISTS where there is a root. */
+int sf_metadata_create(const struct sf_metadata_options *options, json_t *root, json_t *targets, struct sf_metadata **ret,
+                       struct sf_error *err);
+/* The "signed" part of a role for reading; NULL where the repository has no such role. Borrowed. */
+const json_t *sf_metadata_body(const struct sf_metadata *metadata, const char *role);
+/* The same for changing it: the commit gives it a new version and signs it again, with the keys that the role had when
+ * it was opened as well as with the ones it has now, as far as both are at hand. */
+json_t *sf_metadata_edit(struct sf_metadata *metadata, const char *role);
+/* {keyids, threshold} of a role and the object of public keys they refer to. Borrowed; NULL for an unknown role. */
+const json_t *sf_metadata_role(const struct sf_metadata *metadata, const char *role, const json_t **ret_keys);
+/* Calls visit for every role: root, targets, its delegated roles, snapshot, timestamp. */
+void sf_metadata_each(const struct sf_metadata *metadata, void (*visit)(void *ctx, const char *role), void *ctx);
 
 #endif
