@@ -63,7 +63,8 @@ int sf_fetch_small(struct sf_fetcher *fetcher, const char *path, size_t max, str
  *
  * A server without ranges is read from the start and the rest skipped; once that would cost more than `size` bytes of
  * the same path in all, it is SF_ERR_UNSUPPORTED: take the whole file.
- * One stream per fetcher at a time; the fetcher outlives it. */
+ * One request at a time: another fetch while the stream is open breaks its transfer off, which then resumes like any
+ * other. The fetcher outlives its streams. */
 int sf_fetch_range(struct sf_fetcher *fetcher, const char *path, uint64_t size, uint64_t offset, uint64_t length,
                    struct sf_stream **ret, struct sf_error *err);
 /* What is known after the first range: 0 unknown, 1 the server serves ranges, -1 it does not. */

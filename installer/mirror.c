@@ -156,6 +156,7 @@ static int ask(struct sf_mirror *m, const struct sf_wanted *w, char **url, struc
                 return refuse(m, t, answer->status, err);
         if (answer->encoded)
                 return sf_error_set(err, SF_ERR_CORRUPT, "is sent encoded, which nobody asked for");
+        body->request = sf_transfer_requests(t);
         strcpy(body->validator, sf_answer_validator(answer));
         return (answer->status == 200 ? accept_whole : accept_part)(m, answer, w, ranged, validator, body, err);
 }
@@ -181,6 +182,11 @@ int sf_mirror_open(struct sf_mirror *m, struct sf_transfer *t, const struct sf_w
         return 0;
 }
 
+static bool has_transfer(const struct sf_body *body)
+{
+        return body->transfer && body->request == sf_transfer_requests(body->transfer);
+}
+
 ssize_t sf_body_read(struct sf_body *body, void *buf, size_t len, struct sf_error *err)
 {
         ssize_t n;
@@ -192,6 +198,8 @@ ssize_t sf_body_read(struct sf_body *body, void *buf, size_t len, struct sf_erro
                 body->at += (uint64_t)n;
                 return n;
         }
+        if (!has_transfer(body))
+                return sf_error_set(err, SF_ERR_NETWORK, "another request took its connection");
         while (body->skip > 0) {
                 n = sf_transfer_read(body->transfer, buf, body->skip < len ? (size_t)body->skip : len, err);
                 if (n <= 0)
@@ -203,7 +211,7 @@ ssize_t sf_body_read(struct sf_body *body, void *buf, size_t len, struct sf_erro
 
 int sf_body_finish(struct sf_body *body, struct sf_error *err)
 {
-        int r = body->transfer && body->to_end ? sf_transfer_finish(body->transfer, err) : 0;
+        int r = has_transfer(body) && body->to_end ? sf_transfer_finish(body->transfer, err) : 0;
 
         sf_body_close(body);
         return r;
@@ -211,7 +219,7 @@ int sf_body_finish(struct sf_body *body, struct sf_error *err)
 
 void sf_body_close(struct sf_body *body)
 {
-        if (body->transfer)
+        if (has_transfer(body))
                 sf_transfer_stop(body->transfer);
         sf_cleanup_close(&body->fd);
         *body = (struct sf_body)SF_BODY_INIT;

@@ -37,6 +37,7 @@ struct sf_wanted {
 /* A body that is on its way. */
 struct sf_body {
         struct sf_transfer *transfer; /* NULL for a file */
+        uint64_t request;             /* its number: the transfer may have gone on to another one since */
         int fd;                       /* of a file: base, else -1; owned */
         uint64_t at;                  /* in the file, of the next byte that the server sends */
         uint64_t skip;                /* bytes that come before the wanted ones */

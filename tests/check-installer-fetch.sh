@@ -49,3 +49,26 @@ for _ in $(seq 100); do
 done
 mapfile -t ports < <(sed -n 's/^\([a-z-]*\) \([0-9]*\)$/\1=\2/p' "$work/ports")
 "$top_builddir/tests/fetch-table" "$work/ca.crt" "${ports[@]}"
+
+# Where distributions keep their CA bundle, each alone in an /etc of its own; and none at all.
+if ! unshare -rm true 2>/dev/null; then
+        echo "skipped: CA bundle paths (no user namespaces here)"
+        exit 0
+fi
+good=$(sed -n 's/^good //p' "$work/ports")
+with_bundle_at() {
+        # shellcheck disable=SC2016  # expanded in there
+        unshare -rm bash -c 'mount -t tmpfs none /etc
+                [ -z "$2" ] || { mkdir -p "$(dirname "$2")"; cp "$1/ca.crt" "$2"; }
+                exec "$3/tests/fetch-one" - "https://127.0.0.1:$4/good" blob 300000 0 300000 "$1/got"' \
+                - "$work" "$1" "$(realpath "$top_builddir")" "$good" || true
+}
+for bundle in /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt \
+        /etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem; do
+        said=$(with_bundle_at "$bundle")
+        echo "CA bundle at $bundle: $said"
+        [[ $said == ok* ]]
+done
+said=$(with_bundle_at "")
+echo "no CA bundle: $said"
+[[ $said == "usage: no CA bundle to check https servers with: looked for /etc/ssl/"* ]]

@@ -398,6 +398,24 @@ static void check_no_ranges(void)
               "%d %d %d %d ranges %d", first, second, third, whole, sf_fetcher_ranges(f));
 }
 
+/* A second stream while the first is open: each still gets its own bytes. */
+static void check_two_streams(void)
+{
+        _cleanup_free_ char *base = base_of("http", "good");
+        const char *bases[] = { base, NULL };
+        _cleanup_fetcher_ struct sf_fetcher *f = open_bases(bases, NULL);
+        _cleanup_stream_ struct sf_stream *first = NULL;
+        struct sf_error err = SF_ERROR_INIT;
+        static uint8_t got[SIZE];
+
+        int r = sf_fetch_range(f, "blob", SIZE, 0, SIZE, &first, &err);
+        r = r < 0 ? r : sf_stream_read_full(first, got, 1000, &err);
+        r = r < 0 ? r : fetch_exactly(f, PART_FROM, PART_BYTES, &err);
+        r = r < 0 ? r : sf_stream_read_full(first, got + 1000, SIZE - 1000, &err);
+        check("a part while the whole is being read", "both get their own bytes",
+              r == 0 && memcmp(got, content, SIZE) == 0 && sf_fetcher_requests(f) == 3, "%s", err.text);
+}
+
 static void on_alarm(int signal_number)
 {
         (void)signal_number;
@@ -575,6 +593,7 @@ int main(int argc, char **argv)
         check_one_connection("http");
         check_one_connection("good");
         check_no_ranges();
+        check_two_streams();
         check_interruption("silent");
         check_interruption("busy");
         check_secrets();
