@@ -1,5 +1,6 @@
 /* factory/command-build.c - the verbs that build and clean: build-deps, build-slurm, clean. */
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -7,6 +8,7 @@
 #include "base/log.h"
 #include "factory/build.h"
 #include "factory/command.h"
+#include "factory/pack.h"
 
 /* What a build verb holds open. */
 struct session {
@@ -75,6 +77,97 @@ int sf_command_build_deps(const struct sf_factory *factory, const struct sf_comm
         return 0;
 }
 
+/* --- packing --------------------------------------------------------------------------------------------------- */
+
+static void print_finding(void *ctx, const char *text)
+{
+        (void)ctx;
+        sf_log_error("finding: %s", text);
+}
+
+/* What a release was packed from: equal text, equal release. */
+static int describe(const struct session *s, struct sf_buffer *ret, struct sf_error *err)
+{
+        int r = sf_buffer_printf(ret, err, "slurm-factory %s\nepoch %lld\n", SF_VERSION, (long long)sf_pack_epoch());
+
+        for (size_t i = 0; i < s->build.layer_count && r == 0; i++)
+                r = sf_buffer_printf(ret, err, "layer %s\n", s->build.layers[i].key.name);
+        return r;
+}
+
+static bool is_packed(const char *directory, const char *marker, const struct sf_buffer *from)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer is = SF_BUFFER_INIT;
+
+        return sf_fs_exists(directory) && sf_fs_read(marker, 1u << 20, &is, NULL) == 0 && is.len == from->len &&
+               memcmp(is.data, from->data, is.len) == 0;
+}
+
+/* All dependencies become one layer, Slurm, the last of the session's layers, the other. */
+static int pack(const struct session *s, const struct sf_release_name *name, const char *builds, json_t *result,
+                struct sf_error *err)
+{
+        _cleanup_free_ char *deps = sf_format("%s/work/%s.deps", s->cache.root, name->text);
+        size_t last = s->build.layer_count - 1;
+        struct sf_pack_result packed;
+        char download[32], installed[32];
+        int r;
+
+        if (!deps)
+                return sf_error_set(err, SF_ERR_NOMEM, "pack");
+        if ((r = sf_fs_remove_tree(deps, err)) < 0 || (r = sf_fs_mkdirs(deps, 0755, err)) < 0 ||
+            (r = sf_build_compose(&s->build, 0, last, deps, err)) < 0)
+                return r;
+        const struct sf_pack_layer layers[] = { { "deps", deps }, { "slurm", s->build.layers[last].tree } };
+        const struct sf_pack pack = {
+                .name = name,
+                .layers = layers,
+                .layer_count = sizeof layers / sizeof *layers,
+                .placeholder = s->workshop.prefix,
+                .builds = builds,
+                .epoch = sf_pack_epoch(),
+                .finding = print_finding,
+        };
+        sf_log_status("%s: packing", name->text);
+        r = sf_pack_release(&pack, &packed, err);
+        sf_log_progress_end();
+        if (r < 0)
+                return sf_error_prefix(err, "%s", name->text);
+        sf_log_info("%s: %zu files, %zu of them relocated; %s to download, %s installed", name->text, packed.file_count,
+                    packed.relocated, sf_log_size(packed.download, download), sf_log_size(packed.installed, installed));
+        json_object_set_new(result, "download", json_integer((json_int_t)packed.download));
+        json_object_set_new(result, "installed", json_integer((json_int_t)packed.installed));
+        sf_pack_result_free(&packed);
+        return sf_fs_remove_tree(deps, err);
+}
+
+static int provide_release(const struct session *s, const char *version, json_t *result, struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer from = SF_BUFFER_INIT;
+        _cleanup_free_ char *builds = sf_cache_path(&s->cache, "builds", NULL);
+        _cleanup_free_ char *directory = NULL, *marker = NULL;
+        _cleanup_close_ int lock = -1;
+        struct sf_release_name name;
+        int r;
+
+        if ((r = sf_release_name_make(version, s->toolchain.name, s->toolchain.arch, "", &name, err)) < 0 ||
+            (r = describe(s, &from, err)) < 0 || (r = sf_cache_lock(&s->cache, name.text, true, &lock, err)) < 0)
+                return r;
+        directory = sf_cache_path(&s->cache, "builds", name.text);
+        marker = directory ? sf_format("%s.from", directory) : NULL;
+        if (!builds || !marker)
+                return sf_error_set(err, SF_ERR_NOMEM, "pack");
+        json_object_set_new(result, "release", json_string(name.text));
+        json_object_set_new(result, "directory", json_string(directory));
+        if (is_packed(directory, marker, &from)) {
+                sf_log_info("%s: packed already, in %s", name.text, directory);
+                return 0;
+        }
+        if ((r = pack(s, &name, builds, result, err)) < 0)
+                return r;
+        return sf_fs_write(marker, from.data, from.len, 0644, err);
+}
+
 int sf_command_build_slurm(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
                            struct sf_error *err)
 {
@@ -87,8 +180,10 @@ int sf_command_build_slurm(const struct sf_factory *factory, const struct sf_com
         if ((r = session_open(factory, &s, err)) < 0 || (r = sf_build_slurm(&s.build, version, err)) < 0)
                 return r;
         report_layers(&s, result);
-        return 0;
+        return provide_release(&s, version, result, err);
 }
+
+/* --- cleaning -------------------------------------------------------------------------------------------------- */
 
 int sf_command_clean(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
                      struct sf_error *err)
