@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/verb.h"
 #include "base/words.h"
+#include "factory/metadata.h"
 
 /* Settings that several verbs need: options over configuration over defaults. */
 struct sf_factory {
@@ -30,5 +31,10 @@ typedef int sf_command_fn(const struct sf_factory *factory, const struct sf_comm
                           struct sf_error *err);
 
 sf_command_fn sf_command_build_deps, sf_command_build_slurm, sf_command_clean;
+sf_command_fn sf_command_keys, sf_command_refresh;
+
+/* The repository and the keys as options and configuration name them; SF_ERR_USAGE where one is missing. Borrows. */
+int sf_command_metadata_options(const struct sf_factory *factory, struct sf_metadata_options *ret,
+                                struct sf_error *err);
 
 #endif

@@ -28,6 +28,13 @@ static const struct sf_option options[] = {
         { "slurm-version", 0, "V", "Slurm release to build, e.g. 24.11.5", false },
         { "mirror", 'm', "DIR_OR_URL", "look here for source files first; may be repeated", true },
         { "jobs", 'j', "N", "compile N files at once; default: the number of processors", false },
+        { "repo", 'r', "DIR", "the repository to publish into", false },
+        { "keys", 'k', "DIR", "directory of private keys; may be repeated", true },
+        { "offline-keys", 0, "DIR", "keep root's and targets' keys here instead", false },
+        { "root-keys", 0, "N", "number of root keys, default 1", false },
+        { "root-threshold", 0, "M", "signatures a root needs, default 1", false },
+        { "retire", 0, "KEYID", "the key to take out; default: the role's only one", false },
+        { "new-key", 0, "FILE_OR_URI", "use this key instead of making one", false },
         { "full", 0, NULL, "also drop downloaded sources, releases and logs", false },
         { NULL, 0, NULL, NULL, false },
 };
@@ -35,6 +42,9 @@ static const struct sf_option options[] = {
 static const char *const global_options[] = { "config", "cache", "data", "json", "quiet", "verbose", NULL };
 static const char *const build_deps_options[] = { "toolchain", "mirror", "jobs", NULL };
 static const char *const build_slurm_options[] = { "slurm-version", "toolchain", "mirror", "jobs", NULL };
+static const char *const keys_options[] = { "repo",           "keys",   "offline-keys", "root-keys",
+                                            "root-threshold", "retire", "new-key",      NULL };
+static const char *const refresh_options[] = { "repo", "keys", NULL };
 static const char *const clean_options[] = { "full", NULL };
 
 static int exit_code(int code)
@@ -80,11 +90,15 @@ static int run_command(const struct sf_factory *factory, const struct sf_command
         }
 VERB(build_deps)
 VERB(build_slurm)
+VERB(keys)
+VERB(refresh)
 VERB(clean)
 
 static const struct sf_verb verbs[] = {
         { "build-deps", "", "build every dependency of Slurm from source", 0, 0, build_deps_options, run_build_deps },
         { "build-slurm", "", "build Slurm and make a release", 0, 0, build_slurm_options, run_build_slurm },
+        { "keys", "init|rotate ROLE|show", "make, replace or list the keys that sign", 1, 2, keys_options, run_keys },
+        { "refresh", "", "sign the timestamp and what is about to expire anew", 0, 0, refresh_options, run_refresh },
         { "clean", "", "drop built layers from the cache", 0, 0, clean_options, run_clean },
         { NULL, NULL, NULL, 0, 0, NULL, NULL },
 };
@@ -122,8 +136,7 @@ static int load_config(struct sf_factory *f, const char *path, struct sf_error *
         f->data = sf_conf_get(&f->conf, "factory", "data");
         f->toolchain = sf_conf_get(&f->conf, "factory", "toolchain");
         f->repository = sf_conf_get(&f->conf, "repository", "directory");
-        if ((r = sf_conf_get_u64(&f->conf, "factory", "jobs", 4096, &jobs, err)) < 0 ||
-            (r = add_all(&f->conf, "repository", "keys", &f->keys, err)) < 0)
+        if ((r = sf_conf_get_u64(&f->conf, "factory", "jobs", 4096, &jobs, err)) < 0)
                 return r;
         f->jobs = (unsigned)jobs;
         return 0;
@@ -140,23 +153,36 @@ static int parse_jobs(const char *text, unsigned *ret, struct sf_error *err)
         return 0;
 }
 
-/* Options win; mirrors of both are used, the command line's first. */
+/* Single values: options win. Lists: the command line's come first, then the configuration's. */
 static int apply_options(struct sf_factory *f, const struct sf_command_line *line, struct sf_error *err)
 {
         const struct {
                 const char *name, **value;
-        } words[] = { { "cache", &f->cache }, { "data", &f->data }, { "toolchain", &f->toolchain } };
+        } words[] = {
+                { "cache", &f->cache }, { "data", &f->data }, { "toolchain", &f->toolchain }, { "repo", &f->repository }
+        };
+        const struct {
+                const char *option, *section, *key;
+                struct sf_words *values;
+        } lists[] = {
+                { "mirror", "mirror", "url", &f->mirrors },
+                { "keys", "repository", "keys", &f->keys },
+                { "offline-keys", "repository", "offline-keys", &f->keys },
+        };
         const char *value;
         int r;
 
         for (size_t i = 0; i < sizeof words / sizeof *words; i++)
                 if ((value = sf_option_get(line, words[i].name)))
                         *words[i].value = value;
-        for (size_t cursor = 0; (value = sf_option_next(line, "mirror", &cursor));)
-                if ((r = sf_words_append(&f->mirrors, value, err)) < 0)
+        for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+                for (size_t cursor = 0; (value = sf_option_next(line, lists[i].option, &cursor));)
+                        if ((r = sf_words_append(lists[i].values, value, err)) < 0)
+                                return r;
+                if ((r = add_all(&f->conf, lists[i].section, lists[i].key, lists[i].values, err)) < 0)
                         return r;
-        if ((r = add_all(&f->conf, "mirror", "url", &f->mirrors, err)) < 0 ||
-            (r = sf_conf_check_used(&f->conf, err)) < 0)
+        }
+        if ((r = sf_conf_check_used(&f->conf, err)) < 0)
                 return r;
         if ((value = sf_option_get(line, "jobs")) && (r = parse_jobs(value, &f->jobs, err)) < 0)
                 return r;
