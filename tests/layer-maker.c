@@ -156,7 +156,7 @@ struct sf_frame *maker_cut(struct maker *m)
         int r = sf_buffer_reserve(blob, room, NULL);
         assert(r == 0);
         (void)r;
-        size_t size = ZSTD_compress(blob->data + offset, room, m->tar.data, m->tar.len, 3);
+        size_t size = ZSTD_compress(blob->data + offset, room, m->tar.data, m->tar.len, m->level);
         assert(!ZSTD_isError(size));
         blob->len += size;
         list->frames = realloc(list->frames, (list->frame_count + 1) * sizeof *list->frames);

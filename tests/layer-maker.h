@@ -27,6 +27,7 @@ struct maker_member {
 };
 
 struct maker {
+        int level;                            /* of compression; 0 = zstd's default */
         struct sf_buffer tar;                 /* members of the frame being made */
         struct sf_buffer blobs[MAKER_LAYERS]; /* compressed layers */
         struct sf_filelist list;              /* made by hand; pointers are owned by the maker */
