@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -96,29 +98,50 @@ static int open_parent(const struct sf_tree *tree, const char *path, const char 
         return sf_fs_open_beneath(tree->dirfd, directory, O_RDONLY | O_DIRECTORY, 0, err);
 }
 
-int sf_placer_begin(struct sf_placer *p, const struct sf_entry *entry, struct sf_error *err)
+/* What a file or link is called until it replaces another. One per entry, so that threads do not meet. */
+static void temporary_name(const struct sf_tree *tree, const struct sf_entry *entry, char out[64])
 {
-        int r = sf_tree_relocation(p->tree, entry, p->from, p->to, &p->relocation, err);
-        if (r < 0)
-                return r;
-        r = open_parent(p->tree, entry->path, &p->base, err);
+        snprintf(out, 64, ".sf-repair-%zu", (size_t)(entry - tree->list->entries));
+}
+
+/* Opens the directory and settles the name. */
+static int begin_name(struct sf_placer *p, const struct sf_entry *entry, struct sf_error *err)
+{
+        int r = open_parent(p->tree, entry->path, &p->base, err);
+
         if (r < 0)
                 return r;
         p->parent = r;
         p->entry = entry;
-        p->seen = 0;
-        p->out.len = 0;
         *p->name = '\0';
         if (p->replace) {
-                snprintf(p->name, sizeof p->name, ".sf-repair-%zu", (size_t)(entry - p->tree->list->entries));
+                temporary_name(p->tree, entry, p->name);
                 unlinkat(p->parent, p->name, 0);
         }
+        return 0;
+}
+
+static int create(struct sf_placer *p, struct sf_error *err)
+{
         p->fd = openat(p->parent, current_name(p), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-        if (p->fd < 0) {
-                r = sf_error_errno(err, "%s", entry->path);
-                drop(p, true);
+        if (p->fd >= 0)
+                return 0;
+        int r = sf_error_errno(err, "%s", p->entry->path);
+        drop(p, true);
+        return r;
+}
+
+int sf_placer_begin(struct sf_placer *p, const struct sf_entry *entry, struct sf_error *err)
+{
+        int r = sf_tree_relocation(p->tree, entry, p->from, p->to, &p->relocation, err);
+
+        if (r == 0)
+                r = begin_name(p, entry, err);
+        if (r == 0)
+                r = create(p, err);
+        if (r < 0)
                 return r;
-        }
+        p->seen = 0;
         sf_relocator_start(&p->relocator, &p->relocation, false);
         return 0;
 }
@@ -153,6 +176,27 @@ static int set_owner_and_mode(int fd, const struct sf_entry *entry, struct sf_er
         return 0;
 }
 
+/* What is in the way of a repair is not what the list says, so it goes. */
+static int rename_over(int parent, const char *from, const char *to, struct sf_error *err)
+{
+        if (renameat(parent, from, parent, to) == 0)
+                return 0;
+        if (errno == EISDIR && sf_fs_remove_tree_at(parent, to, err) == 0 && renameat(parent, from, parent, to) == 0)
+                return 0;
+        return sf_error_errno(err, "%s: cannot replace it", to);
+}
+
+/* The last step of replacing: durable content, then the name. */
+static int reveal(struct sf_placer *p, struct sf_error *err)
+{
+        if (fsync(p->fd) < 0)
+                return sf_error_errno(err, "%s: cannot sync it", p->entry->path);
+        int r = rename_over(p->parent, p->name, p->base, err);
+        if (r == 0 && fsync(p->parent) < 0)
+                r = sf_error_errno(err, "%s: cannot sync its directory", p->entry->path);
+        return r;
+}
+
 static int finish(struct sf_placer *p, struct sf_error *err)
 {
         const char *path = p->entry->path;
@@ -170,9 +214,7 @@ static int finish(struct sf_placer *p, struct sf_error *err)
         r = set_owner_and_mode(p->fd, p->entry, err);
         if (r < 0 || !p->replace)
                 return r;
-        if (fsync(p->fd) < 0 || renameat(p->parent, p->name, p->parent, p->base) < 0 || fsync(p->parent) < 0)
-                return sf_error_errno(err, "%s: cannot replace it", path);
-        return 0;
+        return reveal(p, err);
 }
 
 /* After a failure the digester holds half a file. */
@@ -200,22 +242,75 @@ int sf_placer_finish(struct sf_placer *p, struct sf_error *err)
         return 0;
 }
 
-static int make_directory(const struct sf_tree *tree, const struct sf_entry *entry, struct sf_error *err)
+static int clone(struct sf_placer *p, int source, struct sf_error *err)
+{
+        int r = create(p, err);
+
+        if (r < 0)
+                return r;
+        if (ioctl(p->fd, FICLONE, source) < 0) {
+                drop(p, false);
+                return 0;
+        }
+        r = set_owner_and_mode(p->fd, p->entry, err);
+        if (r == 0 && p->replace)
+                r = reveal(p, err);
+        drop(p, r == 0);
+        return r < 0 ? r : 1;
+}
+
+/* The owner and mode of a link are those of the file: they must be the listed ones already. */
+static bool may_link(const struct stat *st, const struct sf_entry *entry)
+{
+        bool root = geteuid() == 0;
+
+        return S_ISREG(st->st_mode) && (st->st_mode & 07777) == entry->mode &&
+               (!root || (st->st_uid == 0 && st->st_gid == 0));
+}
+
+int sf_placer_share(struct sf_placer *p, const struct sf_entry *entry, int source_dirfd, const char *source_path,
+                    struct sf_error *err)
+{
+        _cleanup_close_ int source = sf_fs_open_beneath(source_dirfd, source_path, O_RDONLY | O_NOFOLLOW, 0, err);
+        struct stat st;
+
+        if (source < 0)
+                return source;
+        int r = begin_name(p, entry, err);
+        if (r == 0)
+                r = clone(p, source, err);
+        if (r != 0 || p->replace)
+                return r;
+        r = begin_name(p, entry, err);
+        if (r == 0 && fstat(source, &st) == 0 && may_link(&st, entry) &&
+            linkat(source_dirfd, source_path, p->parent, p->base, 0) == 0)
+                r = 1;
+        drop(p, true);
+        return r;
+}
+
+/* The listed mode at once: it is root who then writes into a directory that denies it. */
+static int make_directory(const struct sf_tree *tree, const struct sf_entry *entry, bool replace, struct sf_error *err)
 {
         const char *base;
         _cleanup_close_ int parent = open_parent(tree, entry->path, &base, err);
         struct stat st;
+        int r;
 
         if (parent < 0)
                 return parent;
-        /* Writable until the files are in; sf_place_directory_modes gives the listed mode. */
-        if (mkdirat(parent, base, 0700) == 0)
-                return 0;
-        if (errno != EEXIST || fstatat(parent, base, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        if (fstatat(parent, base, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode)) {
+                if (!replace)
+                        return sf_error_set(err, SF_ERR_EXISTS, "%s: something else is where a directory belongs",
+                                            entry->path);
+                r = sf_fs_remove_tree_at(parent, base, err);
+                if (r < 0)
+                        return r;
+        }
+        if (mkdirat(parent, base, 0700) < 0 && errno != EEXIST)
                 return sf_error_errno(err, "%s", entry->path);
-        if (!S_ISDIR(st.st_mode))
-                return sf_error_set(err, SF_ERR_EXISTS, "%s: something else is where a directory belongs", entry->path);
-        return 0;
+        _cleanup_close_ int fd = openat(parent, base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        return fd < 0 ? sf_error_errno(err, "%s", entry->path) : set_owner_and_mode(fd, entry, err);
 }
 
 static int make_link(const struct sf_tree *tree, const struct sf_entry *entry, bool replace, struct sf_error *err)
@@ -228,11 +323,14 @@ static int make_link(const struct sf_tree *tree, const struct sf_entry *entry, b
                 return parent;
         if (!replace)
                 return symlinkat(entry->target, parent, base) == 0 ? 0 : sf_error_errno(err, "%s", entry->path);
-        snprintf(name, sizeof name, ".sf-repair-%zu", (size_t)(entry - tree->list->entries));
+        temporary_name(tree, entry, name);
         unlinkat(parent, name, 0);
-        if (symlinkat(entry->target, parent, name) < 0 || renameat(parent, name, parent, base) < 0 || fsync(parent) < 0)
+        if (symlinkat(entry->target, parent, name) < 0)
                 return sf_error_errno(err, "%s: cannot replace it", entry->path);
-        return 0;
+        int r = rename_over(parent, name, base, err);
+        if (r == 0 && fsync(parent) < 0)
+                r = sf_error_errno(err, "%s: cannot sync its directory", entry->path);
+        return r;
 }
 
 int sf_place_skeleton(const struct sf_tree *tree, const uint8_t *wanted, bool replace, struct sf_error *err)
@@ -243,32 +341,11 @@ int sf_place_skeleton(const struct sf_tree *tree, const uint8_t *wanted, bool re
         /* Links last: a listed path can then never lead through one. */
         for (size_t i = 0; i < list->entry_count; i++)
                 if (list->entries[i].type == SF_ENTRY_DIRECTORY && (!wanted || wanted[i]) &&
-                    (r = make_directory(tree, &list->entries[i], err)) < 0)
+                    (r = make_directory(tree, &list->entries[i], replace, err)) < 0)
                         return r;
         for (size_t i = 0; i < list->entry_count; i++)
                 if (list->entries[i].type == SF_ENTRY_SYMLINK && (!wanted || wanted[i]) &&
                     (r = make_link(tree, &list->entries[i], replace, err)) < 0)
                         return r;
-        return 0;
-}
-
-int sf_place_directory_modes(const struct sf_tree *tree, struct sf_error *err)
-{
-        const struct sf_filelist *list = tree->list;
-
-        /* Backwards, so that a directory without search permission is closed after what lies below it. */
-        for (size_t i = list->entry_count; i-- > 0;) {
-                const struct sf_entry *entry = &list->entries[i];
-
-                if (entry->type != SF_ENTRY_DIRECTORY)
-                        continue;
-                _cleanup_close_ int fd = sf_fs_open_beneath(tree->dirfd, entry->path,
-                                                            O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, err);
-                if (fd < 0)
-                        return fd;
-                int r = set_owner_and_mode(fd, entry, err);
-                if (r < 0)
-                        return r;
-        }
         return 0;
 }

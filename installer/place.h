@@ -29,10 +29,13 @@ int sf_placer_feed(struct sf_placer *placer, const void *canonical, size_t len, 
 /* Checks size and digest (SF_ERR_CORRUPT), then sets owner and mode. */
 int sf_placer_finish(struct sf_placer *placer, struct sf_error *err);
 
-/* Every listed directory and symbolic link that is not there yet. A link that points elsewhere, or something else in the
- * place of either, is SF_ERR_EXISTS; with `replace` links are renamed over what is there. `wanted` as in struct sf_unpack. */
+/* Instead of begin, feed and finish: makes the entry from an intact, unmapped file of the same file system without
+ * copying, as a clone, or unless replacing as a hard link. Returns 1 when done, 0 where neither can be had. */
+int sf_placer_share(struct sf_placer *placer, const struct sf_entry *entry, int source_dirfd, const char *source_path,
+                    struct sf_error *err);
+
+/* Makes every wanted directory (as in struct sf_unpack; NULL = all) with its listed mode, then every wanted link. What
+ * lies in the way of a directory is SF_ERR_EXISTS, with `replace` it is removed; so is what lies in the way of a link. */
 int sf_place_skeleton(const struct sf_tree *tree, const uint8_t *wanted, bool replace, struct sf_error *err);
-/* Gives the directories their listed modes, deepest last to first. After the files. */
-int sf_place_directory_modes(const struct sf_tree *tree, struct sf_error *err);
 
 #endif

@@ -5,26 +5,20 @@
  */
 #include "installer/sync.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "base/parallel.h"
 
 #define THREADS 4 /* all of them wait for one disk */
 
 struct pass {
         const struct sf_filelist *list;
         int dirfd;
-        int (*one)(int fd);
         enum sf_entry_type type;
-        atomic_size_t next;
-        atomic_bool failed;
-        pthread_mutex_t lock;
-        struct sf_error error;
+        int (*act)(int fd);
 };
 
 static int start_writeback(int fd)
@@ -34,64 +28,31 @@ static int start_writeback(int fd)
         return 0;
 }
 
-static int wait_until_stable(int fd)
+static int act_on(void *ctx, size_t i, struct sf_error *err)
 {
-        return fsync(fd);
-}
+        const struct pass *pass = ctx;
+        const struct sf_entry *entry = &pass->list->entries[i];
 
-static void *run(void *ctx)
-{
-        struct pass *pass = ctx;
-        size_t i;
-
-        while (!pass->failed && (i = pass->next++) < pass->list->entry_count) {
-                const struct sf_entry *entry = &pass->list->entries[i];
-                struct sf_error err = SF_ERROR_INIT;
-
-                if (entry->type != pass->type)
-                        continue;
-                _cleanup_close_ int fd = sf_fs_open_beneath(pass->dirfd, entry->path, O_RDONLY | O_NOFOLLOW, 0, &err);
-                if (fd >= 0 && pass->one(fd) == 0)
-                        continue;
-                if (fd >= 0)
-                        sf_error_errno(&err, "%s: cannot sync it", entry->path);
-                pthread_mutex_lock(&pass->lock);
-                pass->error = err;
-                pass->failed = true;
-                pthread_mutex_unlock(&pass->lock);
-        }
-        return NULL;
-}
-
-/* The calling thread works too, so it also works where no thread can be had. */
-static int run_pass(const struct sf_filelist *list, int dirfd, enum sf_entry_type type, int (*one)(int fd),
-                    struct sf_error *err)
-{
-        struct pass pass = {
-                .list = list, .dirfd = dirfd, .one = one, .type = type, .lock = PTHREAD_MUTEX_INITIALIZER
-        };
-        pthread_t threads[THREADS - 1];
-        int started = 0;
-
-        while (started < THREADS - 1 && pthread_create(&threads[started], NULL, run, &pass) == 0)
-                started++;
-        run(&pass);
-        for (int i = 0; i < started; i++)
-                pthread_join(threads[i], NULL);
-        if (!pass.failed)
+        if (entry->type != pass->type)
                 return 0;
-        return sf_error_set(err, pass.error.code, "%s", pass.error.text);
+        _cleanup_close_ int fd = sf_fs_open_beneath(pass->dirfd, entry->path, O_RDONLY | O_NOFOLLOW, 0, err);
+        if (fd < 0)
+                return fd;
+        return pass->act(fd) == 0 ? 0 : sf_error_errno(err, "%s: cannot sync it", entry->path);
 }
 
 int sf_sync_tree(const struct sf_filelist *list, int dirfd, struct sf_error *err)
 {
-        int r = run_pass(list, dirfd, SF_ENTRY_FILE, start_writeback, err);
+        struct pass passes[] = {
+                { list, dirfd, SF_ENTRY_FILE, start_writeback },
+                { list, dirfd, SF_ENTRY_FILE, fsync },
+                { list, dirfd, SF_ENTRY_DIRECTORY, fsync },
+        };
 
-        if (r == 0)
-                r = run_pass(list, dirfd, SF_ENTRY_FILE, wait_until_stable, err);
-        if (r == 0)
-                r = run_pass(list, dirfd, SF_ENTRY_DIRECTORY, wait_until_stable, err);
-        if (r == 0 && fsync(dirfd) < 0)
-                r = sf_error_errno(err, "cannot sync the release directory");
-        return r;
+        for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
+                int r = sf_parallel_each(list->entry_count, THREADS, act_on, &passes[i], err);
+                if (r < 0)
+                        return r;
+        }
+        return fsync(dirfd) == 0 ? 0 : sf_error_errno(err, "cannot sync the release directory");
 }

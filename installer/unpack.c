@@ -3,12 +3,12 @@
 
 #include <inttypes.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "base/parallel.h"
 #include "installer/frame.h"
 #include "installer/member.h"
 #include "installer/place.h"
@@ -44,6 +44,11 @@ int sf_unpack_check_prefix(const struct sf_filelist *list, const char *installed
         if (!room)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a prefix");
         return sf_relocate_pad(installed_prefix, list->prefix_length, room, err);
+}
+
+int sf_unpack_skeleton(const struct sf_tree *tree, struct sf_error *err)
+{
+        return sf_place_skeleton(tree, NULL, false, err);
 }
 
 /* A frame on its way from the network to the disk. */
@@ -249,11 +254,8 @@ static int fetch_ranges(struct pipeline *p, const struct sf_unpack_range *ranges
 
 static unsigned thread_count(const struct sf_unpack *u, size_t frames)
 {
-        unsigned threads = u->threads;
-        cpu_set_t set;
+        unsigned threads = u->threads ? u->threads : sf_parallel_processors();
 
-        if (threads == 0)
-                threads = sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
         if (threads > THREADS_MAX)
                 threads = THREADS_MAX;
         return threads > frames ? (unsigned)frames : threads;
@@ -299,6 +301,5 @@ int sf_unpack_run(const struct sf_unpack *unpack, struct sf_error *err)
                 return r;
         for (size_t i = 0; i < count; i++)
                 frames += ranges[i].frame_count;
-        r = run_pipeline(&p, ranges, count, thread_count(unpack, frames), err);
-        return r < 0 ? r : sf_place_directory_modes(&unpack->tree, err);
+        return run_pipeline(&p, ranges, count, thread_count(unpack, frames), err);
 }

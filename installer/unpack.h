@@ -59,6 +59,10 @@ int sf_unpack_plan(const struct sf_filelist *list, const uint8_t *wanted, struct
 /* True where a wanted file lies in the frame (with wanted NULL: always). */
 bool sf_unpack_frame_wanted(const struct sf_filelist *list, size_t frame, const uint8_t *wanted);
 
+/* All directories and links of the list, in an empty tree: what sf_unpack_run begins with, for those who fill a tree by
+ * other means (installer/reuse.h, deltas). */
+int sf_unpack_skeleton(const struct sf_tree *tree, struct sf_error *err);
+
 /* Unpacks everything that is wanted. On error the staging directory holds a part that the caller removes. Files are
  * written, not yet synced (sf_store_commit does that). A layer that is read whole is checked against its own digest. */
 int sf_unpack_run(const struct sf_unpack *unpack, struct sf_error *err);
