@@ -134,7 +134,7 @@ static bool cut_before(const struct writer *w, const struct sf_node *before, con
                w->pending.len + node->entry.size > SF_FRAME_CONTENT_MAX;
 }
 
-static int put_nodes(struct writer *w, const struct sf_tree *tree, size_t first, size_t count, struct sf_error *err)
+static int put_nodes(struct writer *w, const struct sf_compose *tree, size_t first, size_t count, struct sf_error *err)
 {
         static const char *const preamble[] = { "opt/", "opt/slurm/", SF_LAYOUT_MEMBER_ROOT };
         const struct sf_entry directory = { .type = SF_ENTRY_DIRECTORY, .mode = 0755 };
@@ -155,7 +155,7 @@ static int put_nodes(struct writer *w, const struct sf_tree *tree, size_t first,
         return r < 0 ? r : sf_frames_add(w->frames, &w->pending, err);
 }
 
-int sf_layer_write(struct sf_tree *tree, size_t first, size_t count, uint32_t first_frame, int64_t epoch,
+int sf_layer_write(struct sf_compose *tree, size_t first, size_t count, uint32_t first_frame, int64_t epoch,
                    const char *blobs, struct sf_layer_blob *ret, struct sf_error *err)
 {
         _cleanup_(writer_free) struct writer w = { .frame = first_frame, .epoch = epoch };

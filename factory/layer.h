@@ -10,7 +10,7 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "factory/frames.h"
-#include "factory/tree.h"
+#include "factory/compose.h"
 
 /* Frames are cut between members: from MIN on where the kind of file changes, before MAX in any case (a file that is
  * larger makes a larger frame). */
@@ -27,7 +27,7 @@ struct sf_layer_blob {
 
 /* Writes nodes first..first+count-1 of an ordered tree to BLOBS/<sha256>. Each entry's `frame` becomes first_frame plus
  * its frame's index in this layer. */
-int sf_layer_write(struct sf_tree *tree, size_t first, size_t count, uint32_t first_frame, int64_t epoch,
+int sf_layer_write(struct sf_compose *tree, size_t first, size_t count, uint32_t first_frame, int64_t epoch,
                    const char *blobs, struct sf_layer_blob *ret, struct sf_error *err);
 
 #endif

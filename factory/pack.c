@@ -12,7 +12,7 @@
 #include "base/fs.h"
 #include "factory/layer.h"
 #include "factory/oci.h"
-#include "factory/tree.h"
+#include "factory/compose.h"
 #include "factory/unit.h"
 #include "release/filelist.h"
 #include "release/index.h"
@@ -29,7 +29,7 @@ struct packing {
         char *work;        /* the release directory under its hidden name */
         char *stage;       /* canonical tree inside it */
         char *blobs;       /* blobs/sha256 inside it */
-        struct sf_tree tree;
+        struct sf_compose tree;
         struct sf_oci_layer layers[LAYERS_MAX];
         struct sf_layer list_layers[LAYERS_MAX];
         struct sf_frame *frames;
@@ -43,7 +43,7 @@ static void packing_free(struct packing *p)
 {
         if (p->work)
                 (void)sf_fs_remove_tree(p->work, NULL);
-        sf_tree_free(&p->tree);
+        sf_compose_free(&p->tree);
         free(p->placeholder);
         free(p->work);
         free(p->stage);
@@ -110,7 +110,7 @@ static int prepare(struct packing *p, struct sf_error *err)
 
 static void lint_finding(void *ctx, const char *path, const char *reason)
 {
-        sf_tree_finding(ctx, "%s: %s", path, reason);
+        sf_compose_finding(ctx, "%s: %s", path, reason);
 }
 
 /* The lint sees the canonical tree: what stands there now is what a node gets. */
@@ -136,13 +136,13 @@ static int compose(struct packing *p, struct sf_error *err)
         const struct sf_pack *pack = p->pack;
         int r = 0;
 
-        p->tree = (struct sf_tree){ .stage = p->stage,
-                                    .placeholder = p->placeholder,
-                                    .follow_links = pack->follow_links,
-                                    .finding = pack->finding,
-                                    .finding_ctx = pack->finding_ctx };
+        p->tree = (struct sf_compose){ .stage = p->stage,
+                                       .placeholder = p->placeholder,
+                                       .follow_links = pack->follow_links,
+                                       .finding = pack->finding,
+                                       .finding_ctx = pack->finding_ctx };
         for (unsigned i = 0; i < pack->layer_count && r == 0; i++) {
-                r = sf_tree_add(&p->tree, i, pack->layers[i].directory, err);
+                r = sf_compose_add(&p->tree, i, pack->layers[i].directory, err);
                 if (r < 0)
                         sf_error_prefix(err, "layer %s", pack->layers[i].name);
         }
@@ -153,7 +153,7 @@ static int compose(struct packing *p, struct sf_error *err)
         if (p->tree.findings)
                 return sf_error_set(err, SF_ERR_CORRUPT, "%s: refused for %zu finding%s", pack->name->text,
                                     p->tree.findings, p->tree.findings == 1 ? "" : "s");
-        sf_tree_order(&p->tree);
+        sf_compose_order(&p->tree);
         return 0;
 }
 

@@ -1,11 +1,11 @@
-/* factory/tree.h - the trees that somebody built, put together as one canonical tree on disk and in memory.
+/* factory/compose.h - the trees that somebody built, put together as one canonical tree on disk and in memory.
  *
  * Every entry knows its layer. Modes are normalized (0755 for directories and whatever had an x bit, else 0644), absolute
  * links into the prefix become relative, contents are canonical and lie in the stage directory under their own paths, so
  * that the lint and the tar writer see exactly what a node will get.
  */
-#ifndef SF_FACTORY_TREE_H
-#define SF_FACTORY_TREE_H
+#ifndef SF_FACTORY_COMPOSE_H
+#define SF_FACTORY_COMPOSE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,29 +20,29 @@ struct sf_node {
         enum sf_similar_kind kind; /* files only */
 };
 
-struct sf_tree {
+struct sf_compose {
         const char *stage;       /* directory, made by the caller */
         const char *placeholder; /* without trailing slash */
         bool follow_links;       /* links that leave their tree are replaced by what they point to */
         void (*finding)(void *ctx, const char *text);
         void *finding_ctx;
         size_t findings;         /* reported so far */
-        struct sf_node **nodes;  /* owned; after sf_tree_order in packing order */
+        struct sf_node **nodes;  /* owned; after sf_compose_order in packing order */
         size_t count;
         size_t room;             /* private */
         size_t earlier;          /* private: nodes of complete layers, sorted by path */
 };
 
 /* Reports one reason to refuse. */
-void sf_tree_finding(struct sf_tree *tree, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void sf_compose_finding(struct sf_compose *tree, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Adds all of `directory` as the next layer, `layer` counting from 0. What an earlier layer already holds is left out. */
-int sf_tree_add(struct sf_tree *tree, unsigned layer, const char *directory, struct sf_error *err);
+int sf_compose_add(struct sf_compose *tree, unsigned layer, const char *directory, struct sf_error *err);
 
 /* Puts the nodes into packing order: by layer; directories by path; then files, similar ones side by side; then links. */
-void sf_tree_order(struct sf_tree *tree);
+void sf_compose_order(struct sf_compose *tree);
 
 /* Frees what the tree owns; the stage directory stays. */
-void sf_tree_free(struct sf_tree *tree);
+void sf_compose_free(struct sf_compose *tree);
 
 #endif

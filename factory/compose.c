@@ -1,6 +1,6 @@
-/* factory/tree.c - why: trees come from builds, imports and Spack views with links, modes and times of their own; a release
+/* factory/compose.c - why: trees come from builds, imports and Spack views with links, modes and times of their own; a release
  * must hold only what the file list can say. */
-#include "factory/tree.h"
+#include "factory/compose.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +22,7 @@
 
 /* One walk: the layer's own tree, or a directory outside it that a link led to. */
 struct walk {
-        struct sf_tree *tree;
+        struct sf_compose *tree;
         unsigned layer;
         const char *root;   /* real path of the layer's directory */
         const char *source; /* what this walk walks */
@@ -30,7 +30,7 @@ struct walk {
         unsigned depth;
 };
 
-void sf_tree_finding(struct sf_tree *tree, const char *format, ...)
+void sf_compose_finding(struct sf_compose *tree, const char *format, ...)
 {
         char text[SF_ERROR_TEXT_MAX];
         va_list args;
@@ -85,7 +85,7 @@ static bool same_entry(const struct sf_entry *a, const struct sf_entry *b)
  * target and map offsets in any case. *ret_new: whether it is part of this layer. */
 static int add(const struct walk *walk, const char *path, struct sf_entry *entry, bool *ret_new, struct sf_error *err)
 {
-        struct sf_tree *tree = walk->tree;
+        struct sf_compose *tree = walk->tree;
         const struct sf_node *earlier = find(tree->nodes, tree->earlier, path);
         struct sf_node *node = calloc(1, sizeof *node);
 
@@ -101,7 +101,7 @@ static int add(const struct walk *walk, const char *path, struct sf_entry *entry
         }
         if (earlier && (entry->type != SF_ENTRY_DIRECTORY || earlier->entry.type != SF_ENTRY_DIRECTORY)) {
                 if (!same_entry(&earlier->entry, entry))
-                        sf_tree_finding(tree, "%s: two layers hold it, with different content", path);
+                        sf_compose_finding(tree, "%s: two layers hold it, with different content", path);
                 node_free(node);
                 return 0;
         }
@@ -133,7 +133,7 @@ static int add_directory(const struct walk *walk, const char *path, struct sf_er
         return add(walk, path, &entry, &new, err);
 }
 
-static int stage_file(const struct sf_tree *tree, const char *path, const struct sf_buffer *content,
+static int stage_file(const struct sf_compose *tree, const char *path, const struct sf_buffer *content,
                       struct sf_error *err)
 {
         _cleanup_free_ char *staged = sf_fs_join(tree->stage, path);
@@ -272,7 +272,7 @@ static int follow(const struct walk *walk, const char *link, const char *path, c
         if (alias)
                 return add_link(walk, path, alias, err);
         if (!real || stat(real, &st) < 0 || walk->depth == FOLLOW_DEPTH_MAX) {
-                sf_tree_finding(walk->tree, "%s: symbolic link to %s, which cannot be followed", path, target);
+                sf_compose_finding(walk->tree, "%s: symbolic link to %s, which cannot be followed", path, target);
                 return 0;
         }
         if (!S_ISDIR(st.st_mode))
@@ -303,7 +303,7 @@ static int visit_link(const struct walk *walk, const char *relative, const char 
                 return add_link(walk, path, local, err);
         if (walk->tree->follow_links)
                 return follow(walk, link, path, target, err);
-        sf_tree_finding(walk->tree, "%s: symbolic link to %s leaves the prefix", path, target);
+        sf_compose_finding(walk->tree, "%s: symbolic link to %s leaves the prefix", path, target);
         return 0;
 }
 
@@ -316,7 +316,7 @@ static int visit(void *ctx, int dirfd, const char *name, const char *relative, c
         if (!path)
                 return sf_error_set(err, SF_ERR_NOMEM, "%s: out of memory", relative);
         if (!sf_fs_path_is_plain(path) || below(path, SF_NODE_RECORD)) {
-                sf_tree_finding(walk->tree, "%s: a name that no release may hold", path);
+                sf_compose_finding(walk->tree, "%s: a name that no release may hold", path);
                 return 0;
         }
         if (S_ISDIR(st->st_mode))
@@ -325,7 +325,7 @@ static int visit(void *ctx, int dirfd, const char *name, const char *relative, c
                 return add_file(walk, dirfd, name, path, st->st_mode, err);
         if (S_ISLNK(st->st_mode))
                 return visit_link(walk, relative, path, err);
-        sf_tree_finding(walk->tree, "%s: neither a file, a directory nor a symbolic link", path);
+        sf_compose_finding(walk->tree, "%s: neither a file, a directory nor a symbolic link", path);
         return 0;
 }
 
@@ -338,7 +338,7 @@ static int walk_directory(const struct walk *walk, struct sf_error *err)
 
 /* Directories of this layer that an earlier one has and under which this one adds nothing are not part of it. `nodes` are
  * this layer's, sorted by path. Returns how many stay. */
-static size_t drop_shared_directories(const struct sf_tree *tree, struct sf_node **nodes, size_t count)
+static size_t drop_shared_directories(const struct sf_compose *tree, struct sf_node **nodes, size_t count)
 {
         size_t kept = 0;
 
@@ -364,7 +364,7 @@ static size_t drop_shared_directories(const struct sf_tree *tree, struct sf_node
         return kept;
 }
 
-int sf_tree_add(struct sf_tree *tree, unsigned layer, const char *directory, struct sf_error *err)
+int sf_compose_add(struct sf_compose *tree, unsigned layer, const char *directory, struct sf_error *err)
 {
         _cleanup_free_ char *root = realpath(directory, NULL);
         struct walk walk = { .tree = tree, .layer = layer, .root = root, .source = root, .prefix = "" };
@@ -401,13 +401,13 @@ static int compare_packing(const void *a, const void *b)
         return strcmp(x->entry.path, y->entry.path);
 }
 
-void sf_tree_order(struct sf_tree *tree)
+void sf_compose_order(struct sf_compose *tree)
 {
         if (tree->count)
                 qsort(tree->nodes, tree->count, sizeof(struct sf_node *), compare_packing);
 }
 
-void sf_tree_free(struct sf_tree *tree)
+void sf_compose_free(struct sf_compose *tree)
 {
         for (size_t i = 0; i < tree->count; i++)
                 node_free(tree->nodes[i]);
