@@ -269,46 +269,6 @@ static int open_releases(const struct sf_store *store, struct sf_error *err)
         return fd >= 0 ? fd : sf_error_errno(err, "cannot open %s", store->releases);
 }
 
-static int is_leftover(const struct dirent *entry)
-{
-        return starts_with(entry->d_name, INCOMING) || starts_with(entry->d_name, TRASH);
-}
-
-static int clear_leftovers(int releases, const char *path, struct sf_error *err)
-{
-        struct dirent **names;
-        int found = list_directories(path, is_leftover, &names, err), r = 0;
-
-        if (found < 0)
-                return found;
-        for (int i = 0; i < found; i++) {
-                if (r == 0)
-                        r = sf_fs_remove_tree_at(releases, names[i]->d_name, err);
-                free(names[i]);
-        }
-        free(names);
-        return r < 0 ? sf_error_prefix(err, "%s", path) : 0;
-}
-
-static int open_releases(const struct sf_store *store, struct sf_error *err)
-{
-        int fd = open(store->releases, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        return fd >= 0 ? fd : sf_error_errno(err, "cannot open %s", store->releases);
-}
-
-int sf_store_open_release(const struct sf_store *store, const char *directory, int *ret_fd, struct sf_error *err)
-{
-        _cleanup_close_ int releases = open_releases(store, err);
-
-        if (releases < 0)
-                return releases;
-        int fd = openat(releases, directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0)
-                return sf_error_errno(err, "cannot open %s/%s", store->releases, directory);
-        *ret_fd = fd;
-        return 0;
-}
-
 int sf_store_begin(const struct sf_store *store, const struct sf_release_name *name, struct sf_staging *ret,
                    struct sf_error *err)
 {
