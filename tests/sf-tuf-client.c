@@ -12,12 +12,11 @@
 #include <string.h>
 #include <time.h>
 
-#include <curl/curl.h>
-
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/fs.h"
+#include "installer/fetch.h"
 #include "release/trust.h"
 #include "release/tufmeta.h"
 #include "release/tuftext.h"
@@ -31,46 +30,18 @@ struct arguments {
         int64_t grace;
 };
 
-struct transfer {
-        struct sf_buffer *to;
-        size_t max;
-};
-
-static size_t receive(char *bytes, size_t size, size_t count, void *ctx)
-{
-        struct transfer *t = ctx;
-        size_t len = size * count;
-
-        if (t->to->len + len > t->max)
-                return 0;
-        return sf_buffer_append(t->to, bytes, len, NULL) == 0 ? len : 0;
-}
-
 /* base/name into ret, at most max bytes. */
 static int get(const char *base, const char *name, size_t max, struct sf_buffer *ret, struct sf_error *err)
 {
-        _cleanup_free_ char *url = sf_fs_join(base, name);
-        struct transfer transfer = { ret, max };
-        CURL *curl = curl_easy_init();
-        long status = 0;
-        CURLcode code;
+        const char *const bases[] = { base, NULL };
+        _cleanup_fetcher_ struct sf_fetcher *fetcher = NULL;
+        struct sf_fetch_options options;
+        int r;
 
-        curl_easy_setopt(curl, CURLOPT_URL, url);
-        curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
-        curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https,file");
-        curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
-        curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive);
-        curl_easy_setopt(curl, CURLOPT_WRITEDATA, &transfer);
-        code = curl_easy_perform(curl);
-        curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-        curl_easy_cleanup(curl);
-        if (code == CURLE_OK)
-                return 0;
-        if (status == 404 || status == 403 || code == CURLE_FILE_COULDNT_READ_FILE)
-                return sf_error_set(err, SF_ERR_NOT_FOUND, "%s: not there", name);
-        if (code == CURLE_WRITE_ERROR)
-                return sf_error_set(err, SF_ERR_LIMIT, "%s: more than %zu bytes", name, max);
-        return sf_error_set(err, SF_ERR_NETWORK, "%s: %s", name, curl_easy_strerror(code));
+        sf_fetch_options_default(&options);
+        options.bases = bases;
+        r = sf_fetcher_open(&options, &fetcher, err);
+        return r < 0 ? r : sf_fetch_small(fetcher, name, max, ret, err);
 }
 
 static int fetch(void *ctx, const char *name, size_t max, struct sf_buffer *ret, struct sf_error *err)
@@ -187,7 +158,6 @@ int main(int argc, char **argv)
         if (!read_options(argc, argv, &a) || optind >= argc)
                 return usage();
         verb = argv[optind];
-        curl_global_init(CURL_GLOBAL_DEFAULT);
         if (strcmp(verb, "init") == 0 && optind + 2 == argc)
                 r = init(&a, argv[optind + 1], &err);
         else if (strcmp(verb, "refresh") == 0 && a.metadata_url && a.name_count == 0)
@@ -196,7 +166,6 @@ int main(int argc, char **argv)
                 r = update(&a, &err);
         else
                 return usage();
-        curl_global_cleanup();
         if (r < 0)
                 fprintf(stderr, "sf-tuf-client: %s: %s\n", verb, err.text);
         return r < 0;
