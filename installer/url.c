@@ -32,31 +32,17 @@ int sf_url_scheme(const char *url, enum sf_url_scheme *ret, struct sf_error *err
         return sf_error_set(err, SF_ERR_USAGE, "%s: not an http://, https:// or file:// URL", sf_url_shown(url, shown));
 }
 
-/* Component-wise, so that "a..b" stays a name. An escaped dot or slash counts as what it stands for. */
+/* Component-wise, so that "a..b" stays a name. */
 static bool has_dotdot(const char *path)
 {
-        size_t dots = 0;
-        bool only_dots = true;
-
-        for (const char *c = path;; c++) {
-                char byte = *c;
-                if (strncasecmp(c, "%2e", 3) == 0 || strncasecmp(c, "%2f", 3) == 0) {
-                        byte = tolower((unsigned char)c[2]) == 'e' ? '.' : '/';
-                        c += 2;
-                }
-                if (byte == '/' || byte == '\0') {
-                        if (only_dots && dots == 2)
-                                return true;
-                        dots = 0;
-                        only_dots = true;
-                } else if (byte == '.') {
-                        dots++;
-                } else {
-                        only_dots = false;
-                }
-                if (byte == '\0')
-                        return false;
+        while (*path) {
+                size_t len = strcspn(path, "/");
+                if (len == 2 && path[0] == '.' && path[1] == '.')
+                        return true;
+                path += len;
+                path += strspn(path, "/");
         }
+        return false;
 }
 
 /* pchar of RFC 3986, the slash, and '%' because escapes are kept. */
@@ -124,6 +110,9 @@ int sf_url_local_path(const char *url, char **ret, struct sf_error *err)
                 from += low >= 0 ? 3 : 1;
         }
         *to = '\0';
+        if (has_dotdot(path)) /* an escape may have hidden it */
+                return sf_error_set(err, SF_ERR_USAGE, "%s: a path in a repository has no \"..\"",
+                                    sf_url_shown(url, shown));
         *ret = sf_steal_pointer(path);
         return 0;
 }

@@ -14,8 +14,8 @@ int sf_url_scheme(const char *url, enum sf_url_scheme *ret, struct sf_error *err
  * is SF_ERR_USAGE. *ret is owned by the caller. */
 int sf_url_join(const char *base, const char *path, char **ret, struct sf_error *err);
 
-/* The path of a file: URL on this machine, escapes decoded. A host other than localhost is SF_ERR_USAGE. *ret is owned
- * by the caller. */
+/* The path of a file: URL on this machine, escapes decoded. A host other than localhost, and a ".." component
+ * in whatever disguise, is SF_ERR_USAGE. *ret is owned by the caller. */
 int sf_url_local_path(const char *url, char **ret, struct sf_error *err);
 
 /* For messages: without user, password, query and fragment, which may hold secrets. Returns out, truncated if longer. */
