@@ -35,6 +35,13 @@ static const struct sf_option options[] = {
         { "root-threshold", 0, "M", "signatures a root needs, default 1", false },
         { "retire", 0, "KEYID", "the key to take out; default: the role's only one", false },
         { "new-key", 0, "FILE_OR_URI", "use this key instead of making one", false },
+        { "placeholder", 'p', "PATH", "the prefix that the tree was built for", false },
+        { "layer", 0, "NAME=DIR", "another layer, below the one of Slurm; may be repeated", true },
+        { "arch", 0, "A", "architecture of the tree; default: this host's", false },
+        { "build", 0, "B", "tells builds of one version apart", false },
+        { "force", 0, NULL, "import: a short placeholder; publish: other content under a known name", false },
+        { "delta-from", 0, "RELEASE", "make a delta from this published release; may be repeated", true },
+        { "reason", 0, "TEXT", "what nodes are told about the withdrawal", false },
         { "full", 0, NULL, "also drop downloaded sources, releases and logs", false },
         { NULL, 0, NULL, NULL, false },
 };
@@ -45,6 +52,10 @@ static const char *const build_slurm_options[] = { "slurm-version", "toolchain",
 static const char *const keys_options[] = { "repo",           "keys",   "offline-keys", "root-keys",
                                             "root-threshold", "retire", "new-key",      NULL };
 static const char *const refresh_options[] = { "repo", "keys", NULL };
+static const char *const import_options[] = { "placeholder", "slurm-version", "toolchain", "layer",
+                                              "arch",        "build",         "force",     NULL };
+static const char *const publish_options[] = { "repo", "keys", "delta-from", "force", NULL };
+static const char *const withdraw_options[] = { "repo", "keys", "reason", NULL };
 static const char *const clean_options[] = { "full", NULL };
 
 static int exit_code(int code)
@@ -90,6 +101,9 @@ static int run_command(const struct sf_factory *factory, const struct sf_command
         }
 VERB(build_deps)
 VERB(build_slurm)
+VERB(import)
+VERB(publish)
+VERB(withdraw)
 VERB(keys)
 VERB(refresh)
 VERB(clean)
@@ -97,6 +111,9 @@ VERB(clean)
 static const struct sf_verb verbs[] = {
         { "build-deps", "", "build every dependency of Slurm from source", 0, 0, build_deps_options, run_build_deps },
         { "build-slurm", "", "build Slurm and make a release", 0, 0, build_slurm_options, run_build_slurm },
+        { "import", "DIR", "make a release of a prefix that something else built", 1, 1, import_options, run_import },
+        { "publish", "RELEASE...", "add releases to a repository", 1, SIZE_MAX, publish_options, run_publish },
+        { "withdraw", "RELEASE", "take a release off the offer", 1, 1, withdraw_options, run_withdraw },
         { "keys", "init|rotate ROLE|show", "make, replace or list the keys that sign", 1, 2, keys_options, run_keys },
         { "refresh", "", "sign the timestamp and what is about to expire anew", 0, 0, refresh_options, run_refresh },
         { "clean", "", "drop built layers from the cache", 0, 0, clean_options, run_clean },
