@@ -46,8 +46,9 @@ int sf_libraries_check(const char *loader, const char *tree, const char *path, s
 {
         _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
         _cleanup_free_ char *file = sf_fs_join(tree, path);
-        const char *argv[] = { loader, "--list", file, NULL };
-        struct sf_proc proc = { .argv = argv, .output = &text, .timeout_seconds = 10 };
+        const char *argv[] = { loader, file, NULL };
+        const char *env[] = { "LC_ALL=C", "LD_TRACE_LOADED_OBJECTS=1", NULL };
+        struct sf_proc proc = { .argv = argv, .env = env, .output = &text, .timeout_seconds = 10 };
         char *saved = NULL;
 
         if (!file)

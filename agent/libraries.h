@@ -1,5 +1,6 @@
-/* agent/libraries.h - would the host's loader start these programs? It is asked itself (ld.so(8), --list), so that missing
- * libraries and a libc that is too old are found by the rules that hold here; nothing of the release is run.
+/* agent/libraries.h - would the host's loader start these programs? It is asked itself (ld.so(8) with
+ * LD_TRACE_LOADED_OBJECTS), so that missing libraries and a libc that is too old are found by the rules that hold here;
+ * nothing of the release is run.
  */
 #ifndef SF_AGENT_LIBRARIES_H
 #define SF_AGENT_LIBRARIES_H
