@@ -15,6 +15,7 @@
 #include "base/fs.h"
 #include "base/path.h"
 #include "factory/canonical.h"
+#include "factory/hidden.h"
 #include "release/layout.h"
 
 #define FILE_SIZE_MAX    (4ull << 30)
@@ -153,13 +154,17 @@ static int add_file(const struct walk *walk, int dirfd, const char *name, const 
         _cleanup_(sf_buffer_free) struct sf_buffer content = SF_BUFFER_INIT;
         struct sf_entry entry = { .type = SF_ENTRY_FILE, .mode = mode & 0111 ? 0755 : 0644 };
         enum sf_similar_kind kind;
-        bool new;
+        bool new, hidden;
         int r;
 
         r = sf_fs_read_at(dirfd, name, FILE_SIZE_MAX, &content, err);
         if (r < 0)
                 return sf_error_prefix(err, "%s", path);
-        r = sf_canonical_make(path, walk->tree->placeholder, &content, &entry.map, err);
+        r = sf_hidden_find(content.data, content.len, walk->tree->placeholder, &hidden, err);
+        if (r == 0 && hidden)
+                sf_compose_finding(walk->tree, "%s: names the build prefix inside compressed content", path);
+        if (r == 0)
+                r = sf_canonical_make(path, walk->tree->placeholder, &content, &entry.map, err);
         if (r < 0)
                 return r;
         entry.size = content.len;
