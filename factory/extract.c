@@ -8,8 +8,7 @@
 #include "base/buffer.h"
 #include "base/cleanup.h"
 
-#define EXTRACT_FLAGS \
-        (ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_SECURE_SYMLINKS | ARCHIVE_EXTRACT_UNLINK)
+#define EXTRACT_FLAGS (ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_SECURE_SYMLINKS)
 
 static void close_reader(struct archive **a)
 {
