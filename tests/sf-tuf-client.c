@@ -4,7 +4,8 @@
  *     sf-tuf-client --metadata-url U --metadata-dir D refresh
  *     sf-tuf-client --metadata-url U --metadata-dir D --target-name P... --target-dir T --target-base-url B download
  *
- * Exit 0 or 1. The time is time(2)'s, so that faketime works on this dynamic build. --grace SECONDS is ours.
+ * Exit 0 or 1. The time is time(2)'s, so that faketime works on this dynamic build. --grace SECONDS and --now SECONDS are
+ * ours.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -27,7 +28,7 @@ struct arguments {
         const char *metadata_url, *metadata_dir, *target_dir, *target_base_url;
         const char *names[NAMES_MAX];
         size_t name_count;
-        int64_t grace;
+        int64_t grace, now;
 };
 
 /* base/name into ret, at most max bytes. */
@@ -93,7 +94,7 @@ static int download_one(struct sf_trust *trust, const struct sf_trust_source *so
 static int update(struct arguments *a, struct sf_error *err)
 {
         struct sf_trust_options options = {
-                .directory = a->metadata_dir, .now = time(NULL), .grace = a->grace, .notice = notice
+                .directory = a->metadata_dir, .now = a->now ? a->now : time(NULL), .grace = a->grace, .notice = notice
         };
         struct sf_trust_source source = { fetch, a };
         struct sf_trust *trust;
@@ -112,7 +113,7 @@ static int usage(void)
 {
         fprintf(stderr,
                 "usage: sf-tuf-client --metadata-dir D [--metadata-url U] [--target-name P]... [--target-dir T] "
-                "[--target-base-url B] [--grace SECONDS] init ROOT | refresh | download\n");
+                "[--target-base-url B] [--grace SECONDS] [--now SECONDS] init ROOT | refresh | download\n");
         return 1;
 }
 
@@ -125,6 +126,7 @@ static bool read_options(int argc, char **argv, struct arguments *a)
                 { "target-dir", required_argument, NULL, 't' },
                 { "target-base-url", required_argument, NULL, 'b' },
                 { "grace", required_argument, NULL, 'g' },
+                { "now", required_argument, NULL, 'w' },
                 { NULL, 0, NULL, 0 },
         };
         int c;
@@ -140,6 +142,8 @@ static bool read_options(int argc, char **argv, struct arguments *a)
                         a->target_base_url = optarg;
                 else if (c == 'g')
                         a->grace = strtoll(optarg, NULL, 10);
+                else if (c == 'w')
+                        a->now = strtoll(optarg, NULL, 10);
                 else if (c == 'n' && a->name_count < NAMES_MAX)
                         a->names[a->name_count++] = optarg;
                 else
