@@ -119,21 +119,14 @@ int sf_url_local_path(const char *url, char **ret, struct sf_error *err)
 
 char *sf_url_shown(const char *url, char out[SF_URL_SHOWN_MAX])
 {
-        const char *host = strstr(url, "://");
-        size_t len = 0;
+        size_t before = strcspn(url, ":/?#"), len = 0;
 
-        if (host) {
-                host += 3;
-                const char *host_end = host + strcspn(host, "/?#");
-                const char *at = memrchr(host, '@', (size_t)(host_end - host));
-                len = (size_t)(host - url);
-                if (len >= SF_URL_SHOWN_MAX)
-                        len = SF_URL_SHOWN_MAX - 1;
-                memcpy(out, url, len);
-                url = at ? at + 1 : host;
-        }
+        before = strncmp(url + before, "://", 3) == 0 ? before + 3 : 0;
+        const char *host = url + before;
+        const char *at = memrchr(host, '@', strcspn(host, "/?#"));
         for (size_t i = 0; url[i] && url[i] != '?' && url[i] != '#' && len + 1 < SF_URL_SHOWN_MAX; i++)
-                out[len++] = url[i];
+                if (!at || i < before || url + i > at)
+                        out[len++] = url[i];
         out[len] = '\0';
         return out;
 }

@@ -206,6 +206,9 @@ static void shows_no_secrets(void **state)
                 { "https://user:secret@", "https://" },
                 { "https://host?secret", "https://host" },
                 { "no url?secret", "no url" },
+                { "user:secret@host/a", "host/a" },
+                { "a/b?secret://c", "a/b" },
+                { "ftp://host/a@b://c", "ftp://host/a@b://c" },
                 { "file:///a", "file:///a" },
         };
         char shown[SF_URL_SHOWN_MAX], long_url[3 * SF_URL_SHOWN_MAX];
