@@ -207,14 +207,22 @@ static const char *below(const char *path, const char *root)
         return path + strspn(path, "/");
 }
 
-/* The directories one climbs from `path` to the root of the release: one for each slash. */
-static unsigned depth_of(const char *path)
+/* An absolute target's way from the directory of `path` to `rest`, both relative to the root of the release: what they
+ * have in common first goes, then one "../" for each directory of `path` that is left. */
+static int relative_target(const char *path, const char *rest, struct sf_buffer *ret, struct sf_error *err)
 {
-        unsigned depth = 0;
+        size_t common = 0;
+        int r = 0;
 
-        for (; *path; path++)
-                depth += *path == '/';
-        return depth;
+        for (size_t i = 0; path[i] && path[i] == rest[i]; i++)
+                if (path[i] == '/')
+                        common = i + 1;
+        for (const char *left = path + common; *left && r == 0; left++)
+                if (*left == '/')
+                        r = sf_buffer_puts(ret, "../", err);
+        if (r == 0)
+                r = sf_buffer_puts(ret, rest[common] || ret->len ? rest + common : ".", err);
+        return r;
 }
 
 /* The link's target relative to its own directory, NULL in *ret where it leaves the prefix. */
@@ -226,22 +234,17 @@ static int localize_target(const struct walk *walk, const char *path, const char
         int r = 0;
 
         *ret = NULL;
-        if (target[0] != '/') {
-                if (!sf_path_link_stays(path, target))
-                        return 0;
-                r = sf_buffer_puts(&relative, target, err);
-        } else {
+        if (target[0] == '/') {
                 rest = below(target, walk->tree->placeholder);
                 if (!rest)
                         rest = below(target, walk->root);
-                if (!rest)
-                        return 0;
-                for (unsigned up = depth_of(path); up > 0 && r == 0; up--)
-                        r = sf_buffer_puts(&relative, "../", err);
-                if (r == 0)
-                        r = sf_buffer_puts(&relative, *rest || relative.len ? rest : ".", err);
+                if (rest)
+                        r = relative_target(path, rest, &relative, err);
+        } else {
+                r = sf_buffer_puts(&relative, target, err);
         }
-        *ret = (char *)sf_steal_pointer(relative.data);
+        if (r == 0 && relative.data && sf_path_link_stays(path, sf_buffer_text(&relative)))
+                *ret = (char *)sf_steal_pointer(relative.data);
         return r;
 }
 

@@ -1,0 +1,228 @@
+#!/bin/bash
+# From a tree that gcc and a shell made at a long prefix to a published repository: import is deterministic, the layers are
+# plain tar+zstd, the file list says the truth, what must be refused is refused, and publishing may be killed and repeated.
+set -euo pipefail
+
+top_builddir=${top_builddir:-.}
+factory=$(realpath "$top_builddir/slurm-factory")
+for tool in gcc zstd tar sha256sum awk; do
+        command -v "$tool" >/dev/null || { echo "skipped: no $tool here"; exit 77; }
+done
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+cd "$scratch"
+unset SOURCE_DATE_EPOCH
+export SLURM_FACTORY_CACHE_DIR=$scratch/cache
+
+fail() { echo "FAILED: $*" >&2; exit 1; }
+# expect CODE PATTERN COMMAND...: the command ends with CODE and says PATTERN.
+expect() {
+        local code=$1 pattern=$2 got=0
+        shift 2
+        "$@" >said 2>&1 || got=$?
+        [ "$got" = "$code" ] || { cat said >&2; fail "exit code $got instead of $code: $*"; }
+        grep -q -- "$pattern" said || { cat said >&2; fail "nothing says '$pattern': $*"; }
+}
+
+# 279 characters, never repeating, ending in a rare token.
+prefix=/opt/sf
+for i in 1 2 3 4; do prefix+=/$(echo "part $i" | sha256sum | cut -c1-64); done
+prefix+=/endzqj
+[ ${#prefix} -ge 256 ] || fail "the test's own prefix is too short"
+
+# --- two trees: what deps installed, and the whole prefix after Slurm came on top ---------------------------------------
+make_deps() {
+        local root=$1
+        mkdir -p "$root"/{bin,lib/pkgconfig,lib/systemd/system,share/empty}
+        echo "const char *dep_home(void) { return \"$prefix/share\"; }" >dep.c
+        gcc -shared -fPIC -O1 -s -o "$root/lib/libdep.so.1.0" -Wl,-soname,libdep.so.1 dep.c
+        ln -s "$prefix/lib/libdep.so.1.0" "$root/lib/libdep.so.1" # absolute, into the prefix
+        ln -s libdep.so.1 "$root/lib/libdep.so"
+        printf 'prefix=%s\nlibdir=%s/lib\n' "$prefix" "$prefix" >"$root/lib/pkgconfig/dep.pc"
+        printf '#!%s/bin/shell -e\necho %s\n' "$prefix" "$prefix" >"$root/bin/mpicc"
+        chmod 4755 "$root/bin/mpicc"
+}
+make_slurm() {
+        local root=$1
+        mkdir -p "$root"/{bin,sbin,lib/slurm,lib/systemd/system,include}
+        echo 'const char *dep_home(void); int puts(const char *); int main(void) { return puts(dep_home()) < 0; }' >main.c
+        gcc -O1 -s -o "$root/sbin/slurmd" main.c "$root/lib/libdep.so.1.0" -Wl,-rpath,"$prefix/lib:$prefix/lib/slurm"
+        printf '#!%s/bin/shell\ncd %s/share && ls %s\n' "$prefix" "$prefix" "$prefix" >"$root/bin/script"
+        chmod 700 "$root/bin/script"
+        printf "libdir='%s/lib'\n" "$prefix" >"$root/lib/slurm/plugin.la"
+        printf '[Service]\nType=simple\nExecStart=%s/sbin/slurmd\n' "$prefix" >"$root/lib/systemd/system/slurmd.service"
+        printf 'no prefix here\n' >"$root/include/plain.h"
+        ln "$root/include/plain.h" "$root/include/same.h"
+        printf 'bytes\0%s\0more' "$prefix" >"$root/lib/slurm/data.bin"
+        ln -s ../sbin/slurmd "$root/bin/slurmd"
+        ln -s "$prefix/lib/slurm/plugin.la" "$root/bin/far"
+}
+make_deps deps
+cp -a deps tree
+make_slurm tree
+import() { "$factory" import "$@" -p "$prefix" --slurm-version 25.11.6 -t bookworm --arch amd64; }
+
+import tree --layer deps=deps
+release=cache/builds/25.11.6-bookworm-amd64
+
+# --- the same bytes whatever the times, the modes below umask and the order of inodes -----------------------------------
+cp -a "$release" first
+mkdir other
+(cd tree && find . -depth | LC_ALL=C sort -r | tar --no-recursion -T - -cf - --sort=none) | tar -C other -xf -
+cp -a deps other-deps
+find other other-deps -exec touch -h -d '2001-02-03 04:05:06' {} +
+chmod -R go-w,u+w other other-deps
+import other --layer deps=other-deps
+diff -r first "$release" || fail "two imports differ"
+
+# --- the layers by hand -------------------------------------------------------------------------------------------------
+list=$release/filelist
+mkdir root
+while read -r _ name size digest; do
+        blob=$release/blobs/sha256/$digest
+        [ "$(stat -c %s "$blob")" = "$size" ] || fail "layer $name: size"
+        echo "$digest  $blob" | sha256sum -c --quiet || fail "layer $name: digest"
+        tar --zstd -xf "$blob" -C root
+        zstd -dqc "$blob" | tar -tvf - | awk '$2 != "root/root" { exit 1 }' || fail "layer $name: owner"
+done < <(grep '^layer ' "$list")
+[ "$(grep -c '^layer ' "$list")" = 2 ] || fail "two layers expected"
+view=root/opt/slurm/view
+[ "$(stat -c %Y $view/sbin/slurmd)" = 0 ] || fail "time of members"
+[ "$(tr -d '\0' <$view/lib/slurm/data.bin | wc -c)" -gt ${#prefix} ] || fail "a binary changed its length"
+cmp <(tail -c 4 tree/lib/slurm/data.bin) <(tail -c 4 $view/lib/slurm/data.bin) || fail "bytes behind an occurrence"
+grep -rqF "${prefix:0:40}" $view && fail "the build prefix is still there"
+[ "$(readlink $view/lib/libdep.so.1)" = libdep.so.1.0 ] || fail "absolute link beside"
+[ "$(readlink $view/bin/far)" = ../lib/slurm/plugin.la ] || fail "absolute link elsewhere"
+LC_ALL=C readelf -d $view/sbin/slurmd | grep -qF "[\$ORIGIN/../lib:\$ORIGIN/../lib/slurm]" || fail "RUNPATH"
+grep -qx '#!/opt/slurm/view/bin/shell' $view/bin/script || fail "script"
+$view/sbin/slurmd >said
+grep -q '^/opt/slurm/view/*/share$' said || fail "the program does not run where it was unpacked, or says another path"
+
+# --- the list says the truth --------------------------------------------------------------------------------------------
+# Every file: size, digest, mode; every map: the prefix at each offset, and nowhere else.
+files=0
+while read -r _ mode size digest map path; do
+        file=$view/$path
+        [ "$(stat -c '%s %a' "$file")" = "$size ${mode#0}" ] || fail "$path: size or mode"
+        echo "$digest  $file" | sha256sum -c --quiet || fail "$path: digest"
+        places=$({ grep -obaF /opt/slurm/view "$file" || true; } | cut -d: -f1 | tr '\n' ' ')
+        at=0 listed=
+        for step in $(echo "${map#?:}" | tr ',-' '  '); do
+                at=$((at + 16#$step))
+                listed+="$at "
+        done
+        [ "$listed" = "$places" ] || fail "$path: map says '$listed', content '$places'"
+        files=$((files + 1))
+done < <(grep '^f ' "$list")
+[ "$files" = "$(find $view -type f | wc -l)" ] || fail "$files files listed"
+kind() { awk -v p="$1" '$1 == "f" && $6 == p { print substr($5, 1, 1) }' "$list"; }
+[ "$(kind bin/mpicc)$(kind lib/pkgconfig/dep.pc)$(kind lib/systemd/system/slurmd.service)" = vvv ] || fail "view maps"
+[ "$(kind bin/script)$(kind lib/slurm/plugin.la)" = tt ] || fail "text maps"
+[ "$(kind lib/libdep.so.1.0)$(kind lib/slurm/data.bin)$(kind sbin/slurmd)" = bb- ] || fail "binary maps"
+# What deps holds is in its layer only; its directories come again only where Slurm put something.
+awk '$1 == "layer" { layer = $2 } $NF == "lib/libdep.so" { print layer }' "$list" | grep -qx deps || fail "layer of deps"
+[ "$(grep -c ' share/empty$' "$list")$(grep -c ' lib$' "$list")" = 12 ] || fail "directories per layer"
+grep -q '"unit":"simple"' "$release/release.json" || fail "unit type comes from the unit file"
+
+# --- refusals -----------------------------------------------------------------------------------------------------------
+refuse() {
+        expect 3 "$1" import bad --layer deps=deps
+        [ ! -e cache/builds/.25.11.6-bookworm-amd64.partial ] || fail "a refused import left something behind"
+        diff -rq first "$release" >/dev/null || fail "a refused import changed the release"
+        rm -rf bad
+        cp -a tree bad
+}
+cp -a tree bad
+gcc -O1 -o bad/bin/extra main.c tree/lib/libdep.so.1.0 -Wl,-rpath,"$prefix/lib:/nowhere/lib"
+refuse 'bin/extra: .*/nowhere/lib'
+gcc -O1 -o bad/bin/extra main.c tree/lib/libdep.so.1.0 -Wl,-rpath,"$prefix/share"
+refuse 'bin/extra: .*libdep.so.1'
+echo "half a prefix: ${prefix:60:80}" >bad/include/fragment.h
+refuse 'include/fragment.h: '
+ln -s /nowhere/at/all bad/lib/out
+refuse 'lib/out: '
+gzip -c tree/bin/script >bad/bin/script.gz
+refuse 'bin/script.gz: .*compressed'
+mkfifo bad/lib/fifo
+refuse 'lib/fifo: '
+echo other >bad/lib/pkgconfig/dep.pc
+refuse 'lib/pkgconfig/dep.pc: two layers'
+touch "bad/lib/new
+line"
+refuse 'a name that no release may hold'
+# All findings, not only the first.
+ln -s /nowhere/a bad/lib/a && ln -s /nowhere/b bad/lib/b
+expect 3 '2 findings' import bad --layer deps=deps
+grep -q 'lib/a: ' said && grep -q 'lib/b: ' said || fail "findings are missing"
+rm -rf bad
+expect 2 'too short' "$factory" import tree -p /opt/short/but/enough --slurm-version 25.11.6 -t bookworm
+expect 3 'no sbin/slurmd' "$factory" import deps -p "$prefix" --slurm-version 25.11.6 -t bookworm
+# With --force the short one is packed: no file here names it.
+mkdir -p plain/sbin && cp main.c plain/sbin/slurmd
+expect 0 '1 files' "$factory" import plain -p /opt/short/but/enough --slurm-version 1.2.3 -t bookworm --force
+# Links that leave an imported tree are followed, as a Spack view needs it.
+mkdir -p spack/{pkg/lib/sub,view/sbin,view/lib}
+echo content >spack/pkg/lib/libx.so.1 && echo deep >spack/pkg/lib/sub/file && ln -s libx.so.1 spack/pkg/lib/libx.so
+for name in libx.so.1 libx.so sub; do ln -s "$PWD/spack/pkg/lib/$name" spack/view/lib/; done
+cp main.c spack/view/sbin/slurmd
+import spack/view --build spack
+grep -q '^f .* lib/libx.so.1$' "$release-spack/filelist" || fail "a link out became no file"
+grep -q '^l .* libx.so.1 lib/libx.so$' "$release-spack/filelist" || fail "an alias became no link"
+grep -q '^f .* lib/sub/file$' "$release-spack/filelist" || fail "a linked directory was not taken in"
+
+# --- publishing ---------------------------------------------------------------------------------------------------------
+publish() { "$factory" publish "$@" --repo repo --keys keys; }
+expect 3 . publish 25.11.6-bookworm-amd64
+"$factory" keys init --repo repo --keys keys
+before=$(cat repo/metadata/timestamp.json)
+mv keys away
+mkdir keys
+expect 3 . publish 25.11.6-bookworm-amd64
+[ "$(cat repo/metadata/timestamp.json)" = "$before" ] || fail "a failed publish touched the timestamp"
+rmdir keys
+mv away keys
+publish 25.11.6-bookworm-amd64
+[ "$(cat repo/metadata/timestamp.json)" != "$before" ] || fail "nothing was published"
+(cd repo && find . -type f | sort | xargs sha256sum) >published
+publish 25.11.6-bookworm-amd64
+(cd repo && find . -type f | sort | xargs sha256sum) | diff published - || fail "publishing again changed something"
+(cd repo/blobs/sha256 && sha256sum -- * | awk '$1 != $2 { exit 1 }') || fail "a blob's name is not its digest"
+ls repo/blobs/sha256 >names
+tr -c '0-9a-f' '\n' <repo/index.json | grep -xE '[0-9a-f]{64}' | sort -u | while read -r digest; do
+        grep -qx "$digest" names || fail "index.json names $digest, which is not there"
+done
+grep -q '"org.opencontainers.image.ref.name":"25.11.6-bookworm"' repo/index.json || fail "tag"
+grep -q '"org.opencontainers.image.ref.name":"25.11-bookworm"' repo/index.json || fail "tag of the series"
+if command -v skopeo >/dev/null; then
+        skopeo inspect oci:repo:25.11.6-bookworm | grep -q '"Architecture": "amd64"' || fail "skopeo"
+else
+        echo "not checked: skopeo is not installed"
+fi
+# The same name with other content is refused unless forced.
+echo changed >>tree/include/plain.h
+import tree --layer deps=deps
+expect 3 'published with other content' publish 25.11.6-bookworm-amd64
+expect 0 . publish 25.11.6-bookworm-amd64 --force
+# A second version, with a delta from the first.
+"$factory" import tree -p "$prefix" --layer deps=deps --slurm-version 25.11.7 -t bookworm --arch amd64
+publish 25.11.7 --delta-from 25.11.6-bookworm-amd64
+grep -qF '"artifactType":"application/vnd.slurm-factory.delta.v1"' repo/index.json || fail "no delta artifact"
+grep -q '"codec":"[a-z]' repo/targets/index/*.json || fail "no delta in the signed index"
+expect 2 'not possible yet\|directory is needed' "$factory" publish 25.11.7 --repo s3://bucket/slurm --keys keys
+
+# Killed anywhere, then repeated: before, no new timestamp says anything that is not there.
+for delay in 0.002 0.005 0.01 0.02 0.05; do
+        rm -rf repo2 keys2
+        "$factory" -q keys init --repo repo2 --keys keys2
+        timeout -s KILL "$delay" "$factory" -q publish 25.11.6-bookworm-amd64 25.11.7 --repo repo2 --keys keys2 \
+                >/dev/null 2>&1 || true
+        "$factory" -q publish 25.11.6-bookworm-amd64 25.11.7 --repo repo2 --keys keys2
+        (cd repo2/blobs/sha256 && sha256sum -- * | awk '$1 != $2 { exit 1 }') || fail "killed after $delay s: a blob is broken"
+        grep -q '25.11.7-bookworm"' repo2/index.json || fail "killed after $delay s: not published"
+done
+
+"$factory" withdraw 25.11.7 --repo repo --keys keys --reason 'slurmd leaks'
+cat repo/targets/rollout/*.json | grep -q '"name":"25.11.7-bookworm-amd64","reason":"slurmd leaks"' || fail "withdrawal"
+grep -q '25.11.7-bookworm' repo/index.json && fail "a withdrawn release keeps its tag"
+echo "all as expected"
