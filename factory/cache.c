@@ -1,6 +1,7 @@
 /* factory/cache.c - see cache.h. Keys are digests over readable text, so that "why was this built again?" is a diff. */
 #include "factory/cache.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -179,15 +180,37 @@ static int add_size(void *ctx, int dirfd, const char *name, const char *path, co
         return 0;
 }
 
+/* SF_ERR_BUSY while anybody builds. */
+static int check_idle(const struct sf_cache *cache, struct sf_error *err)
+{
+        _cleanup_free_ char *directory = sf_cache_path(cache, "locks", NULL);
+        DIR *dir = directory ? opendir(directory) : NULL;
+        const struct dirent *entry;
+        int r = 0;
+
+        if (!dir)
+                return sf_error_errno(err, "cannot read %s/locks", cache->root);
+        while (r == 0 && (entry = readdir(dir))) {
+                _cleanup_close_ int fd = -1;
+
+                if (entry->d_name[0] != '.')
+                        r = sf_cache_lock(cache, entry->d_name, false, &fd, err);
+        }
+        closedir(dir);
+        return r < 0 ? sf_error_prefix(err, "a build is running") : 0;
+}
+
 int sf_cache_clean(const struct sf_cache *cache, bool full, uint64_t *ret_bytes, struct sf_error *err)
 {
         static const char *const always[] = { "buildcache", "work", NULL };
         static const char *const everything[] = { "buildcache", "work", "sources", "builds", "logs", NULL };
         uint64_t sum = 0;
+        int r = check_idle(cache, err);
 
+        if (r < 0)
+                return r;
         for (const char *const *kind = full ? everything : always; *kind; kind++) {
                 _cleanup_free_ char *directory = sf_cache_path(cache, *kind, NULL);
-                int r;
 
                 if (!directory)
                         return sf_error_set(err, SF_ERR_NOMEM, "cache");

@@ -54,7 +54,7 @@ int sf_cache_store(const struct sf_cache *cache, const struct sf_cache_key *key,
 int sf_cache_lock(const struct sf_cache *cache, const char *name, bool wait, int *ret_fd, struct sf_error *err);
 
 /* Removes layers and work directories; with `full` also sources, releases and logs. Returns through *ret_bytes what the
- * files took. */
+ * files took. SF_ERR_BUSY while a build holds a lock. */
 int sf_cache_clean(const struct sf_cache *cache, bool full, uint64_t *ret_bytes, struct sf_error *err);
 
 #endif

@@ -112,9 +112,12 @@ void sf_workshop_close(struct sf_workshop *workshop)
 
 static int place(const struct sf_workshop *w, const char *directory, const char *path, struct sf_error *err)
 {
-        int r = sf_fs_mkdirs(path, 0755, err);
+        int r;
 
-        if (r < 0)
+        /* What a killed build left at the shared path; in a namespace there is never anything. */
+        if (!w->is_private && (r = sf_fs_remove_tree(path, err)) < 0)
+                return r;
+        if ((r = sf_fs_mkdirs(path, 0755, err)) < 0)
                 return r;
         if (w->is_private && mount(directory, path, NULL, MS_BIND, NULL) < 0)
                 return sf_error_errno(err, "cannot mount %s", directory);

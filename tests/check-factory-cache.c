@@ -245,6 +245,7 @@ static void a_lock_keeps_others_out(void **state)
         struct sf_cache cache;
         _cleanup_free_ char *root = sf_fs_join(scratch, "lock");
         int first = -1, second = -1;
+        uint64_t freed;
 
         (void)state;
         assert_int_equal(sf_cache_open(root, &cache, NULL), 0);
@@ -252,7 +253,9 @@ static void a_lock_keeps_others_out(void **state)
         assert_int_equal(sf_cache_lock(&cache, "l", false, &second, &err), SF_ERR_BUSY);
         assert_int_equal(sf_cache_lock(&cache, "other", false, &second, &err), 0);
         close(second);
+        assert_int_equal(sf_cache_clean(&cache, false, &freed, &err), SF_ERR_BUSY);
         close(first);
+        assert_int_equal(sf_cache_clean(&cache, false, &freed, &err), 0);
         assert_int_equal(sf_cache_lock(&cache, "l", false, &second, &err), 0);
         close(second);
         sf_cache_close(&cache);
