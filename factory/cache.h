@@ -3,7 +3,7 @@
  *     CACHE/sources/<sha256>-<file>       verified source archives
  *     CACHE/buildcache/<name>-<version>-<key>/tree/   one layer: what a package installs, at its placeholder prefix
  *     CACHE/buildcache/<name>-<version>-<key>/key     the text whose SHA-256 is <key>: everything the layer depends on
- *     CACHE/builds/<release>/             packed releases (factory/pack.h)
+ *     CACHE/builds/<release>/             packed releases (factory/pack.h); `from` names the layers of our own builds
  *     CACHE/logs/<name>-<version>/        one log per step of the last build
  *     CACHE/work/, CACHE/locks/           builds in progress
  *

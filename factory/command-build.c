@@ -154,7 +154,7 @@ static int provide_release(const struct session *s, const char *version, json_t 
             (r = describe(s, &from, err)) < 0 || (r = sf_cache_lock(&s->cache, name.text, true, &lock, err)) < 0)
                 return r;
         directory = sf_cache_path(&s->cache, "builds", name.text);
-        marker = directory ? sf_format("%s.from", directory) : NULL;
+        marker = directory ? sf_fs_join(directory, "from") : NULL;
         if (!builds || !marker)
                 return sf_error_set(err, SF_ERR_NOMEM, "pack");
         json_object_set_new(result, "release", json_string(name.text));

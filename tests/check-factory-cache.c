@@ -270,7 +270,7 @@ static void trees_are_added_and_taken_out(void **state)
         _cleanup_free_ char *base = sf_fs_join(scratch, "base"), *tree = sf_fs_join(scratch, "tree");
         _cleanup_free_ char *tool = sf_fs_join(tree, "bin/tool"), *link = sf_fs_join(base, "bin/link");
         _cleanup_free_ char *own = sf_fs_join(tree, "bin/own"), *share = sf_fs_join(tree, "share");
-        _cleanup_free_ char *copied_link = sf_fs_join(tree, "bin/link"), *doc = sf_fs_join(tree, "share/doc");
+        _cleanup_free_ char *copied_link = sf_fs_join(tree, "bin/link");
 
         (void)state;
         touch(base, "bin/tool", "tool", 0755);
