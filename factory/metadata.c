@@ -362,6 +362,20 @@ static int stage(struct sf_metadata *metadata, const char *path, const void *dat
         return 0;
 }
 
+/* What is replaced before it was ever written needs no file. */
+static void unstage(struct sf_metadata *metadata, const char *path)
+{
+        for (size_t i = 0; i < metadata->staged_count; i++) {
+                struct staged *staged = &metadata->staged[i];
+                if (strcmp(staged->path, path) != 0)
+                        continue;
+                free(staged->path);
+                sf_buffer_free(&staged->content);
+                *staged = metadata->staged[--metadata->staged_count];
+                return;
+        }
+}
+
 int sf_metadata_put_target(struct sf_metadata *metadata, const char *role, const char *name, const void *data,
                            size_t len, struct sf_error *err)
 {
@@ -378,8 +392,11 @@ int sf_metadata_put_target(struct sf_metadata *metadata, const char *role, const
         if (before && strcmp(before, hex) == 0)
                 return 0;
         _cleanup_free_ char *path = target_path(name, hex);
-        if (!path)
+        _cleanup_free_ char *path_before = before ? target_path(name, before) : NULL;
+        if (!path || (before && !path_before))
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for target %s", name);
+        if (path_before)
+                unstage(metadata, path_before);
         if ((r = stage(metadata, path, data, len, err)) < 0)
                 return r;
         json_t *entry = json_pack("{s:I, s:{s:s}}", "length", (json_int_t)len, "hashes", "sha256", hex);

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "factory/layer.h"
 #include "factory/oci.h"
 #include "factory/compose.h"
@@ -136,6 +137,7 @@ static int compose(struct packing *p, struct sf_error *err)
         const struct sf_pack *pack = p->pack;
         int r = 0;
 
+        sf_log_status("taking in and checking the trees");
         p->tree = (struct sf_compose){ .stage = p->stage,
                                        .placeholder = p->placeholder,
                                        .follow_links = pack->follow_links,
@@ -190,6 +192,9 @@ static int write_layers(struct packing *p, struct sf_error *err)
                 size_t count = 0;
                 int r;
 
+                sf_log_status("compressing layer %s (%zu of %zu)", p->pack->layers[i].name, i + 1,
+                              p->pack->layer_count);
+
                 while (first + count < p->tree.count && p->tree.nodes[first + count]->layer == i)
                         count++;
                 r = sf_layer_write(&p->tree, first, count, (uint32_t)p->frame_count, p->pack->epoch, p->blobs, &blob,
@@ -200,6 +205,7 @@ static int write_layers(struct packing *p, struct sf_error *err)
                         return sf_error_prefix(err, "layer %s", p->pack->layers[i].name);
                 first += count;
         }
+        sf_log_progress_end();
         return 0;
 }
 
