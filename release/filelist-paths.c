@@ -17,23 +17,24 @@ static int compare_paths(const void *a, const void *b, void *ctx)
         return order ? order : (i > j) - (i < j);
 }
 
-/* The place in by_path of the path's first len bytes; by_path_count where it is not there. */
-static size_t locate(const struct sf_filelist *list, const char *path, size_t len)
+/* The entry whose path is the path's first len bytes, among entries sorted by path; NULL where there is none. */
+static const struct sf_entry *locate(const struct sf_filelist *list, const size_t *sorted, size_t count,
+                                     const char *path, size_t len)
 {
-        size_t low = 0, high = list->by_path_count;
+        size_t low = 0, high = count;
 
         while (low < high) {
                 size_t middle = low + (high - low) / 2;
-                const char *other = list->entries[list->by_path[middle]].path;
-                int order = strncmp(other, path, len);
-                if (order == 0 && other[len] == '\0')
-                        return middle;
+                const struct sf_entry *entry = &list->entries[sorted[middle]];
+                int order = strncmp(entry->path, path, len);
+                if (order == 0 && entry->path[len] == '\0')
+                        return entry;
                 if (order >= 0)
                         high = middle;
                 else
                         low = middle + 1;
         }
-        return list->by_path_count;
+        return NULL;
 }
 
 /* Equal paths may only be one directory in several layers. Keeps the first of each in by_path. */
@@ -60,20 +61,24 @@ static int drop_repeated(struct sf_filelist *list, const char *name, struct sf_e
 /* Every entry lies in a directory that is listed before it. */
 static int check_parents(const struct sf_filelist *list, const char *name, struct sf_error *err)
 {
+        size_t *directories = sf_pool_alloc(list->pool, list->by_path_count + 1, sizeof *directories), count = 0;
         const char *known = "";
         size_t known_len = 0;
 
-        for (size_t i = 0; i < list->entry_count; i++) {
-                const char *path = list->entries[i].path;
-                size_t len = sf_path_parent_length(path);
-                if (len == 0 || (len == known_len && memcmp(path, known, len) == 0))
+        if (!directories)
+                return sf_error_set(err, SF_ERR_NOMEM, "%s: no memory", name);
+        for (size_t i = 0; i < list->by_path_count; i++)
+                if (list->entries[list->by_path[i]].type == SF_ENTRY_DIRECTORY)
+                        directories[count++] = list->by_path[i];
+        for (const struct sf_entry *entry = list->entries; entry < list->entries + list->entry_count; entry++) {
+                size_t len = sf_path_parent_length(entry->path);
+                if (len == 0 || (len == known_len && memcmp(entry->path, known, len) == 0))
                         continue;
-                size_t place = locate(list, path, len);
-                if (place == list->by_path_count || list->by_path[place] > i ||
-                    list->entries[list->by_path[place]].type != SF_ENTRY_DIRECTORY)
+                const struct sf_entry *parent = locate(list, directories, count, entry->path, len);
+                if (!parent || parent > entry)
                         return sf_error_set(err, SF_ERR_CORRUPT, "%s: %s does not lie in a directory listed before it",
-                                            name, path);
-                known = path;
+                                            name, entry->path);
+                known = entry->path;
                 known_len = len;
         }
         return 0;
@@ -93,7 +98,5 @@ int sf_filelist_index_paths(struct sf_filelist *list, const char *name, struct s
 
 const struct sf_entry *sf_filelist_find(const struct sf_filelist *list, const char *path)
 {
-        size_t place = locate(list, path, strlen(path));
-
-        return place == list->by_path_count ? NULL : &list->entries[list->by_path[place]];
+        return locate(list, list->by_path, list->by_path_count, path, strlen(path));
 }
