@@ -33,8 +33,8 @@ struct sf_delta_files {
 
 struct sf_delta_codec {
         const char *name;    /* in the container and the index: "rsync", "zstd", "bindiff", "elf" */
-        /* Bytes of memory decode needs beyond old and new themselves, an upper bound. */
-        uint64_t (*decode_memory)(uint64_t old_size, uint64_t new_size);
+        /* Bytes of memory decode needs beyond old and new themselves, an upper bound; only sizes are looked at. */
+        uint64_t (*decode_memory)(const struct sf_delta_files *old, const struct sf_delta_files *new_files);
         int (*encode)(const struct sf_delta_files *old, const struct sf_delta_files *new, struct sf_buffer *ret_patch,
                       struct sf_error *err);
         /* new_files gives sizes and ancestors (data is NULL); contents are written to `out` (capacity = sum of the sizes),

@@ -20,11 +20,16 @@ struct container {
         const uint8_t *patch;
         size_t patch_len;
         struct sf_delta_plan plan;
+        struct sf_delta_file *old_files,
+                *new_files; /* owned; sizes and ancestors, the old contents once they are read */
+        uint64_t memory;    /* bytes that applying takes */
 };
 
 static void cleanup_container(struct container *c)
 {
         sf_delta_plan_free(&c->plan);
+        free(c->old_files);
+        free(c->new_files);
 }
 
 static void make_binding(const struct sf_filelist *old, const struct sf_filelist *new, struct sf_digest *ret)
@@ -83,6 +88,28 @@ static int parse_codec(const uint8_t *name, size_t length, struct container *c, 
         return 0;
 }
 
+/* The contents as the codec sees them, as far as the plan tells. */
+static int describe_files(const struct sf_filelist *old, const struct sf_filelist *new, struct container *c,
+                          struct sf_error *err)
+{
+        const struct sf_delta_plan *plan = &c->plan;
+
+        c->old_files = calloc(plan->base_count + 1, sizeof *c->old_files);
+        c->new_files = calloc(plan->target_count + 1, sizeof *c->new_files);
+        if (!c->old_files || !c->new_files)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a delta of %zu files", plan->target_count);
+        for (size_t i = 0; i < plan->base_count; i++)
+                c->old_files[i].size = old->entries[plan->bases[i]].size;
+        for (size_t i = 0; i < plan->target_count; i++) {
+                c->new_files[i].size = new->entries[plan->targets[i].entry].size;
+                c->new_files[i].ancestor = plan->base_of[i];
+        }
+        c->memory = plan->old_size + plan->new_size +
+                    c->codec->decode_memory(&(struct sf_delta_files){ c->old_files, plan->base_count },
+                                            &(struct sf_delta_files){ c->new_files, plan->target_count });
+        return 0;
+}
+
 static int open_container(const struct sf_filelist *old, const struct sf_filelist *new, const void *blob, size_t len,
                           struct container *c, struct sf_error *err)
 {
@@ -113,12 +140,9 @@ static int open_container(const struct sf_filelist *old, const struct sf_filelis
                 return sf_error_set(err, SF_ERR_CORRUPT, "the delta ends in its plan");
         c->patch = at;
         c->patch_len = len;
-        return sf_delta_plan_read(old, new, field, length, &c->plan, err);
-}
-
-static uint64_t memory_needed(const struct container *c)
-{
-        return c->plan.old_size + c->plan.new_size + c->codec->decode_memory(c->plan.old_size, c->plan.new_size);
+        if ((r = sf_delta_plan_read(old, new, field, length, &c->plan, err)) < 0)
+                return r;
+        return describe_files(old, new, c, err);
 }
 
 int sf_delta_inspect(const struct sf_filelist *old, const struct sf_filelist *new, const void *blob, size_t len,
@@ -129,9 +153,7 @@ int sf_delta_inspect(const struct sf_filelist *old, const struct sf_filelist *ne
 
         if (r < 0)
                 return r;
-        *ret = (struct sf_delta_info){ .memory = memory_needed(&c),
-                                       .old_size = c.plan.old_size,
-                                       .new_size = c.plan.new_size };
+        *ret = (struct sf_delta_info){ .memory = c.memory, .old_size = c.plan.old_size, .new_size = c.plan.new_size };
         memcpy(ret->codec, c.codec_name, sizeof ret->codec);
         return 0;
 }
@@ -153,7 +175,6 @@ static int read_bases(const struct sf_filelist *old, const struct sf_delta_plan 
                 if (content->len - before != entry->size)
                         return sf_error_set(err, SF_ERR_CORRUPT, "%s: has %zu bytes instead of %llu", entry->path,
                                             content->len - before, (unsigned long long)entry->size);
-                files[i].size = entry->size;
         }
         const uint8_t *at = content->data;
         for (size_t i = 0; i < plan->base_count; at += files[i++].size)
@@ -217,16 +238,6 @@ static int write_files(const struct sf_filelist *new, const struct sf_delta_plan
         return 0;
 }
 
-/* The new contents as the codec sees them: sizes and ancestors. */
-static void describe_targets(const struct sf_filelist *new, const struct sf_delta_plan *plan,
-                             struct sf_delta_file *files)
-{
-        for (size_t i = 0; i < plan->target_count; i++) {
-                files[i].size = new->entries[plan->targets[i].entry].size;
-                files[i].ancestor = plan->base_of[i];
-        }
-}
-
 int sf_delta_apply(const struct sf_filelist *old, const struct sf_filelist *new, const void *blob, size_t len,
                    uint64_t memory_budget, const struct sf_delta_io *io, struct sf_error *err)
 {
@@ -236,20 +247,17 @@ int sf_delta_apply(const struct sf_filelist *old, const struct sf_filelist *new,
 
         if (r < 0)
                 return r;
-        if (memory_budget && memory_needed(&c) > memory_budget)
+        if (memory_budget && c.memory > memory_budget)
                 return sf_error_set(err, SF_ERR_NOMEM, "the delta needs %llu bytes of memory, %llu are allowed",
-                                    (unsigned long long)memory_needed(&c), (unsigned long long)memory_budget);
-        _cleanup_free_ struct sf_delta_file *old_files = calloc(c.plan.base_count + 1, sizeof *old_files);
-        _cleanup_free_ struct sf_delta_file *new_files = calloc(c.plan.target_count + 1, sizeof *new_files);
+                                    (unsigned long long)c.memory, (unsigned long long)memory_budget);
         _cleanup_free_ uint8_t *after = malloc(c.plan.new_size + 1);
-        if (!old_files || !new_files || !after)
+        if (!after)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for %llu bytes of rebuilt files",
                                     (unsigned long long)c.plan.new_size);
-        if ((r = read_bases(old, &c.plan, io, &before, old_files, err)) < 0)
+        if ((r = read_bases(old, &c.plan, io, &before, c.old_files, err)) < 0)
                 return r;
-        describe_targets(new, &c.plan, new_files);
-        r = c.codec->decode(&(struct sf_delta_files){ old_files, c.plan.base_count },
-                            &(struct sf_delta_files){ new_files, c.plan.target_count }, c.patch, c.patch_len, after,
+        r = c.codec->decode(&(struct sf_delta_files){ c.old_files, c.plan.base_count },
+                            &(struct sf_delta_files){ c.new_files, c.plan.target_count }, c.patch, c.patch_len, after,
                             err);
         if (r < 0)
                 return sf_error_prefix(err, "delta (%s)", c.codec_name);

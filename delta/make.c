@@ -11,7 +11,8 @@
 #include "delta/pair.h"
 #include "delta/plan.h"
 
-const struct sf_delta_codec *const sf_delta_encoders[] = { &sf_delta_zstd, &sf_delta_rsync, NULL };
+const struct sf_delta_codec *const sf_delta_encoders[] = { &sf_delta_elf_encoder, &sf_delta_bindiff_encoder,
+                                                           &sf_delta_zstd, &sf_delta_rsync, NULL };
 
 /* All contents of one job. */
 struct contents {
@@ -129,7 +130,9 @@ static void try_codec(const struct sf_delta_make *job, const struct contents *c,
         struct sf_error err = SF_ERROR_INIT;
 
         *row = (struct sf_delta_attempt){ .codec = codec->name };
-        row->memory = c->plan.old_size + c->plan.new_size + codec->decode_memory(c->plan.old_size, c->plan.new_size);
+        row->memory = c->plan.old_size + c->plan.new_size +
+                      codec->decode_memory(&(struct sf_delta_files){ c->old_files, c->plan.base_count },
+                                           &(struct sf_delta_files){ c->new_files, c->plan.target_count });
         row->fits = row->memory <= budget;
         if (attempt(job, c, codec, row, &blob, &err) < 0) {
                 memcpy(row->failure, err.text, sizeof row->failure - 1);

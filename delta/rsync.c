@@ -20,10 +20,10 @@ static uint64_t delta_max(uint64_t new_size)
         return new_size + new_size / 8 + DELTA_SLACK;
 }
 
-static uint64_t decode_memory(uint64_t old_size, uint64_t new_size)
+static uint64_t decode_memory(const struct sf_delta_files *old, const struct sf_delta_files *new_files)
 {
-        (void)old_size;
-        return delta_max(new_size) + (UINT64_C(8) << 20);
+        (void)old;
+        return delta_max(sf_delta_files_size(new_files)) + (UINT64_C(8) << 20);
 }
 
 static void cleanup_job(rs_job_t **job)

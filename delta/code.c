@@ -1,0 +1,162 @@
+/* delta/code.c - references inside x86-64 machine code, and the jump tables that code points to. */
+#include <elf.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "delta/collect.h"
+#include "delta/x86.h"
+
+#define TABLE_ENTRIES_MIN 3
+#define PUSH_IMMEDIATE    0x68
+#define LOAD_ADDRESS      0x8d
+#define RELA_BYTES        24
+
+/* Positions that code loads addresses of: where jump tables may start. */
+struct starts {
+        uint64_t *at; /* owned */
+        size_t count, room;
+};
+
+static void cleanup_starts(struct starts *s)
+{
+        free(s->at);
+}
+
+static void remember(struct sf_collector *c, struct starts *s, uint64_t position)
+{
+        if (s->count == s->room) {
+                size_t room = s->room ? s->room * 2 : 256;
+                uint64_t *at = realloc(s->at, room * sizeof *at);
+
+                if (!at) {
+                        c->failure = SF_ERR_NOMEM;
+                        return;
+                }
+                s->at = at;
+                s->room = room;
+        }
+        s->at[s->count++] = position;
+}
+
+static void walk_code(struct sf_collector *c, const struct sf_section *s, struct starts *starts)
+{
+        static const uint8_t kinds[] = { [SF_X86_CALL] = SF_FIELD_CALL,
+                                         [SF_X86_JUMP] = SF_FIELD_JUMP,
+                                         [SF_X86_BRANCH] = SF_FIELD_BRANCH,
+                                         [SF_X86_MEMORY] = SF_FIELD_MEMORY };
+        const uint8_t *code = c->data + s->position;
+
+        for (uint64_t at = 0; at < s->size;) {
+                struct sf_x86_insn insn;
+                uint64_t target;
+
+                if (!sf_x86_measure(code + at, s->size - at, &insn)) {
+                        at++;
+                        continue;
+                }
+                if (insn.field && at + insn.field + 4 <= s->size) {
+                        int32_t distance = (int32_t)sf_get32(code + at + insn.field);
+                        uint64_t address = s->address + at + insn.length + (uint64_t)(int64_t)distance;
+
+                        sf_collect_address(c, s->position + at + insn.field, SF_FORM_RELATIVE, kinds[insn.form], 4,
+                                           (uint8_t)(insn.length - insn.field), address, 0);
+                        if (code[at + insn.opcode] == LOAD_ADDRESS && sf_image_position(c->image, address, &target))
+                                remember(c, starts, target);
+                }
+                at += insn.length;
+        }
+}
+
+/* The lazy PLT pushes the index of its relocation. */
+static void walk_plt(struct sf_collector *c, const struct sf_section *plt)
+{
+        const struct sf_section *relocations = NULL;
+
+        for (size_t i = 0; i < c->section_count; i++)
+                if (sf_collect_named(c, &c->sections[i], ".rela.plt"))
+                        relocations = &c->sections[i];
+        if (!relocations)
+                return;
+        for (uint64_t at = 0; at + 16 <= plt->size; at += 16) {
+                for (uint64_t i = at; i <= at + 6; i++) {
+                        uint64_t index = sf_get32(c->data + plt->position + i + 1);
+
+                        if (c->data[plt->position + i] != PUSH_IMMEDIATE || index * RELA_BYTES >= relocations->size)
+                                continue;
+                        sf_collect_add(c,
+                                       (struct sf_raw_field){ relocations->position + index * RELA_BYTES,
+                                                              relocations->position, (uint32_t)(plt->position + i + 1),
+                                                              SF_FORM_INDEX, SF_FIELD_RELOCATION, 4, RELA_BYTES });
+                        break;
+                }
+        }
+}
+
+static int compare_u64(const void *a, const void *b)
+{
+        uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+        return (x > y) - (x < y);
+}
+
+static bool is_code(const struct sf_collector *c, uint64_t address)
+{
+        uint64_t position;
+
+        if (!sf_image_position(c->image, address, &position))
+                return false;
+        const struct sf_section *s = sf_collect_section_at(c, position);
+        return s && (s->flags & SHF_EXECINSTR);
+}
+
+/* A jump table holds 32-bit distances from its own start to code, and ends where the next object starts. */
+static void walk_table(struct sf_collector *c, uint64_t start, uint64_t limit)
+{
+        const struct sf_section *s = sf_collect_section_at(c, start);
+
+        if (!s || !(s->flags & SHF_ALLOC) || (s->flags & (SHF_EXECINSTR | SHF_WRITE)) || s->type != SHT_PROGBITS ||
+            sf_collect_named(c, s, ".eh_frame"))
+                return;
+        uint64_t base = s->address + (start - s->position), end = s->position + s->size, entries = 0;
+        if (limit < end)
+                end = limit;
+        while (start + 4 * entries + 4 <= end &&
+               is_code(c, base + (uint64_t)(int64_t)(int32_t)sf_get32(c->data + start + 4 * entries)))
+                entries++;
+        if (entries < TABLE_ENTRIES_MIN)
+                return;
+        for (uint64_t i = 0; i < entries; i++) {
+                uint64_t at = start + 4 * i;
+
+                sf_collect_address(c, at, SF_FORM_TABLE, SF_FIELD_SWITCH, 4, 0,
+                                   base + (uint64_t)(int64_t)(int32_t)sf_get32(c->data + at), start);
+        }
+}
+
+void sf_collect_code(struct sf_collector *c)
+{
+        _cleanup_(cleanup_starts) struct starts starts = { 0 };
+
+        if (c->image->machine != EM_X86_64)
+                return;
+        for (size_t i = 0; i < c->section_count; i++) {
+                const struct sf_section *s = &c->sections[i];
+
+                if (s->type != SHT_PROGBITS || !(s->flags & SHF_EXECINSTR))
+                        continue;
+                walk_code(c, s, &starts);
+                if (sf_collect_named(c, s, ".plt"))
+                        walk_plt(c, s);
+        }
+        if (starts.count)
+                qsort(starts.at, starts.count, sizeof *starts.at, compare_u64);
+        for (size_t i = 0; i < starts.count; i++) {
+                size_t next = i + 1;
+
+                if (i && starts.at[i] == starts.at[i - 1])
+                        continue;
+                while (next < starts.count && starts.at[next] == starts.at[i])
+                        next++;
+                walk_table(c, starts.at[i], next < starts.count ? starts.at[next] : UINT64_MAX);
+        }
+}

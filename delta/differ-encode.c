@@ -1,0 +1,207 @@
+/* delta/differ-encode.c - the encoder of the bindiff and elf codecs: chooses references, aligns, realigns, replays.
+ *
+ * Realignment is what makes predicted references pay: once a first alignment tells where old functions and objects went,
+ * every reference field of both files is overwritten by a label of what it refers to, and the files are aligned again.
+ * Code that merely moved is then equal byte for byte.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "delta/align.h"
+#include "delta/differ.h"
+
+#define PASSES 3 /* alignments of an ELF file: plain, then by labels */
+
+/* One file being aligned. */
+struct pairing {
+        struct sf_align align;
+        uint8_t *old, *new; /* owned; the contents with labels instead of references */
+        const uint8_t *plain_new;
+        struct sf_predictor predictors[SF_SCRIPT_REFERENCES_MAX]; /* old files; `learned` is the label of each target */
+        struct sf_image image;                                    /* of the new file */
+        struct sf_fields fields;                                  /* of the new file */
+};
+
+static void cleanup_pairing(struct pairing *p)
+{
+        free(p->old);
+        free(p->new);
+        for (size_t i = 0; i < SF_SCRIPT_REFERENCES_MAX; i++)
+                sf_predictor_close(&p->predictors[i]);
+        sf_fields_free(&p->fields);
+}
+
+/* Field of the new file at a position, NULL where none starts there. */
+static const struct sf_field *field_at(const struct sf_fields *fields, uint64_t position)
+{
+        size_t low = 0, high = fields->count;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (fields->fields[middle].position < position)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low < fields->count && fields->fields[low].position == position ? &fields->fields[low] : NULL;
+}
+
+/* What the fields inside one copy say about where old targets went: the last one wins. */
+static void learn_from_copy(struct pairing *p, const struct sf_step *step, uint64_t position)
+{
+        struct sf_predictor *predictor = &p->predictors[step->reference];
+
+        for (size_t i = 0; i < predictor->fields.count; i++) {
+                const struct sf_field *old = &predictor->fields.fields[i], *new;
+
+                if (old->position < step->from)
+                        continue;
+                if ((uint64_t)old->position + old->width > step->from + step->copy)
+                        return;
+                new = field_at(&p->fields, position + (old->position - step->from));
+                if (new &&new->form == old->form &&new->kind == old->kind)
+                        predictor->learned[old->target] = p->fields.targets[new->target] + 1;
+        }
+}
+
+static int learn(struct pairing *p, const struct sf_script *script, struct sf_error *err)
+{
+        for (uint32_t reference = 0; reference < script->reference_count; reference++) {
+                struct sf_predictor *predictor = &p->predictors[reference];
+                _cleanup_free_ struct sf_piece *copies = calloc(script->count + 1, sizeof *copies);
+                uint64_t position = 0;
+                size_t count = 0;
+
+                if (!copies)
+                        return sf_error_set(err, SF_ERR_NOMEM, "no memory to realign");
+                memset(predictor->learned, 0, predictor->fields.target_count * sizeof *predictor->learned);
+                for (size_t i = 0; i < script->count; i++) {
+                        const struct sf_step *step = &script->steps[i];
+
+                        position += step->literal;
+                        if (step->copy && step->reference == reference) {
+                                copies[count++] = (struct sf_piece){ step->from, position, step->copy };
+                                learn_from_copy(p, step, position);
+                        }
+                        position += step->copy;
+                }
+                int r = sf_predictor_set_map(predictor, copies, count, err);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static void put_label(const struct sf_field *field, uint8_t *content, uint64_t target)
+{
+        uint64_t label = (target + 1) * UINT64_C(0x9e3779b97f4a7c15);
+
+        sf_field_put(field, content + field->position, label >> 24);
+}
+
+static void label_fields(struct pairing *p, const struct sf_script *script)
+{
+        for (uint32_t i = 0; i < script->reference_count; i++) {
+                const struct sf_predictor *predictor = &p->predictors[i];
+
+                for (size_t k = 0; k < predictor->fields.count; k++) {
+                        const struct sf_field *field = &predictor->fields.fields[k];
+                        enum sf_map_quality quality;
+                        uint64_t target = predictor->fields.targets[field->target];
+
+                        target = predictor->learned[field->target] ? predictor->learned[field->target] - 1
+                                                                   : sf_map_position(&predictor->map, target, &quality);
+                        put_label(field, p->old + p->align.starts[i], target);
+                }
+        }
+        for (size_t k = 0; k < p->fields.count; k++)
+                put_label(&p->fields.fields[k], p->new, p->fields.targets[p->fields.fields[k].target]);
+}
+
+/* Data of a reference by its number. */
+static const struct sf_delta_file *reference_file(const struct sf_delta_files *old, const struct sf_delta_files *new,
+                                                  uint32_t reference)
+{
+        return reference < old->count ? &old->files[reference] : &new->files[reference - old->count];
+}
+
+static int open_pairing(struct pairing *p, const struct sf_delta_files *old, const struct sf_delta_files *new,
+                        size_t index, const struct sf_script *script, bool predict, struct sf_error *err)
+{
+        const struct sf_delta_file *file = &new->files[index];
+        uint64_t size = 0;
+        int r;
+
+        for (size_t i = 0; i < script->reference_count; i++)
+                size += reference_file(old, new, script->references[i])->size;
+        p->old = malloc(size + 1);
+        p->new = malloc(file->size + 1);
+        if (!p->old || !p->new)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory to align a file");
+        memcpy(p->new, file->data, file->size);
+        p->align = (struct sf_align){
+                .old = p->old, .new = p->new, .new_size = file->size, .reference_count = script->reference_count
+        };
+        size = 0;
+        for (size_t i = 0; i < script->reference_count; i++) {
+                const struct sf_delta_file *reference = reference_file(old, new, script->references[i]);
+
+                memcpy(p->old + size, reference->data, reference->size);
+                size += reference->size;
+                p->align.starts[i + 1] = size;
+                if ((r = sf_predictor_open(&p->predictors[i], reference->data, reference->size, predict, err)) < 0)
+                        return r;
+        }
+        sf_image_open(file->data, predict ? file->size : 0, &p->image);
+        return sf_fields_find(file->data, file->size, &p->image, &p->fields, err);
+}
+
+static int make_script(const struct sf_delta_files *old, const struct sf_delta_files *new, size_t index, bool predict,
+                       struct sf_script *script, struct sf_error *err)
+{
+        _cleanup_(cleanup_pairing) struct pairing p = { 0 };
+        uint32_t ancestor = new->files[index].ancestor;
+        int r;
+
+        if (ancestor)
+                script->references[script->reference_count++] = ancestor - 1;
+        if ((r = open_pairing(&p, old, new, index, script, predict, err)) < 0 ||
+            (r = sf_align_files(&p.align, script, err)) < 0)
+                return r;
+        for (int pass = 1; pass < PASSES && p.fields.count; pass++) {
+                if ((r = learn(&p, script, err)) < 0)
+                        return r;
+                label_fields(&p, script);
+                if ((r = sf_align_files(&p.align, script, err)) < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int sf_differ_encode(const struct sf_delta_files *old, const struct sf_delta_files *new, bool predict,
+                     struct sf_buffer *ret_patch, struct sf_error *err)
+{
+        _cleanup_(sf_replay_close) struct sf_replay replay = { 0 };
+        _cleanup_free_ uint8_t *out = malloc(sf_delta_files_size(new) + 1);
+        const uint8_t version = SF_PREDICTOR_VERSION;
+        uint64_t offset = 0;
+        int r;
+
+        if (!out)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory to make a delta");
+        if ((r = sf_replay_open(&replay, old, new, sf_delta_files_bytes(new), out, predict, err)) < 0 ||
+            (r = sf_buffer_append(ret_patch, &version, 1, err)) < 0)
+                return r;
+        sf_coder_encode(&replay.coder, ret_patch);
+        for (size_t i = 0; i < new->count; i++) {
+                _cleanup_(sf_script_free) struct sf_script script = { 0 };
+
+                if ((r = make_script(old, new, i, predict, &script, err)) < 0 ||
+                    (r = sf_replay_file(&replay, i, offset, &script, err)) < 0)
+                        return r;
+                offset += new->files[i].size;
+        }
+        return sf_coder_finish(&replay.coder, err);
+}

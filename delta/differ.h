@@ -1,0 +1,19 @@
+/* delta/differ.h - what the bindiff and elf codecs share: all files of a delta through one replay.
+ *
+ * They differ in one thing, whether references are predicted. Private to the codecs.
+ */
+#ifndef SF_DELTA_DIFFER_H
+#define SF_DELTA_DIFFER_H
+
+#include <stdbool.h>
+
+#include "delta/codecs.h"
+#include "delta/replay.h"
+
+int sf_differ_decode(const struct sf_delta_files *old, const struct sf_delta_files *new_files, const uint8_t *patch,
+                     size_t patch_len, bool predict, uint8_t *out, struct sf_error *err);
+/* Encoder only (differ-encode.c). */
+int sf_differ_encode(const struct sf_delta_files *old, const struct sf_delta_files *new_files, bool predict,
+                     struct sf_buffer *ret_patch, struct sf_error *err);
+
+#endif

@@ -1,0 +1,214 @@
+/* delta/fields.c - see fields.h. Runs the finders, then sorts what they found and numbers the targets. */
+#include "delta/fields.h"
+
+#include <elf.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "delta/collect.h"
+
+#define SHDR_BYTES 64
+
+/* A field takes at least this many bytes of its file, on average, before the rest is left out. */
+#define BYTES_PER_FIELD 8
+
+uint64_t sf_fields_memory(uint64_t size)
+{
+        /* raw while collecting (grown by doubling), then field and up to two targets */
+        uint64_t most = size / BYTES_PER_FIELD + 64;
+
+        return most * (2 * sizeof(struct sf_raw_field) + sizeof(struct sf_field) + 2 * sizeof(uint64_t));
+}
+
+bool sf_collect_named(const struct sf_collector *c, const struct sf_section *s, const char *name)
+{
+        size_t len = strlen(name) + 1;
+
+        return c->names && s->name <= c->names_size && len <= c->names_size - s->name &&
+               memcmp(c->names + s->name, name, len) == 0;
+}
+
+const struct sf_section *sf_collect_section_at(const struct sf_collector *c, uint64_t position)
+{
+        for (size_t i = 0; i < c->section_count; i++) {
+                const struct sf_section *s = &c->sections[i];
+
+                if (s->type != SHT_NOBITS && position - s->position < s->size)
+                        return s;
+        }
+        return NULL;
+}
+
+static bool grow(struct sf_collector *c)
+{
+        size_t room = c->raw_room ? c->raw_room * 2 : 1024;
+        struct sf_raw_field *raw = c->failure ? NULL : realloc(c->raw, room * sizeof *raw);
+
+        if (!raw) {
+                c->failure = SF_ERR_NOMEM;
+                return false;
+        }
+        c->raw = raw;
+        c->raw_room = room;
+        return true;
+}
+
+void sf_collect_add(struct sf_collector *c, struct sf_raw_field field)
+{
+        if (!sf_collect_inside(c, field.position, field.width) || c->raw_count >= c->raw_max)
+                return;
+        if (c->raw_count == c->raw_room && !grow(c))
+                return;
+        c->raw[c->raw_count++] = field;
+}
+
+void sf_collect_address(struct sf_collector *c, uint64_t position, uint8_t form, uint8_t kind, uint8_t width,
+                        uint8_t bias, uint64_t address, uint64_t base)
+{
+        uint64_t target;
+
+        if (position < c->size && sf_image_position(c->image, address, &target))
+                sf_collect_add(c, (struct sf_raw_field){ target, base, (uint32_t)position, form, kind, width, bias });
+}
+
+/* Sections that lie outside the file are left out, their indices (sh_link) stay: they become empty. */
+static void read_sections(struct sf_collector *c)
+{
+        const uint8_t *e = c->data;
+        uint64_t table = sf_get64(e + offsetof(Elf64_Ehdr, e_shoff));
+        uint16_t count = sf_get16(e + offsetof(Elf64_Ehdr, e_shnum)),
+                 names = sf_get16(e + offsetof(Elf64_Ehdr, e_shstrndx));
+
+        if (sf_get16(e + offsetof(Elf64_Ehdr, e_shentsize)) != SHDR_BYTES || count > SF_SECTIONS_MAX ||
+            !sf_collect_inside(c, table, (uint64_t)count * SHDR_BYTES))
+                return;
+        for (size_t i = 0; i < count; i++) {
+                const uint8_t *h = c->data + table + i * SHDR_BYTES;
+                struct sf_section s = {
+                        .name = sf_get32(h),
+                        .type = sf_get32(h + 4),
+                        .flags = sf_get64(h + 8),
+                        .address = sf_get64(h + 16),
+                        .position = sf_get64(h + 24),
+                        .size = sf_get64(h + 32),
+                        .link = sf_get32(h + 40),
+                };
+                if (s.type != SHT_NOBITS && !sf_collect_inside(c, s.position, s.size))
+                        s = (struct sf_section){ 0 };
+                c->sections[c->section_count++] = s;
+        }
+        if (names < c->section_count && c->sections[names].type == SHT_STRTAB) {
+                c->names = (const char *)c->data + c->sections[names].position;
+                c->names_size = c->sections[names].size;
+        }
+}
+
+static int compare_raw(const void *a, const void *b)
+{
+        const struct sf_raw_field *x = a, *y = b;
+
+        if (x->position != y->position)
+                return x->position < y->position ? -1 : 1;
+        /* The same bytes found twice: any order would do, but it must be one order. */
+        return memcmp(x, y, sizeof *x);
+}
+
+static int compare_u64(const void *a, const void *b)
+{
+        uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+        return (x > y) - (x < y);
+}
+
+static uint32_t number_of(const struct sf_fields *fields, uint64_t target)
+{
+        const uint64_t *found = bsearch(&target, fields->targets, fields->target_count, sizeof target, compare_u64);
+
+        return (uint32_t)(found - fields->targets);
+}
+
+static size_t keep_unique(uint64_t *sorted, size_t count)
+{
+        size_t kept = 0;
+
+        for (size_t i = 0; i < count; i++)
+                if (!kept || sorted[kept - 1] != sorted[i])
+                        sorted[kept++] = sorted[i];
+        return kept;
+}
+
+static int number_targets(struct sf_collector *c, struct sf_fields *ret, struct sf_error *err)
+{
+        uint64_t end = 0;
+        size_t kept = 0;
+
+        if (c->raw_count)
+                qsort(c->raw, c->raw_count, sizeof *c->raw, compare_raw);
+        for (size_t i = 0; i < c->raw_count; i++) {
+                if (c->raw[i].position < end)
+                        continue;
+                end = (uint64_t)c->raw[i].position + c->raw[i].width;
+                c->raw[kept++] = c->raw[i];
+        }
+        ret->fields = calloc(kept + 1, sizeof *ret->fields);
+        ret->targets = calloc(2 * kept + 1, sizeof *ret->targets);
+        if (!ret->fields || !ret->targets)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for %zu fields", kept);
+        for (size_t i = 0; i < kept; i++) {
+                ret->targets[2 * i] = c->raw[i].target;
+                ret->targets[2 * i + 1] = c->raw[i].base;
+        }
+        qsort(ret->targets, 2 * kept, sizeof *ret->targets, compare_u64);
+        ret->target_count = keep_unique(ret->targets, 2 * kept);
+        for (size_t i = 0; i < kept; i++) {
+                const struct sf_raw_field *r = &c->raw[i];
+
+                ret->fields[i] = (struct sf_field){
+                        r->position, number_of(ret, r->target), number_of(ret, r->base), r->form, r->kind, r->width,
+                        r->bias
+                };
+        }
+        ret->count = kept;
+        return 0;
+}
+
+static void cleanup_collector(struct sf_collector **c)
+{
+        if (*c)
+                free((*c)->raw);
+        free(*c);
+}
+
+int sf_fields_find(const uint8_t *data, uint64_t size, const struct sf_image *image, struct sf_fields *ret,
+                   struct sf_error *err)
+{
+        _cleanup_(cleanup_collector) struct sf_collector *c = calloc(1, sizeof *c);
+
+        *ret = (struct sf_fields){ 0 };
+        if (!c)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory to look for fields");
+        c->data = data;
+        c->size = size;
+        c->image = image;
+        c->raw_max = size / BYTES_PER_FIELD;
+        if (image->elf && size <= UINT32_MAX) {
+                read_sections(c);
+                sf_collect_tables(c);
+                sf_collect_unwind(c);
+                sf_collect_code(c);
+        }
+        if (c->failure)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for %zu fields", c->raw_count);
+        int r = number_targets(c, ret, err);
+        if (r < 0)
+                sf_fields_free(ret);
+        return r;
+}
+
+void sf_fields_free(struct sf_fields *fields)
+{
+        free(fields->fields);
+        free(fields->targets);
+        *fields = (struct sf_fields){ 0 };
+}

@@ -1,0 +1,162 @@
+/* delta/literal.c - see literal.h. */
+#include "delta/literal.h"
+
+#include <elf.h>
+#include <string.h>
+
+#include "delta/x86.h"
+
+#define BYTE_CONTEXTS   10
+#define TARGET_CONTEXTS 4
+#define RESYNC_BYTES    48 /* code before a run that is measured again to find where instructions start */
+
+enum phase { PHASE_DATA, PHASE_HEAD, PHASE_TAIL, PHASES }; /* of an instruction: up to ModRM and SIB, and behind */
+
+/* Follows instructions through the new file. */
+struct follower {
+        bool active;
+        uint64_t start;          /* of the current instruction */
+        struct sf_x86_insn insn; /* valid once `measured` */
+        bool measured;
+        uint32_t before, before2; /* hashes of the opcodes of the last two instructions */
+};
+
+int sf_literals_open(struct sf_literals *l, struct sf_coder *coder, struct sf_model *model, struct sf_error *err)
+{
+        *l = (struct sf_literals){ .coder = coder, .model = model };
+        int r = sf_mixer_open(&l->bytes, BYTE_CONTEXTS, PHASES, err);
+
+        return r < 0 ? r : sf_mixer_open(&l->targets, TARGET_CONTEXTS, 4, err);
+}
+
+void sf_literals_close(struct sf_literals *l)
+{
+        sf_mixer_close(&l->bytes);
+        sf_mixer_close(&l->targets);
+}
+
+/* Brings the follower to `position`: all bytes before it are known. */
+static void follow(struct follower *f, const uint8_t *out, uint64_t position)
+{
+        while (f->active) {
+                if (!f->measured)
+                        f->measured = sf_x86_measure(out + f->start, position - f->start, &f->insn);
+                if (!f->measured) {
+                        if (position - f->start < 15)
+                                return;
+                        f->start++; /* no instruction is this long: try the next byte */
+                        continue;
+                }
+                if (position - f->start < f->insn.length)
+                        return;
+                f->before2 = f->before;
+                f->before = sf_hash(f->insn.opcode, out[f->start + f->insn.opcode]);
+                if (f->insn.head > f->insn.opcode + 1)
+                        f->before = sf_hash(f->before, out[f->start + f->insn.opcode + 1] & 0xf8);
+                f->start += f->insn.length;
+                f->measured = false;
+        }
+}
+
+static void start_following(struct follower *f, const struct sf_literal_run *run)
+{
+        *f = (struct follower){ 0 };
+        if (run->image->machine != EM_X86_64 || !sf_image_is_code(run->image, run->position))
+                return;
+        f->active = true;
+        f->start = run->position > RESYNC_BYTES ? run->position - RESYNC_BYTES : 0;
+}
+
+static uint32_t hash_bytes(uint32_t hash, const uint8_t *bytes, uint64_t count)
+{
+        for (uint64_t i = 0; i < count; i++)
+                hash = sf_hash(hash, bytes[i] + 1u);
+        return hash;
+}
+
+/* The byte `back` places before position, 0 where there is none. */
+static uint32_t byte_before(const uint8_t *out, uint64_t position, uint64_t back)
+{
+        return position >= back ? out[position - back] : 0;
+}
+
+static uint8_t code_byte(struct sf_literals *l, const struct sf_literal_run *run, const struct follower *f, uint64_t at,
+                         uint8_t value)
+{
+        const uint8_t *out = run->out;
+        uint32_t b1 = byte_before(out, at, 1), b2 = byte_before(out, at, 2), b3 = byte_before(out, at, 3);
+        uint32_t b4 = byte_before(out, at, 4), recent = b1 | b2 << 8 | b3 << 16;
+        uint64_t i = at - run->position;
+        uint32_t there = run->old && i < run->old_length ? run->old[i] + 1u : 0;
+        uint32_t next = run->old && i + 1 < run->old_length ? run->old[i + 1] + 1u : 0;
+        enum phase phase = !f->active ? PHASE_DATA : f->measured ? PHASE_TAIL : PHASE_HEAD;
+        uint32_t insn, shape;
+
+        if (f->active) {
+                uint64_t inside = at - f->start;
+
+                insn = hash_bytes(f->before, out + f->start, inside);
+                shape = f->measured ? hash_bytes(f->insn.head, out + f->start + f->insn.opcode,
+                                                 (uint64_t)f->insn.head - f->insn.opcode) +
+                                              (uint32_t)inside
+                                    : hash_bytes(2, out + f->start, inside);
+                shape = sf_hash(sf_hash(shape, f->before), f->before2);
+        } else {
+                insn = sf_hash(b4, at & 3);
+                shape = sf_hash(sf_hash(byte_before(out, at, 8), at & 7), b1);
+        }
+        uint32_t contexts[BYTE_CONTEXTS] = {
+                sf_hash(11, phase),
+                sf_hash(12, b1 | (uint32_t)phase << 8),
+                sf_hash(13, recent & 0xffff),
+                sf_hash(14, recent),
+                sf_hash(sf_hash(15, recent), b4),
+                sf_hash(sf_hash(sf_hash(16, recent), b4 | byte_before(out, at, 5) << 8), byte_before(out, at, 6)),
+                sf_hash(17, insn),
+                sf_hash(18, shape),
+                sf_hash(19, there << 20 | next << 10 | b1),
+                sf_hash(20, b2 << 16 | b3 << 8 | b4),
+        };
+        return sf_model_byte(l->model, &l->bytes, l->coder, contexts, phase, value);
+}
+
+/* A pc-relative field as the address it refers to, high byte first. Always invertible: arithmetic modulo 2^32. */
+static void code_target(struct sf_literals *l, const struct sf_literal_run *run, const struct follower *f, uint64_t at)
+{
+        uint32_t end = (uint32_t)sf_image_address(run->image, at) + f->insn.length - f->insn.field;
+        uint32_t target = run->truth ? sf_get32(run->truth + at) + end : 0, known = 0;
+        uint32_t opcode = run->out[f->start + f->insn.opcode];
+
+        for (unsigned i = 0; i < 4; i++) {
+                uint32_t contexts[TARGET_CONTEXTS] = {
+                        sf_hash(sf_hash(31, i), known),
+                        sf_hash(sf_hash(32, i), sf_hash(known, opcode)),
+                        sf_hash(sf_hash(33, i), sf_hash(known, l->last_target)),
+                        sf_hash(sf_hash(34, i), sf_hash(known, end >> 12)),
+                };
+                uint8_t byte = sf_model_byte(l->model, &l->targets, l->coder, contexts, i,
+                                             (uint8_t)(target >> (24 - 8 * i)));
+                known = known << 8 | byte;
+        }
+        l->last_target = known;
+        for (unsigned i = 0; i < 4; i++)
+                run->out[at + i] = (uint8_t)((known - end) >> (8 * i));
+}
+
+void sf_literals_code(struct sf_literals *l, const struct sf_literal_run *run)
+{
+        uint64_t at = run->position, end = run->position + run->length;
+        struct follower f;
+
+        start_following(&f, run);
+        while (at < end) {
+                follow(&f, run->out, at);
+                if (f.active && f.measured && f.insn.field && at == f.start + f.insn.field && end - at >= 4) {
+                        code_target(l, run, &f, at);
+                        at += 4;
+                        continue;
+                }
+                run->out[at] = code_byte(l, run, &f, at, run->truth ? run->truth[at] : 0);
+                at++;
+        }
+}

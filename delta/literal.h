@@ -1,0 +1,39 @@
+/* delta/literal.h - bytes that no copy provides, coded under what surrounds them.
+ *
+ * In x86-64 code the instruction is followed as it appears, so that opcodes foretell opcodes, and a pc-relative field is
+ * coded as the address it refers to: the same function called twice is the same four bytes.
+ */
+#ifndef SF_DELTA_LITERAL_H
+#define SF_DELTA_LITERAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "delta/coder.h"
+#include "delta/image.h"
+#include "delta/model.h"
+
+struct sf_literals {
+        struct sf_coder *coder; /* borrowed */
+        struct sf_model *model; /* borrowed */
+        struct sf_mixer bytes, targets;
+        uint32_t last_target;
+};
+
+/* A run of literal bytes of one file. */
+struct sf_literal_run {
+        uint8_t *out;          /* the new file; bytes before `position` are there */
+        const uint8_t *truth;  /* the same file complete; NULL when decoding */
+        uint64_t position, length;
+        const uint8_t *old;    /* what stood here in the old file, `old_length` bytes; may be NULL */
+        uint64_t old_length;
+        const struct sf_image *image;
+};
+
+int sf_literals_open(struct sf_literals *l, struct sf_coder *coder, struct sf_model *model, struct sf_error *err);
+void sf_literals_close(struct sf_literals *l);
+void sf_literals_code(struct sf_literals *l, const struct sf_literal_run *run);
+
+#endif

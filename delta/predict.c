@@ -1,0 +1,181 @@
+/* delta/predict.c - see predict.h. */
+#include "delta/predict.h"
+
+#include <stdlib.h>
+
+#define NEIGHBOURS_MAX     16   /* targets looked at on either side */
+#define NEIGHBOUR_DISTANCE 4096 /* bytes; what lies further away moves on its own */
+
+int sf_predictor_open(struct sf_predictor *p, const uint8_t *data, uint64_t size, bool with_fields,
+                      struct sf_error *err)
+{
+        *p = (struct sf_predictor){ .data = data, .size = size };
+        sf_image_open(data, with_fields ? size : 0, &p->image);
+        int r = sf_fields_find(data, size, &p->image, &p->fields, err);
+        if (r < 0)
+                return r;
+        p->learned = calloc(p->fields.target_count + 1, sizeof *p->learned);
+        if (!p->learned) {
+                sf_predictor_close(p);
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for %zu targets", p->fields.target_count);
+        }
+        return 0;
+}
+
+int sf_predictor_set_map(struct sf_predictor *p, const struct sf_piece *copies, size_t count, struct sf_error *err)
+{
+        sf_map_free(&p->map);
+        return sf_map_build(copies, count, &p->map, err);
+}
+
+void sf_predictor_close(struct sf_predictor *p)
+{
+        sf_fields_free(&p->fields);
+        sf_map_free(&p->map);
+        free(p->learned);
+        *p = (struct sf_predictor){ 0 };
+}
+
+uint64_t sf_field_get(const struct sf_field *field, const uint8_t *at)
+{
+        return field->width == 4 ? sf_get32(at) : sf_get64(at);
+}
+
+void sf_field_put(const struct sf_field *field, uint8_t *at, uint64_t value)
+{
+        for (unsigned i = 0; i < field->width; i++)
+                at[i] = (uint8_t)(value >> (8 * i));
+}
+
+static uint64_t truncate(const struct sf_field *field, uint64_t value)
+{
+        return field->width == 4 ? value & UINT32_MAX : value;
+}
+
+/* Where a target is in the new file, by the map or by what was learnt. */
+static uint64_t place_of(const struct sf_predictor *p, uint32_t target)
+{
+        enum sf_map_quality quality;
+
+        if (p->learned[target])
+                return p->learned[target] - 1;
+        return sf_map_position(&p->map, p->fields.targets[target], &quality);
+}
+
+/* The value of a field that refers to new position `target`. */
+static uint64_t value_of(const struct sf_predictor *p, const struct sf_field *field, const struct sf_image *image,
+                         uint64_t position, uint64_t target)
+{
+        uint64_t value = 0;
+
+        switch (field->form) {
+        case SF_FORM_RELATIVE:
+                value = sf_image_address(image, target) - (sf_image_address(image, position) + field->bias);
+                break;
+        case SF_FORM_TABLE:
+                value = sf_image_address(image, target) - sf_image_address(image, place_of(p, field->base));
+                break;
+        case SF_FORM_ADDRESS:
+                value = sf_image_address(image, target);
+                break;
+        case SF_FORM_POSITION:
+                value = target;
+                break;
+        case SF_FORM_INDEX:
+                value = (target - place_of(p, field->base)) / field->bias;
+                break;
+        case SF_FORM_SIZE:
+                value = target + 1 - place_of(p, field->base);
+                break;
+        case SF_FORM_BACK:
+                value = position - target;
+                break;
+        }
+        return truncate(field, value);
+}
+
+/* The inverse: the new position that a value refers to; false where there is none. */
+static bool target_of(const struct sf_predictor *p, const struct sf_field *field, const struct sf_image *image,
+                      uint64_t position, uint64_t value, uint64_t *ret)
+{
+        uint64_t distance = field->width == 4 ? (uint64_t)(int64_t)(int32_t)(uint32_t)value : value;
+
+        switch (field->form) {
+        case SF_FORM_RELATIVE:
+                return sf_image_position(image, sf_image_address(image, position) + field->bias + distance, ret);
+        case SF_FORM_TABLE:
+                return sf_image_position(image, sf_image_address(image, place_of(p, field->base)) + distance, ret);
+        case SF_FORM_ADDRESS:
+                return sf_image_position(image, value, ret);
+        case SF_FORM_POSITION:
+                *ret = value;
+                return true;
+        case SF_FORM_INDEX:
+                *ret = place_of(p, field->base) + value * field->bias;
+                return true;
+        case SF_FORM_SIZE:
+                *ret = place_of(p, field->base) + value - 1;
+                return true;
+        case SF_FORM_BACK:
+                *ret = position - value;
+                return true;
+        default:
+                return false;
+        }
+}
+
+/* A learnt target near `target`, and so where that one probably is. */
+static bool ask_neighbours(const struct sf_predictor *p, uint32_t target, uint64_t *ret)
+{
+        uint64_t old = p->fields.targets[target];
+
+        for (uint32_t i = 1; i <= NEIGHBOURS_MAX; i++) {
+                if (target >= i && p->learned[target - i] &&
+                    old - p->fields.targets[target - i] <= NEIGHBOUR_DISTANCE) {
+                        *ret = p->learned[target - i] - 1 + (old - p->fields.targets[target - i]);
+                        return true;
+                }
+                if (target + i < p->fields.target_count && p->learned[target + i] &&
+                    p->fields.targets[target + i] - old <= NEIGHBOUR_DISTANCE) {
+                        *ret = p->learned[target + i] - 1 - (p->fields.targets[target + i] - old);
+                        return true;
+                }
+        }
+        return false;
+}
+
+void sf_predict(const struct sf_predictor *p, const struct sf_field *field, const struct sf_image *image,
+                const uint8_t *out, uint64_t position, struct sf_prediction *ret)
+{
+        enum sf_map_quality quality;
+        uint64_t near;
+
+        if (field->form == SF_FORM_SIBLING) {
+                uint64_t moved = position < field->bias ? 0
+                                                        : sf_get64(out + position - field->bias) -
+                                                                  sf_get64(p->data + field->position - field->bias);
+
+                ret->source = SF_PREDICT_MAPPED;
+                ret->value = ret->alternative = truncate(field, sf_field_get(field, p->data + field->position) + moved);
+                return;
+        }
+        uint64_t mapped = sf_map_position(&p->map, p->fields.targets[field->target], &quality);
+        ret->value = ret->alternative = value_of(p, field, image, position, mapped);
+        ret->source = quality == SF_MAP_EXACT ? SF_PREDICT_MAPPED : SF_PREDICT_GUESSED;
+        if (p->learned[field->target]) {
+                ret->value = value_of(p, field, image, position, p->learned[field->target] - 1);
+                ret->source = ret->value == ret->alternative ? SF_PREDICT_AGREED : SF_PREDICT_LEARNED;
+        } else if (quality != SF_MAP_EXACT && ask_neighbours(p, field->target, &near)) {
+                ret->value = value_of(p, field, image, position, near);
+                ret->source = SF_PREDICT_NEIGHBOUR;
+        }
+}
+
+void sf_predict_learn(struct sf_predictor *p, const struct sf_field *field, const struct sf_image *image,
+                      uint64_t position, uint64_t value)
+{
+        uint64_t target;
+
+        if (field->form != SF_FORM_SIBLING && target_of(p, field, image, position, value, &target))
+                p->learned[field->target] = target + 1;
+}

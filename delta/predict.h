@@ -1,0 +1,68 @@
+/* delta/predict.h - what a reference in an old file has become: the one predictor that both ends run.
+ *
+ * A field of the old file refers to a position. The map says where that position went; references decoded earlier may
+ * know better (a function that was rewritten is in no copy, but its first caller tells where it is). From the new
+ * position follows the value the field should have in the new file.
+ *
+ * Total and deterministic: any bytes give some prediction, arithmetic wraps, nothing depends on the host. A wrong
+ * prediction costs the bytes that correct it.
+ */
+#ifndef SF_DELTA_PREDICT_H
+#define SF_DELTA_PREDICT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "delta/fields.h"
+#include "delta/image.h"
+#include "delta/map.h"
+
+#define SF_PREDICTOR_VERSION 1 /* raised by every change that alters a prediction; travels in each patch */
+
+/* One old file as a source of predictions for one new file. */
+struct sf_predictor {
+        const uint8_t *data;      /* the old file; borrowed */
+        uint64_t size;
+        struct sf_image image;
+        struct sf_fields fields;
+        struct sf_map_of_file map;
+        uint64_t *learned;        /* owned; per target the new position + 1 that was last seen, 0 = none */
+};
+
+enum sf_prediction_source {
+        SF_PREDICT_AGREED,  /* an earlier reference to the same target and the map say the same */
+        SF_PREDICT_LEARNED, /* an earlier reference to the same target, the map says otherwise */
+        SF_PREDICT_MAPPED,  /* the target lies in a copy */
+        SF_PREDICT_NEIGHBOUR, /* an earlier reference to a target close by */
+        SF_PREDICT_GUESSED, /* the nearest copy is continued */
+        SF_PREDICT_SOURCES
+};
+
+struct sf_prediction {
+        enum sf_prediction_source source;
+        uint64_t value;       /* best guess, truncated to the field's width */
+        uint64_t alternative; /* second guess; equal to value where there is none */
+};
+
+/* `data` may be a file of any kind. `with_fields` false: nothing is predicted (plain differences). */
+int sf_predictor_open(struct sf_predictor *p, const uint8_t *data, uint64_t size, bool with_fields,
+                      struct sf_error *err);
+/* The copies that the new file takes from this old file. */
+int sf_predictor_set_map(struct sf_predictor *p, const struct sf_piece *copies, size_t count, struct sf_error *err);
+void sf_predictor_close(struct sf_predictor *p);
+
+/* What `field` of the old file becomes at `position` of the new file. `out` is the new file as far as it is known, that
+ * is up to position; `image` its image (no segments while the headers are not known yet). */
+void sf_predict(const struct sf_predictor *p, const struct sf_field *field, const struct sf_image *image,
+                const uint8_t *out, uint64_t position, struct sf_prediction *ret);
+/* Tells the predictor what the value turned out to be. */
+void sf_predict_learn(struct sf_predictor *p, const struct sf_field *field, const struct sf_image *image,
+                      uint64_t position, uint64_t value);
+
+/* A field's value in a file: 4 or 8 bytes, little-endian. */
+uint64_t sf_field_get(const struct sf_field *field, const uint8_t *at);
+void sf_field_put(const struct sf_field *field, uint8_t *at, uint64_t value);
+
+#endif

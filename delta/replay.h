@@ -1,0 +1,58 @@
+/* delta/replay.h - the format of the bindiff and elf codecs: one walk over the new files, run by both ends.
+ *
+ * For every new file in stream order: its references, its script (delta/script.h), then its bytes from first to last.
+ * Literal bytes are coded by delta/literal.h. In a copy, every reference field that lies in it whole is predicted
+ * (delta/predict.h) and only told where the prediction fails; of the other bytes only those that differ are told.
+ * The walk reads nothing of the new file that a decoder has not got yet.
+ */
+#ifndef SF_DELTA_REPLAY_H
+#define SF_DELTA_REPLAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "delta/codec.h"
+#include "delta/coder.h"
+#include "delta/literal.h"
+#include "delta/model.h"
+#include "delta/predict.h"
+#include "delta/script.h"
+
+/* What has been learnt about fields and about bytes that differ. */
+struct sf_field_model {
+        sf_probability predicted[SF_FIELD_KINDS][SF_PREDICT_SOURCES][8];
+        sf_probability alternative[SF_FIELD_KINDS][SF_PREDICT_SOURCES];
+        struct sf_number error[SF_FIELD_KINDS];
+        uint8_t history[SF_FIELD_KINDS]; /* the last three outcomes of each kind */
+};
+
+struct sf_replay {
+        const struct sf_delta_files *old, *new;
+        const uint8_t *truth;   /* encoding: all new contents; NULL when decoding */
+        uint8_t *out;           /* all new contents, as far as they are there */
+        bool predict;           /* false for the bindiff codec */
+        struct sf_coder coder;
+        struct sf_model model;
+        struct sf_literals literals;
+        struct sf_mixer differing;
+        struct sf_script_model scripts;
+        struct sf_field_model fields;
+        struct sf_number gap;
+        sf_probability more[16];
+};
+
+/* Bytes that a replay takes, at most. */
+uint64_t sf_replay_memory(const struct sf_delta_files *old, const struct sf_delta_files *new);
+
+/* `out` has room for all new contents. Start r->coder before the first file. */
+int sf_replay_open(struct sf_replay *r, const struct sf_delta_files *old, const struct sf_delta_files *new,
+                   const uint8_t *truth, uint8_t *out, bool predict, struct sf_error *err);
+void sf_replay_close(struct sf_replay *r);
+
+/* Codes new file `index`, which starts `offset` bytes into all new contents. When encoding, `script` says how; when
+ * decoding, it is filled. Files go in ascending order. */
+int sf_replay_file(struct sf_replay *r, size_t index, uint64_t offset, struct sf_script *script, struct sf_error *err);
+
+#endif

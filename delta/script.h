@@ -1,0 +1,45 @@
+/* delta/script.h - how one new file is put together: bytes spelt out, then bytes copied, and so on. */
+#ifndef SF_DELTA_SCRIPT_H
+#define SF_DELTA_SCRIPT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "delta/coder.h"
+
+#define SF_SCRIPT_REFERENCES_MAX 4
+#define SF_SCRIPT_COPY_MIN       16 /* bytes; bounds the number of steps of a hostile script */
+
+/* `literal` bytes that are spelt out, then `copy` bytes from position `from` of a reference. */
+struct sf_step {
+        uint64_t literal, copy, from;
+        uint32_t reference; /* index into the script's references */
+};
+
+struct sf_script {
+        struct sf_step *steps; /* owned */
+        size_t count, room;
+        /* Files that may be copied from: old file i is i, rebuilt file k is (number of old files) + k. */
+        uint32_t references[SF_SCRIPT_REFERENCES_MAX];
+        size_t reference_count;
+};
+
+/* What has been learnt about scripts so far. */
+struct sf_script_model {
+        struct sf_number count, reference, literal[2], copy[2], jump[2];
+        sf_probability straight[3], which[3][SF_SCRIPT_REFERENCES_MAX];
+};
+
+void sf_script_model_start(struct sf_script_model *m);
+/* Codes the references of a script; `expected` is the most probable first one, `limit` bounds them all. */
+int sf_script_code_references(struct sf_coder *c, struct sf_script_model *m, struct sf_script *s, uint32_t expected,
+                              uint32_t limit, struct sf_error *err);
+/* Codes the steps. They make up exactly `size` bytes; `sizes` are those of the references. */
+int sf_script_code_steps(struct sf_coder *c, struct sf_script_model *m, struct sf_script *s, uint64_t size,
+                         const uint64_t *sizes, struct sf_error *err);
+
+int sf_script_add(struct sf_script *s, struct sf_step step, struct sf_error *err);
+void sf_script_free(struct sf_script *s);
+
+#endif
