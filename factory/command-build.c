@@ -1,4 +1,5 @@
-/* factory/command-build.c - the verbs that build and clean: build-deps, build-slurm, clean. */
+/* factory/command-build.c - the verbs about what is built: build-deps, build-slurm, matrix, clean. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -6,8 +7,9 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/log.h"
-#include "factory/build.h"
+#include "factory/builder.h"
 #include "factory/command.h"
+#include "factory/matrix.h"
 #include "factory/pack.h"
 
 /* What a build verb holds open. */
@@ -15,12 +17,12 @@ struct session {
         struct sf_cache cache;
         struct sf_toolchain toolchain;
         struct sf_workshop workshop;
-        struct sf_build build;
+        struct sf_builder build;
 };
 
 static void session_close(struct session *s)
 {
-        sf_build_free(&s->build);
+        sf_builder_free(&s->build);
         sf_workshop_close(&s->workshop);
         sf_toolchain_free(&s->toolchain);
         sf_cache_close(&s->cache);
@@ -43,7 +45,7 @@ static int session_open(const struct sf_factory *factory, struct session *s, str
                                s->workshop.refusal, s->cache.root);
         sf_log_detail("toolchain %s %s: %s, %s", s->toolchain.name, s->toolchain.arch, s->toolchain.compiler,
                       s->toolchain.libc);
-        s->build = (struct sf_build){
+        s->build = (struct sf_builder){
                 .cache = &s->cache,
                 .toolchain = &s->toolchain,
                 .workshop = &s->workshop,
@@ -71,7 +73,7 @@ int sf_command_build_deps(const struct sf_factory *factory, const struct sf_comm
         int r;
 
         (void)line;
-        if ((r = session_open(factory, &s, err)) < 0 || (r = sf_build_deps(&s.build, err)) < 0)
+        if ((r = session_open(factory, &s, err)) < 0 || (r = sf_builder_deps(&s.build, err)) < 0)
                 return r;
         report_layers(&s, result);
         return 0;
@@ -116,7 +118,7 @@ static int pack(const struct session *s, const struct sf_release_name *name, con
         if (!deps)
                 return sf_error_set(err, SF_ERR_NOMEM, "pack");
         if ((r = sf_fs_remove_tree(deps, err)) < 0 || (r = sf_fs_mkdirs(deps, 0755, err)) < 0 ||
-            (r = sf_build_compose(&s->build, 0, last, deps, err)) < 0)
+            (r = sf_builder_compose(&s->build, 0, last, deps, err)) < 0)
                 return r;
         const struct sf_pack_layer layers[] = { { "deps", deps }, { "slurm", s->build.layers[last].tree } };
         const struct sf_pack pack = {
@@ -177,13 +179,51 @@ int sf_command_build_slurm(const struct sf_factory *factory, const struct sf_com
 
         if (!version)
                 return sf_error_set(err, SF_ERR_USAGE, "--slurm-version is needed");
-        if ((r = session_open(factory, &s, err)) < 0 || (r = sf_build_slurm(&s.build, version, err)) < 0)
+        if ((r = session_open(factory, &s, err)) < 0 || (r = sf_builder_slurm(&s.build, version, err)) < 0)
                 return r;
         report_layers(&s, result);
         return provide_release(&s, version, result, err);
 }
 
-/* --- cleaning -------------------------------------------------------------------------------------------------- */
+/* --- looking and cleaning -------------------------------------------------------------------------------------------------- */
+
+static json_t *row_to_json(const struct sf_matrix_row *row)
+{
+        return json_pack("{s:s, s:b, s:b, s:b, s:b}", "release", row->name.text, "recipe", row->has_recipe, "cached",
+                         row->is_cached, "built", row->is_built, "published", row->is_published);
+}
+
+int sf_command_matrix(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
+                      struct sf_error *err)
+{
+        _cleanup_(sf_cache_close) struct sf_cache cache = { NULL };
+        _cleanup_(sf_matrix_free) struct sf_matrix matrix = { NULL, 0 };
+        bool all = sf_option_given(line, "all");
+        json_t *rows = json_array();
+        int r;
+
+        json_object_set_new(result, "rows", rows);
+        if ((r = sf_cache_open(factory->cache, &cache, err)) < 0 ||
+            (r = sf_matrix_make(&cache, factory->data, factory->repository, &matrix, err)) < 0)
+                return r;
+        if (!factory->json)
+                printf("%-32s %-8s %-8s %-8s %s\n", "RELEASE", "RECIPE", "CACHED", "BUILT",
+                       factory->repository ? "PUBLISHED" : "");
+        for (size_t i = 0; i < matrix.count; i++) {
+                const struct sf_matrix_row *row = &matrix.rows[i];
+
+                if (!all && !row->is_cached && !row->is_built && !row->is_published)
+                        continue;
+                json_array_append_new(rows, row_to_json(row));
+                if (!factory->json)
+                        printf("%-32s %-8s %-8s %-8s %s\n", row->name.text, row->has_recipe ? "yes" : "-",
+                               row->is_cached ? "yes" : "-", row->is_built ? "yes" : "-",
+                               row->is_published     ? "yes"
+                               : factory->repository ? "-"
+                                                     : "");
+        }
+        return 0;
+}
 
 int sf_command_clean(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
                      struct sf_error *err)

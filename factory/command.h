@@ -30,7 +30,7 @@ struct sf_factory {
 typedef int sf_command_fn(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
                           struct sf_error *err);
 
-sf_command_fn sf_command_build_deps, sf_command_build_slurm, sf_command_clean;
+sf_command_fn sf_command_build_deps, sf_command_build_slurm, sf_command_matrix, sf_command_clean;
 sf_command_fn sf_command_import, sf_command_publish, sf_command_withdraw;
 sf_command_fn sf_command_keys, sf_command_refresh;
 

@@ -42,6 +42,7 @@ static const struct sf_option options[] = {
         { "force", 0, NULL, "import: a short placeholder; publish: other content under a known name", false },
         { "delta-from", 0, "RELEASE", "make a delta from this published release; may be repeated", true },
         { "reason", 0, "TEXT", "what nodes are told about the withdrawal", false },
+        { "all", 0, NULL, "also what has only a recipe so far", false },
         { "full", 0, NULL, "also drop downloaded sources, releases and logs", false },
         { NULL, 0, NULL, NULL, false },
 };
@@ -56,6 +57,7 @@ static const char *const import_options[] = { "placeholder", "slurm-version", "t
                                               "arch",        "build",         "force",     NULL };
 static const char *const publish_options[] = { "repo", "keys", "delta-from", "force", NULL };
 static const char *const withdraw_options[] = { "repo", "keys", "reason", NULL };
+static const char *const matrix_options[] = { "all", "repo", NULL };
 static const char *const clean_options[] = { "full", NULL };
 
 static int exit_code(int code)
@@ -106,6 +108,7 @@ VERB(publish)
 VERB(withdraw)
 VERB(keys)
 VERB(refresh)
+VERB(matrix)
 VERB(clean)
 
 static const struct sf_verb verbs[] = {
@@ -116,6 +119,7 @@ static const struct sf_verb verbs[] = {
         { "withdraw", "RELEASE", "take a release off the offer", 1, 1, withdraw_options, run_withdraw },
         { "keys", "init|rotate ROLE|show", "make, replace or list the keys that sign", 1, 2, keys_options, run_keys },
         { "refresh", "", "sign the timestamp and what is about to expire anew", 0, 0, refresh_options, run_refresh },
+        { "matrix", "", "list releases and how far they have come", 0, 0, matrix_options, run_matrix },
         { "clean", "", "drop built layers from the cache", 0, 0, clean_options, run_clean },
         { NULL, NULL, NULL, 0, 0, NULL, NULL },
 };

@@ -1,10 +1,10 @@
-/* factory/build.h - from recipes to layers: what build-deps and build-slurm do.
+/* factory/builder.h - from recipes to layers: what build-deps and build-slurm do.
  *
  * A layer is built in a prefix that holds its dependencies' layers and nothing else; what the package added is kept in
  * the cache under a key over everything it depends on (factory/cache.h), so that nothing is built twice.
  */
-#ifndef SF_FACTORY_BUILD_H
-#define SF_FACTORY_BUILD_H
+#ifndef SF_FACTORY_BUILDER_H
+#define SF_FACTORY_BUILDER_H
 
 #include "base/error.h"
 #include "base/words.h"
@@ -14,13 +14,13 @@
 #include "factory/workshop.h"
 
 /* A layer that is in the cache. */
-struct sf_build_layer {
+struct sf_builder_layer {
         struct sf_recipe recipe;
         struct sf_cache_key key;
         char *tree; /* its files; NULL while it is being built */
 };
 
-struct sf_build {
+struct sf_builder {
         /* set by the caller, borrowed */
         const struct sf_cache *cache;
         const struct sf_toolchain *toolchain;
@@ -29,18 +29,18 @@ struct sf_build {
         const struct sf_words *mirrors;
         unsigned jobs;
         /* filled: dependencies stand before what needs them */
-        struct sf_build_layer *layers;
+        struct sf_builder_layer *layers;
         size_t layer_count;
 };
 
 /* Makes every layer the Slurm recipe depends on. */
-int sf_build_deps(struct sf_build *build, struct sf_error *err);
+int sf_builder_deps(struct sf_builder *build, struct sf_error *err);
 /* The same and then Slurm itself, the last of the layers. SF_ERR_NOT_FOUND lists the versions that have a recipe. */
-int sf_build_slurm(struct sf_build *build, const char *version, struct sf_error *err);
+int sf_builder_slurm(struct sf_builder *build, const char *version, struct sf_error *err);
 /* Frees what was filled. */
-void sf_build_free(struct sf_build *build);
+void sf_builder_free(struct sf_builder *build);
 
 /* Puts the files of layers [first, last) together in the existing directory `to`. */
-int sf_build_compose(const struct sf_build *build, size_t first, size_t last, const char *to, struct sf_error *err);
+int sf_builder_compose(const struct sf_builder *build, size_t first, size_t last, const char *to, struct sf_error *err);
 
 #endif

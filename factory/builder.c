@@ -1,5 +1,5 @@
-/* factory/build.c - see build.h. */
-#include "factory/build.h"
+/* factory/builder.c - see builder.h. */
+#include "factory/builder.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +31,7 @@ static void bench_free(struct bench *b)
 }
 
 /* Empties what an earlier, interrupted build may have left: the caller holds the layer's lock. */
-static int bench_make(const struct sf_cache *cache, const struct sf_build_layer *layer, struct bench *b,
+static int bench_make(const struct sf_cache *cache, const struct sf_builder_layer *layer, struct bench *b,
                       struct sf_error *err)
 {
         int r;
@@ -48,7 +48,7 @@ static int bench_make(const struct sf_cache *cache, const struct sf_build_layer 
         return sf_fs_mkdirs(b->logs, 0755, err);
 }
 
-static const struct sf_build_layer *find_layer(const struct sf_build *build, const char *name)
+static const struct sf_builder_layer *find_layer(const struct sf_builder *build, const char *name)
 {
         for (size_t i = 0; i < build->layer_count; i++)
                 if (strcmp(build->layers[i].recipe.name, name) == 0)
@@ -59,10 +59,10 @@ static const struct sf_build_layer *find_layer(const struct sf_build *build, con
 /* --- one layer ------------------------------------------------------------------------------------------------- */
 
 /* The layers a recipe needs, with what those need: needed[i] says layer i. */
-static void mark_needed(const struct sf_build *build, const struct sf_recipe *recipe, bool *needed)
+static void mark_needed(const struct sf_builder *build, const struct sf_recipe *recipe, bool *needed)
 {
         for (size_t i = 0; i < recipe->depends.count; i++) {
-                const struct sf_build_layer *layer = find_layer(build, recipe->depends.items[i]);
+                const struct sf_builder_layer *layer = find_layer(build, recipe->depends.items[i]);
 
                 if (layer && !needed[layer - build->layers]) {
                         needed[layer - build->layers] = true;
@@ -71,7 +71,7 @@ static void mark_needed(const struct sf_build *build, const struct sf_recipe *re
         }
 }
 
-static int each_needed(const struct sf_build *build, const struct sf_recipe *recipe, const char *prefix,
+static int each_needed(const struct sf_builder *build, const struct sf_recipe *recipe, const char *prefix,
                        int (*act)(const char *prefix, const char *tree, struct sf_error *err), struct sf_error *err)
 {
         _cleanup_free_ bool *needed = calloc(build->layer_count + 1, sizeof *needed);
@@ -92,8 +92,8 @@ static int add_tree(const char *prefix, const char *tree, struct sf_error *err)
 }
 
 /* Steps inside the workshop; the bench's directories hold the result afterwards, or the ruins. */
-static int compile_in_workshop(const struct sf_build *build, const struct sf_build_layer *layer, const struct bench *b,
-                               const char *archive, struct sf_error *err)
+static int compile_in_workshop(const struct sf_builder *build, const struct sf_builder_layer *layer,
+                               const struct bench *b, const char *archive, struct sf_error *err)
 {
         struct sf_compile compile = {
                 .recipe = &layer->recipe,
@@ -114,7 +114,7 @@ static int compile_in_workshop(const struct sf_build *build, const struct sf_bui
         return r < 0 ? r : left;
 }
 
-static int make_layer(const struct sf_build *build, const struct sf_build_layer *layer, const char *archive,
+static int make_layer(const struct sf_builder *build, const struct sf_builder_layer *layer, const char *archive,
                       struct sf_error *err)
 {
         _cleanup_(bench_free) struct bench b = { 0 };
@@ -132,7 +132,8 @@ static int make_layer(const struct sf_build *build, const struct sf_build_layer 
 }
 
 /* Locks: one per layer, and one for all where builders share the fallback paths. Says so when it has to wait. */
-static int lock_for(const struct sf_build *build, const struct sf_build_layer *layer, int *ret_fd, struct sf_error *err)
+static int lock_for(const struct sf_builder *build, const struct sf_builder_layer *layer, int *ret_fd,
+                    struct sf_error *err)
 {
         const char *name = build->workshop->is_private ? layer->key.name : "workshop";
         int r = sf_cache_lock(build->cache, name, false, ret_fd, err);
@@ -144,7 +145,7 @@ static int lock_for(const struct sf_build *build, const struct sf_build_layer *l
         return sf_cache_lock(build->cache, name, true, ret_fd, err);
 }
 
-static int provide_layer(const struct sf_build *build, struct sf_build_layer *layer, struct sf_error *err)
+static int provide_layer(const struct sf_builder *build, struct sf_builder_layer *layer, struct sf_error *err)
 {
         _cleanup_free_ char *archive = NULL;
         _cleanup_close_ int lock = -1;
@@ -172,14 +173,14 @@ static int provide_layer(const struct sf_build *build, struct sf_build_layer *la
 
 /* --- the graph ------------------------------------------------------------------------------------------------- */
 
-static void layer_free(struct sf_build_layer *layer)
+static void layer_free(struct sf_builder_layer *layer)
 {
         sf_recipe_free(&layer->recipe);
         sf_cache_key_free(&layer->key);
         free(layer->tree);
 }
 
-static int make_key(const struct sf_build *build, struct sf_build_layer *layer, struct sf_error *err)
+static int make_key(const struct sf_builder *build, struct sf_builder_layer *layer, struct sf_error *err)
 {
         size_t count = layer->recipe.depends.count;
         _cleanup_free_ const struct sf_cache_key **keys = calloc(count + 1, sizeof *keys);
@@ -192,14 +193,14 @@ static int make_key(const struct sf_build *build, struct sf_build_layer *layer, 
                                  err);
 }
 
-static int add_dependencies(struct sf_build *build, const struct sf_recipe *recipe, unsigned depth,
+static int add_dependencies(struct sf_builder *build, const struct sf_recipe *recipe, unsigned depth,
                             struct sf_error *err);
 
 /* Takes the recipe, also on failure. */
-static int add_layer(struct sf_build *build, struct sf_recipe *recipe, unsigned depth, struct sf_error *err)
+static int add_layer(struct sf_builder *build, struct sf_recipe *recipe, unsigned depth, struct sf_error *err)
 {
-        _cleanup_(layer_free) struct sf_build_layer layer = { .recipe = *recipe };
-        struct sf_build_layer *grown;
+        _cleanup_(layer_free) struct sf_builder_layer layer = { .recipe = *recipe };
+        struct sf_builder_layer *grown;
         int r;
 
         if ((r = add_dependencies(build, &layer.recipe, depth, err)) < 0 || (r = make_key(build, &layer, err)) < 0 ||
@@ -210,11 +211,11 @@ static int add_layer(struct sf_build *build, struct sf_recipe *recipe, unsigned 
                 return sf_error_set(err, SF_ERR_NOMEM, "build");
         build->layers = grown;
         build->layers[build->layer_count++] = layer;
-        layer = (struct sf_build_layer){ 0 };
+        layer = (struct sf_builder_layer){ 0 };
         return 0;
 }
 
-static int add_dependencies(struct sf_build *build, const struct sf_recipe *recipe, unsigned depth,
+static int add_dependencies(struct sf_builder *build, const struct sf_recipe *recipe, unsigned depth,
                             struct sf_error *err)
 {
         if (depth > DEPTH_MAX)
@@ -239,7 +240,7 @@ static int add_dependencies(struct sf_build *build, const struct sf_recipe *reci
 
 /* --- entries --------------------------------------------------------------------------------------------------- */
 
-static int load_slurm(const struct sf_build *build, const char *version, struct sf_recipe *ret, struct sf_error *err)
+static int load_slurm(const struct sf_builder *build, const char *version, struct sf_recipe *ret, struct sf_error *err)
 {
         _cleanup_free_ char *common = sf_format("%s/recipes/slurm.ini", build->data);
         _cleanup_free_ char *own = sf_format("%s/slurm/%s.ini", build->data, version);
@@ -253,7 +254,7 @@ static int load_slurm(const struct sf_build *build, const char *version, struct 
         return r;
 }
 
-int sf_build_deps(struct sf_build *build, struct sf_error *err)
+int sf_builder_deps(struct sf_builder *build, struct sf_error *err)
 {
         _cleanup_free_ char *path = sf_format("%s/recipes/slurm.ini", build->data);
         _cleanup_(sf_conf_free) struct sf_conf conf = SF_CONF_INIT;
@@ -274,7 +275,7 @@ int sf_build_deps(struct sf_build *build, struct sf_error *err)
         return r;
 }
 
-int sf_build_slurm(struct sf_build *build, const char *version, struct sf_error *err)
+int sf_builder_slurm(struct sf_builder *build, const char *version, struct sf_error *err)
 {
         struct sf_recipe slurm;
         int r = load_slurm(build, version, &slurm, err);
@@ -282,7 +283,7 @@ int sf_build_slurm(struct sf_build *build, const char *version, struct sf_error 
         return r < 0 ? r : add_layer(build, &slurm, 0, err);
 }
 
-void sf_build_free(struct sf_build *build)
+void sf_builder_free(struct sf_builder *build)
 {
         for (size_t i = 0; i < build->layer_count; i++)
                 layer_free(&build->layers[i]);
@@ -291,7 +292,7 @@ void sf_build_free(struct sf_build *build)
         build->layer_count = 0;
 }
 
-int sf_build_compose(const struct sf_build *build, size_t first, size_t last, const char *to, struct sf_error *err)
+int sf_builder_compose(const struct sf_builder *build, size_t first, size_t last, const char *to, struct sf_error *err)
 {
         int r = 0;
 
