@@ -53,6 +53,70 @@ static int read_numbers(struct sf_config *c, struct sf_error *err)
         return r;
 }
 
+/* SchedMD's order; what is not in it comes last, as the site wrote it. */
+static int rank_of(const char *unit)
+{
+        static const char *const order[] = { "munge.service", "slurmdbd.service", "slurmctld.service", "slurmd.service",
+                                             "slurmrestd.service" };
+        int rank = 0, count = sizeof order / sizeof *order;
+
+        while (rank < count && strcmp(unit, order[rank]) != 0)
+                rank++;
+        return rank;
+}
+
+static int read_units(struct sf_config *c, struct sf_error *err)
+{
+        c->units = calloc(c->conf.count + 2, sizeof *c->units);
+        if (!c->units)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for the configuration");
+        for (const struct sf_conf_entry *e = NULL; (e = sf_conf_next(&c->conf, "service", "unit", e));) {
+                size_t at = c->unit_count++;
+                for (; at && rank_of(c->units[at - 1]) > rank_of(e->value); at--)
+                        c->units[at] = c->units[at - 1];
+                c->units[at] = e->value;
+        }
+        if (!c->unit_count)
+                c->units[c->unit_count++] = "slurmd.service";
+        return 0;
+}
+
+static int read_old_steps(struct sf_config *c, struct sf_error *err)
+{
+        static const char *const words[] = { "refuse", "wait", "allow" };
+        const char *text = sf_conf_get(&c->conf, "service", "old_steps");
+
+        for (size_t i = 0; text && i < sizeof words / sizeof *words; i++) {
+                if (strcmp(text, words[i]) == 0) {
+                        c->old_steps = (enum sf_old_steps)i;
+                        return 0;
+                }
+        }
+        return text ? sf_error_set(err, SF_ERR_USAGE, "[service] old_steps = %s: refuse, wait or allow", text) : 0;
+}
+
+static int read_service(struct sf_config *c, struct sf_error *err)
+{
+        const char *conf = sf_conf_get(&c->conf, "service", "slurm_conf");
+        const char *hooks = sf_conf_get(&c->conf, "service", "hooks");
+        int r = sf_conf_get_u64(&c->conf, "service", "settle_ms", 60000, &c->settle_ms, err);
+
+        if (r == 0)
+                r = sf_conf_get_u64(&c->conf, "service", "restart_timeout", 3600, &c->restart_timeout, err);
+        if (r == 0)
+                r = sf_conf_get_u64(&c->conf, "service", "health_timeout", 3600, &c->health_timeout, err);
+        if (r == 0)
+                r = sf_conf_get_u64(&c->conf, "service", "hook_timeout", 3600, &c->hook_timeout, err);
+        if (r == 0)
+                r = sf_conf_get_u64(&c->conf, "service", "old_steps_wait", 366 * 86400, &c->old_steps_wait, err);
+        if (r == 0)
+                r = read_old_steps(c, err);
+        c->node_name = sf_conf_get(&c->conf, "service", "node_name");
+        c->slurm_conf = conf ? conf : "/etc/slurm/slurm.conf";
+        c->hooks = hooks ? hooks : "/etc/sf-node/health.d";
+        return r < 0 ? r : read_units(c, err);
+}
+
 /* --repo replaces what the files say. A bare path is not a URL: asked for plainly rather than guessed. */
 static int read_repositories(const struct sf_command_line *line, struct sf_config *c, struct sf_error *err)
 {
@@ -95,6 +159,7 @@ static int read_options(const struct sf_command_line *line, struct sf_config *c,
         c->dry_run = sf_option_given(line, "dry-run");
         c->force = sf_option_given(line, "force");
         c->no_restart = sf_option_given(line, "no-restart");
+        c->allow_downgrade = sf_option_given(line, "allow-downgrade");
         int r = read_size_option(line, "limit-rate", &c->rate_limit, err);
         return r < 0 ? r : read_size_option(line, "jitter", &c->jitter, err);
 }
@@ -157,6 +222,10 @@ int sf_config_load(const struct sf_command_line *line, struct sf_config *ret, st
                 .retries = 4,
                 .clock_wait = 30,
                 .delta_memory = 512u << 20,
+                .settle_ms = 1000,
+                .restart_timeout = 60,
+                .hook_timeout = 60,
+                .old_steps_wait = 3600,
         };
         int r = load_files(line, &c, err);
 
@@ -170,6 +239,8 @@ int sf_config_load(const struct sf_command_line *line, struct sf_config *ret, st
         }
         if (r == 0)
                 r = read_repositories(line, &c, err);
+        if (r == 0)
+                r = read_service(&c, err);
         if (r == 0)
                 r = read_options(line, &c, err);
         if (r == 0)
@@ -191,6 +262,7 @@ void sf_config_free(struct sf_config *config)
         free(config->arch);
         free(config->state);
         free(config->repositories);
+        free(config->units);
         sf_conf_free(&config->conf);
         *config = (struct sf_config){ 0 };
 }

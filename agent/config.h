@@ -14,6 +14,9 @@
 #include "base/error.h"
 #include "base/verb.h"
 
+/* What an upgrade does while steps of a release before the active one still run. */
+enum sf_old_steps { SF_OLD_STEPS_REFUSE, SF_OLD_STEPS_WAIT, SF_OLD_STEPS_ALLOW };
+
 struct sf_config {
         char *root;                /* "" or --root without a trailing slash: another system's tree, no service touched */
         char *prefix;              /* "/opt/slurm" */
@@ -29,7 +32,16 @@ struct sf_config {
         uint64_t clock_wait;       /* seconds to wait for time synchronisation where the clock is before our build */
         uint64_t delta_memory;     /* bytes a delta may need; larger ones are not used */
         uint64_t jitter;           /* seconds: wait a random time up to this before talking to the repository */
-        bool json, dry_run, force, no_restart;
+        bool json, dry_run, force, no_restart, allow_downgrade;
+        const char **units;        /* services that run from the release, in SchedMD's order; NULL-terminated */
+        size_t unit_count;
+        uint64_t settle_ms;        /* how long a restarted service must stay up before it is believed */
+        uint64_t restart_timeout;  /* seconds for one restart */
+        uint64_t health_timeout;   /* seconds until slurmctld must have heard of the new slurmd; 0 = from SlurmdTimeout */
+        uint64_t hook_timeout;     /* seconds for each site check */
+        enum sf_old_steps old_steps;
+        uint64_t old_steps_wait;   /* seconds, for SF_OLD_STEPS_WAIT */
+        const char *slurm_conf, *node_name, *hooks; /* node_name NULL = this host's */
         struct sf_conf conf;       /* owns the strings of the files; sections of other modules are read from here */
 };
 

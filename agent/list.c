@@ -8,7 +8,7 @@
 #include "agent/lock.h"
 #include "agent/report.h"
 #include "agent/repository.h"
-#include "agent/switch.h"
+#include "agent/active.h"
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -101,7 +101,7 @@ int sf_verb_list(const struct sf_config *config, const struct sf_command_line *l
         sf_report_start(&report, "list");
         int r = sf_store_open(config->root, config->prefix, &store, &err);
         if (r == 0) {
-                sf_switch_note_active(&store, &report);
+                sf_active_note(&store, &report);
                 r = lock = sf_lock_take(config->state, &err);
         }
         report.step = "verify";

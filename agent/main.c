@@ -27,6 +27,9 @@ static const struct sf_option options[] = {
         { "limit-rate", 0, "BYTES", "at most so many bytes per second (K, M, G accepted)", false },
         { "jitter", 0, "SECONDS", "wait a random time up to this first", false },
         { "no-restart", 0, NULL, "leave services alone", false },
+        { "allow-downgrade", 0, NULL, "go back across a major release, at the risk of running steps", false },
+        { "keep", 0, "N", "keep the N newest releases as well", false },
+        { "boot", 0, NULL, "called before the services start", false },
         { 0 },
 };
 
@@ -35,7 +38,12 @@ static const char *const global_options[] = { "config", "repo", "root",  "prefix
 static const char *const list_options[] = { "all", "limit-rate", "jitter", NULL };
 static const char *const trust_options[] = { "force", NULL };
 static const char *const install_options[] = { "no-activate", "force", "dry-run", "limit-rate", "jitter", NULL };
-static const char *const switch_options[] = { "dry-run", NULL };
+static const char *const upgrade_options[] = { "force",      "dry-run",         "limit-rate", "jitter",
+                                               "no-restart", "allow-downgrade", NULL };
+static const char *const stage_options[] = { "force", "dry-run", "limit-rate", "jitter", NULL };
+static const char *const switch_options[] = { "force", "dry-run", "no-restart", "allow-downgrade", NULL };
+static const char *const gc_options[] = { "keep", "dry-run", "force", NULL };
+static const char *const recover_options[] = { "boot", NULL };
 static const char *const verify_options[] = { "repair", "limit-rate", "jitter", NULL };
 
 /* Loads the configuration, opens the log, runs. */
@@ -67,20 +75,32 @@ static int with_config(int (*verb)(const struct sf_config *, const struct sf_com
 VERB(trust)
 VERB(list)
 VERB(install)
+VERB(upgrade)
+VERB(stage)
 VERB(activate)
 VERB(rollback)
 VERB(status)
 VERB(verify)
+VERB(doctor)
+VERB(gc)
+VERB(recover)
 
 static const struct sf_verb verbs[] = {
         { "trust", "ROOT.json", "pin the repository's TUF root", 1, 1, trust_options, run_trust },
         { "list", "", "releases on offer for this node", 0, 0, list_options, run_list },
         { "install", "VERSION", "download, verify, unpack, relocate and activate a release", 1, 1, install_options,
           run_install },
-        { "activate", "RELEASE", "make an installed release the active one", 1, 1, switch_options, run_activate },
+        { "upgrade", "[VERSION]", "the same from what is installed, with restart, health check and return", 0, 1,
+          upgrade_options, run_upgrade },
+        { "stage", "VERSION", "the first half of upgrade: bytes", 1, 1, stage_options, run_stage },
+        { "activate", "RELEASE", "the second half: make an installed release the active one", 1, 1, switch_options,
+          run_activate },
         { "rollback", "", "back to the release before", 0, 0, switch_options, run_rollback },
         { "status", "", "what is installed and active", 0, 0, NULL, run_status },
         { "verify", "[RELEASE]", "every file against the signed list", 0, 1, verify_options, run_verify },
+        { "doctor", "", "what would hurt Slurm on this node", 0, 0, NULL, run_doctor },
+        { "gc", "", "remove releases that nothing uses", 0, 0, gc_options, run_gc },
+        { "recover", "", "finish or undo an interrupted switch (run at boot)", 0, 0, recover_options, run_recover },
         { 0 },
 };
 

@@ -303,6 +303,8 @@ int sf_service_run(struct sf_service_bus *bus, enum sf_service_job job, const ch
         uint64_t deadline = now_ms() + timeout_ms;
 
         forget_removed(bus);
+        /* Earlier attempts must not count against this one (StartLimitBurst=); an unknown unit is the next call's matter. */
+        sd_bus_call_method(bus->bus, DESTINATION, MANAGER_PATH, MANAGER, "ResetFailedUnit", NULL, NULL, "s", unit);
         int r = sd_bus_call_method(bus->bus, DESTINATION, MANAGER_PATH, MANAGER, methods[job], &error, &reply, "ss",
                                    unit, "replace");
         if (r >= 0)

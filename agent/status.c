@@ -7,7 +7,7 @@
 
 #include "agent/report.h"
 #include "agent/state.h"
-#include "agent/switch.h"
+#include "agent/active.h"
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "installer/store.h"
@@ -67,7 +67,7 @@ int sf_verb_status(const struct sf_config *config, const struct sf_command_line 
         if (r == 0)
                 r = sf_state_load(config->state, &state, &err);
         if (r == 0) {
-                sf_switch_note_active(&store, &report);
+                sf_active_note(&store, &report);
                 (config->json ? print_json : print_text)(config, &report, &state, all, count);
         }
         sf_store_close(&store);

@@ -9,7 +9,7 @@
 #include "agent/lock.h"
 #include "agent/report.h"
 #include "agent/repository.h"
-#include "agent/switch.h"
+#include "agent/active.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/log.h"
@@ -181,9 +181,9 @@ int sf_verb_verify(const struct sf_config *config, const struct sf_command_line 
         sf_report_start(&report, "verify");
         int r = sf_store_open(config->root, config->prefix, &store, &err);
         if (r == 0) {
-                sf_switch_note_active(&store, &report);
+                sf_active_note(&store, &report);
                 r = line->argument_count ? sf_store_choose(&store, line->arguments[0], &release, &err)
-                                         : sf_switch_active(&store, &release, &err);
+                                         : sf_active_find(&store, &release, &err);
         }
         if (r == 0) {
                 snprintf(report.to, sizeof report.to, "%s", release.name.text);

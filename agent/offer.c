@@ -1,0 +1,139 @@
+/* agent/offer.c - see offer.h. */
+#include "agent/offer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/acquire.h"
+#include "base/buffer.h"
+#include "base/cleanup.h"
+#include "base/fs.h"
+#include "base/log.h"
+
+static int check_withdrawn(const struct sf_config *config, const struct sf_offer *offer, struct sf_error *err)
+{
+        const char *name = offer->release->name.text;
+        const struct sf_withdrawal *w = sf_rollout_withdrawn(&offer->repository.rollout, name);
+
+        if (!w || config->force)
+                return 0;
+        return sf_error_set(err, SF_ERR_INCOMPATIBLE, "release %s was withdrawn%s%s (--force takes it all the same)",
+                            name, *w->reason ? ": " : "", w->reason);
+}
+
+/* "24.11" for an active 24.11.5: micro releases come by themselves, a major release is asked for by name. */
+static int series_of(const struct sf_store_release *active, char *out, size_t room, struct sf_error *err)
+{
+        struct sf_version v;
+
+        if (!*active->directory || active->foreign)
+                return sf_error_set(err, SF_ERR_USAGE, "no release of a known series is active: name the version");
+        int r = sf_version_parse(active->name.version, &v, err);
+        if (r == 0)
+                snprintf(out, room, "%u.%02u", v.major, v.minor);
+        return r;
+}
+
+static int choose_and_plan(const struct sf_config *config, const struct sf_store *store, const char *wanted,
+                           struct sf_report *report, struct sf_offer *offer, struct sf_error *err)
+{
+        int r = sf_index_choose(&offer->repository.index, wanted, &offer->release, err);
+
+        if (r < 0)
+                return r;
+        snprintf(report->to, sizeof report->to, "%s", offer->release->name.text);
+        r = check_withdrawn(config, offer, err);
+        if (r < 0)
+                return r;
+        report->step = "fetch";
+        r = sf_plan_make(config, &offer->repository, store, offer->release, &offer->plan, err);
+        if (r < 0)
+                report->step = r == SF_ERR_NO_FIT ? "relocate" : r == SF_ERR_CORRUPT ? "verify" : "fetch";
+        else
+                report->step = "plan";
+        return r;
+}
+
+int sf_offer_open(const struct sf_config *config, const struct sf_store *store, const char *wanted,
+                  const struct sf_store_release *active, struct sf_report *report, struct sf_offer *ret,
+                  struct sf_error *err)
+{
+        char series[32];
+        int r = *wanted ? 0 : series_of(active, series, sizeof series, err);
+
+        if (r < 0)
+                return r;
+        r = sf_repository_open(config, &ret->repository, err);
+        if (r < 0) {
+                report->step = r == SF_ERR_NETWORK || r == SF_ERR_TIMEOUT ? "fetch" : "verify";
+                return r;
+        }
+        ret->remote = true;
+        ret->rows = ret->repository.rollout.rows;
+        return choose_and_plan(config, store, *wanted ? wanted : series, report, ret, err);
+}
+
+int sf_offer_local(const struct sf_config *config, struct sf_offer *ret, struct sf_error *err)
+{
+        _cleanup_free_ char *path = sf_fs_join(config->state, "cache/rollout.json");
+        _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
+        int r;
+
+        if (!path)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+        /* The copy was verified when it was kept. */
+        if (sf_fs_read(path, SF_ROLLOUT_TEXT_MAX, &text, NULL) == 0)
+                r = sf_rollout_parse(path, text.data, text.len, &ret->local, err);
+        else
+                r = sf_rollout_default(&ret->local, err);
+        if (r == 0)
+                ret->rows = ret->local.rows;
+        return r;
+}
+
+void sf_offer_close(struct sf_offer *offer)
+{
+        sf_plan_free(&offer->plan);
+        if (offer->remote)
+                sf_repository_close(&offer->repository);
+        sf_rollout_free(&offer->local);
+        *offer = (struct sf_offer){ 0 };
+}
+
+int sf_offer_acquire(const struct sf_config *config, const struct sf_store *store, struct sf_offer *offer,
+                     struct sf_report *report, struct sf_error *err)
+{
+        return sf_acquire_run(config, &offer->repository, store, &offer->plan, report, err);
+}
+
+uint64_t sf_offer_bytes(const struct sf_offer *offer)
+{
+        return offer->remote ? sf_repository_bytes(&offer->repository) : 0;
+}
+
+static void print_costs(const struct sf_plan *plan)
+{
+        static const char *const names[] = { "delta", "ranges", "full" };
+        const uint64_t bytes[] = { plan->delta_bytes, plan->ranges_bytes, plan->full_bytes };
+        const char *chosen = sf_plan_way_name(plan->way);
+        char size[32];
+
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+                if (bytes[i] == SF_PLAN_IMPOSSIBLE)
+                        printf("%-9s -\n", names[i]);
+                else
+                        printf("%-9s %llu bytes (%s)%s\n", names[i], (unsigned long long)bytes[i],
+                               sf_log_size(bytes[i], size), strcmp(names[i], chosen) == 0 ? "  <- chosen" : "");
+        }
+}
+
+void sf_offer_print(const struct sf_offer *offer, const char *name, const char *steps)
+{
+        printf("release   %s\n", name);
+        if (offer->remote && offer->plan.way != SF_PLAN_NOTHING)
+                print_costs(&offer->plan);
+        else
+                printf("fetch     nothing: the release is on this disk\n");
+        printf("steps     %s\n", steps);
+}

@@ -1,0 +1,44 @@
+/* agent/offer.h - the repository's side of a switch: which release is meant, what it costs, and bringing it here.
+ */
+#ifndef SF_AGENT_OFFER_H
+#define SF_AGENT_OFFER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/config.h"
+#include "agent/plan.h"
+#include "agent/report.h"
+#include "agent/repository.h"
+#include "base/error.h"
+#include "installer/store.h"
+#include "release/rollout.h"
+
+struct sf_offer {
+        bool remote;                            /* the repository was asked */
+        struct sf_repository repository;
+        const struct sf_index_release *release; /* borrowed from the repository's index */
+        struct sf_plan plan;
+        struct sf_rollout local;                /* what was last seen of the rollout metadata, else the built-in table */
+        const struct sf_window_row *rows;       /* the compatibility table of either */
+};
+
+/* Opens the repository, chooses what `wanted` means ("" = the newest micro release of the active series) and plans the
+ * transfer. A withdrawn release is SF_ERR_INCOMPATIBLE unless --force. report->step follows. */
+int sf_offer_open(const struct sf_config *config, const struct sf_store *store, const char *wanted,
+                  const struct sf_store_release *active, struct sf_report *report, struct sf_offer *ret,
+                  struct sf_error *err);
+/* The same without network: only the compatibility table. */
+int sf_offer_local(const struct sf_config *config, struct sf_offer *ret, struct sf_error *err);
+void sf_offer_close(struct sf_offer *offer);
+
+/* Makes the planned release a complete tree on this disk. */
+int sf_offer_acquire(const struct sf_config *config, const struct sf_store *store, struct sf_offer *offer,
+                     struct sf_report *report, struct sf_error *err);
+/* Bytes received. */
+uint64_t sf_offer_bytes(const struct sf_offer *offer);
+
+/* What each way would cost, and the steps, on standard output. */
+void sf_offer_print(const struct sf_offer *offer, const char *name, const char *steps);
+
+#endif

@@ -1,0 +1,128 @@
+/* agent/recover.c - see recover.h. */
+#include "agent/recover.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/journal.h"
+#include "agent/lock.h"
+#include "agent/report.h"
+#include "agent/state.h"
+#include "agent/verbs.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "installer/activate.h"
+
+int sf_recover_return(struct sf_live *live, const struct sf_transaction *record, struct sf_error *err)
+{
+        struct sf_store_release home;
+        int r = sf_store_choose(live->store, record->home, &home, err);
+
+        if (r == 0)
+                r = sf_live_stop(live, err);
+        if (r == 0)
+                r = sf_live_place(live, "", &home, true, err);
+        if (r == 0)
+                r = sf_live_restart(live, home.directory, err);
+        return r < 0 ? r : sf_live_health(live, &home, err);
+}
+
+/* slurmd may have been stopped for good when its restart was interrupted. */
+static void expect_services(struct sf_live *live, const struct sf_transaction *record)
+{
+        bool touched = strcmp(record->step, "restart") == 0 || strcmp(record->step, "health") == 0;
+
+        for (size_t i = 0; live->bus && touched && i < live->config->unit_count; i++)
+                live->running[i] = true;
+}
+
+/* view, unit and services of the record's home; health is not waited for, nobody could do more about it. */
+static int go_home(const struct sf_config *config, const struct sf_store *store, const struct sf_transaction *record,
+                   bool boot, struct sf_error *err)
+{
+        struct sf_store_release home;
+        struct sf_live live;
+        int r = sf_store_choose(store, record->home, &home, err);
+
+        if (r < 0)
+                return r;
+        r = sf_live_open(config, store, &live, err);
+        if (r < 0)
+                return r;
+        r = sf_live_place(&live, "", &home, true, err);
+        if (r == 0 && !boot)
+                expect_services(&live, record);
+        if (r == 0 && !boot && !config->no_restart && (sf_live_runs_elsewhere(&live, home.directory) || !live.slurmd.main_pid))
+                r = sf_live_restart(&live, home.directory, err);
+        sf_live_close(&live);
+        return r;
+}
+
+/* The release that went home for good is the one that rollback would leave again. */
+static int note_state(const struct sf_config *config, const struct sf_transaction *record, struct sf_error *err)
+{
+        struct sf_state state;
+        int r = sf_state_load(config->state, &state, err);
+
+        if (r < 0)
+                return r;
+        bool finished = *record->home && strcmp(record->home, record->to) == 0;
+        if (finished) {
+                snprintf(state.active, sizeof state.active, "%s", record->to);
+                snprintf(state.previous, sizeof state.previous, "%s", record->from);
+        }
+        snprintf(state.verb, sizeof state.verb, "%s", record->verb);
+        snprintf(state.from, sizeof state.from, "%s", record->from);
+        snprintf(state.to, sizeof state.to, "%s", record->to);
+        snprintf(state.time, sizeof state.time, "%s", record->time);
+        snprintf(state.result, sizeof state.result, "%s", finished ? "finished" : "undone");
+        return sf_state_save(config->state, &state, err);
+}
+
+int sf_recover_run(const struct sf_config *config, const struct sf_store *store, bool boot, char note[512],
+                   struct sf_error *err)
+{
+        struct sf_transaction record;
+        int r = sf_transaction_load(config->state, &record, err);
+
+        if (r == SF_ERR_NOT_FOUND) {
+                if (err)
+                        sf_error_clear(err);
+                return 0;
+        }
+        if (r == 0 && *record.home)
+                r = go_home(config, store, &record, boot, err);
+        if (r == 0)
+                r = note_state(config, &record, err);
+        if (r == 0)
+                r = sf_transaction_end(config->state, err);
+        if (r < 0)
+                return sf_error_prefix(err, "recovering from an interrupted %s", record.verb);
+        snprintf(note, 512, "%s %s → %s was interrupted at %s and is now %s; on %s", record.verb, record.from,
+                 record.to, record.step, strcmp(record.home, record.to) == 0 ? "finished" : "undone", record.home);
+        sf_journal_send(SF_JOURNAL_RECOVERED, record.from, record.to, note);
+        return 1;
+}
+
+/* The verb of the boot unit. */
+int sf_verb_recover(const struct sf_config *config, const struct sf_command_line *line)
+{
+        struct sf_error err = SF_ERROR_INIT;
+        struct sf_store store = { 0 };
+        struct sf_report report;
+        _cleanup_close_ int lock = -1;
+        char note[512] = "nothing was interrupted";
+
+        sf_report_start(&report, "recover");
+        report.step = "recover";
+        int r = sf_store_open(config->root, config->prefix, &store, &err);
+        if (r == 0)
+                r = lock = sf_lock_take(config->state, &err);
+        if (r >= 0)
+                r = sf_recover_run(config, &store, sf_option_given(line, "boot"), note, &err);
+        sf_store_close(&store);
+        if (r < 0)
+                return sf_report_failed(&report, config->json, SF_EXIT_HUMAN, &err);
+        report.result = r > 0 ? "done" : "unchanged";
+        return sf_report_done(&report, config->json, note);
+}
