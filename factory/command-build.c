@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -35,6 +36,8 @@ static int session_open(const struct sf_factory *factory, struct session *s, str
 
         if (!toolchains)
                 return sf_error_set(err, SF_ERR_NOMEM, "toolchain");
+        /* The user's own mask must not show in what is built. */
+        umask(022);
         if ((r = sf_toolchain_load(toolchains, factory->toolchain, &s->toolchain, err)) < 0 ||
             (r = sf_cache_open(factory->cache, &s->cache, err)) < 0 ||
             (r = sf_workshop_open(&s->cache, &s->toolchain, &s->workshop, err)) < 0)

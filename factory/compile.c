@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -127,11 +126,9 @@ static int run_step(const struct sf_compile *c, size_t number, struct sf_error *
 
 int sf_compile_steps(const struct sf_compile *compile, struct sf_error *err)
 {
-        mode_t before = umask(022);
         int r = 0;
 
         for (size_t i = 0; i < compile->recipe->step_count && r == 0; i++)
                 r = run_step(compile, i, err);
-        umask(before);
         return r;
 }

@@ -1,6 +1,6 @@
 /* factory/compile.h - runs a recipe's steps: a clean environment, one log per step, progress on the way.
  *
- * Builds are meant to be reproducible: fixed paths (factory/workshop.h), LC_ALL=C, TZ=UTC, umask 022, no HOME of the user,
+ * Builds are meant to be reproducible: fixed paths (factory/workshop.h), LC_ALL=C, TZ=UTC, no HOME of the user,
  * SOURCE_DATE_EPOCH from the source, and nothing else from the caller's environment.
  */
 #ifndef SF_FACTORY_COMPILE_H

@@ -129,6 +129,8 @@ grep -q ' lib/libgreet.so$' "cache/builds/$release/filelist" || fail "the depend
 ! grep -q -a "$scratch" "$tree/sbin/slurmd" || fail "the program names the cache"
 run 0 build-slurm --slurm-version 9.9.1
 expect 'packed already'
+run 0 matrix
+expect "^$release *yes *yes *yes"
 
 echo "== built twice, every bit the same"
 cp -a cache/buildcache first
@@ -136,9 +138,11 @@ first=$(sha256sum <"cache/builds/$release/release.json")
 run 0 clean
 [ -z "$(ls cache/buildcache)" ] || fail "clean left layers"
 rm -r cache/builds
-run 0 build-slurm --slurm-version 9.9.1 --jobs 1
+(umask 077 && TZ=Asia/Kolkata LC_ALL=C.UTF-8 CFLAGS=-O0 run 0 build-slurm --slurm-version 9.9.1 --jobs 1)
 expect 'slurm 9.9.1: building'
 diff -r first cache/buildcache >out || fail "the second build differs"
+modes() { (cd "$1" && find . -printf '%m %p\n' | sort); }
+diff <(modes first) <(modes cache/buildcache) >out || fail "the second build has other modes"
 [ "$first" = "$(sha256sum <"cache/builds/$release/release.json")" ] || fail "the second release differs"
 
 echo "== a comment changes nothing, a flag builds anew"
