@@ -1,23 +1,24 @@
 /* installer/frame.c - see frame.h. */
 #include "installer/frame.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
+#include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "base/cleanup.h"
 #include "base/fs.h"
 
 #define CHUNK            (256u << 10) /* bytes received or read back at once */
 #define PIECE            (256u << 10) /* decoded bytes handed on at once: stays in the second-level cache; whole tar blocks */
-#define WINDOW_LOG_PLAIN 23           /* what zstd -19 uses for content of unknown size */
-#define WINDOW_LOG_MAX   27           /* zstd --long */
+#define WHOLE_MAX        (32u << 20) /* content up to this is decoded in one go: its buffer then is the window */
+#define HUGE_PAGE        (2u << 20)
+#define WINDOW_LOG_PLAIN 23 /* what zstd -19 uses for content of unknown size */
+#define WINDOW_LOG_MAX   27 /* zstd --long */
 
 static int make_spool(int dirfd, struct sf_error *err)
 {
@@ -90,7 +91,9 @@ void sf_frame_free(struct sf_frame_bytes *bytes)
 struct sf_frame_decoder {
         ZSTD_DCtx *zstd;
         struct sf_digester *digester;
-        uint8_t *piece; /* PIECE bytes */
+        uint8_t *piece; /* PIECE bytes, made when a frame comes that is not decoded in one go */
+        uint8_t *whole; /* the content of such a frame */
+        size_t whole_room;
         uint8_t *chunk; /* CHUNK bytes, made when a spooled frame comes */
         const struct sf_frame *frame;
         const struct sf_frame_bytes *bytes;
@@ -107,9 +110,8 @@ int sf_frame_decoder_open(struct sf_frame_decoder **ret, struct sf_error *err)
         if (d) {
                 d->zstd = ZSTD_createDCtx();
                 d->digester = sf_digester_new();
-                d->piece = malloc(PIECE);
         }
-        if (!d || !d->zstd || !d->digester || !d->piece) {
+        if (!d || !d->zstd || !d->digester) {
                 sf_frame_decoder_close(d);
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a decoder");
         }
@@ -125,6 +127,8 @@ void sf_frame_decoder_close(struct sf_frame_decoder *d)
         sf_digester_free(d->digester);
         free(d->piece);
         free(d->chunk);
+        if (d->whole)
+                munmap(d->whole, d->whole_room);
         free(d);
 }
 
@@ -183,6 +187,12 @@ int sf_frame_start(struct sf_frame_decoder *d, const struct sf_frame *frame, con
         return 0;
 }
 
+static int too_long(const struct sf_frame_decoder *d, struct sf_error *err)
+{
+        return sf_error_set(err, SF_ERR_CORRUPT, "decodes to more than the listed %" PRIu64 " bytes",
+                            d->frame->content_size);
+}
+
 static int check_end(struct sf_frame_decoder *d, struct sf_error *err)
 {
         if (d->produced != d->frame->content_size)
@@ -193,13 +203,60 @@ static int check_end(struct sf_frame_decoder *d, struct sf_error *err)
         return 0;
 }
 
-ssize_t sf_frame_next(void *decoder, const void **ret, struct sf_error *err)
+/* Room for the whole content. Matches are copied from all over it, so small pages would cost a miss in the address cache
+ * each time. */
+static int make_room(struct sf_frame_decoder *d, struct sf_error *err)
 {
-        struct sf_frame_decoder *d = decoder;
+        size_t need = ((size_t)d->frame->content_size + HUGE_PAGE) / HUGE_PAGE * HUGE_PAGE;
+
+        if (need <= d->whole_room)
+                return 0;
+        if (d->whole)
+                munmap(d->whole, d->whole_room);
+        d->whole_room = 0;
+        d->whole = mmap(NULL, need, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (d->whole == MAP_FAILED) {
+                d->whole = NULL;
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a frame of %" PRIu64 " bytes",
+                                    d->frame->content_size);
+        }
+        d->whole_room = need;
+        (void)madvise(d->whole, need, MADV_HUGEPAGE);
+        return 0;
+}
+
+/* Decoding in one go needs no second copy of the content. */
+static ssize_t decode_whole(struct sf_frame_decoder *d, const void **ret, struct sf_error *err)
+{
+        int r = make_room(d, err);
+
+        if (r < 0)
+                return r;
+        /* ZSTD_decompressDCtx would go on with a second frame. */
+        size_t own = ZSTD_findFrameCompressedSize(d->bytes->data, d->bytes->size);
+        size_t n = ZSTD_isError(own)
+                           ? own
+                           : ZSTD_decompressDCtx(d->zstd, d->whole, d->frame->content_size, d->bytes->data, own);
+        if (ZSTD_getErrorCode(n) == ZSTD_error_dstSize_tooSmall)
+                return too_long(d, err);
+        if (ZSTD_isError(n))
+                return sf_error_set(err, SF_ERR_CORRUPT, "zstd: %s", ZSTD_getErrorName(n));
+        d->produced = n;
+        d->taken = own;
+        d->ended = true;
+        r = check_end(d, err);
+        *ret = d->whole;
+        return r < 0 ? r : (ssize_t)n;
+}
+
+static ssize_t decode_piece(struct sf_frame_decoder *d, const void **ret, struct sf_error *err)
+{
         uint64_t left = d->frame->content_size - d->produced;
+
+        if (!d->piece && !(d->piece = malloc(PIECE)))
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a decoder");
         /* One byte of room beyond the listed size tells "exactly that" from "more". */
         ZSTD_outBuffer out = { d->piece, left < PIECE ? (size_t)left + 1 : PIECE, 0 };
-
         while (!d->ended && out.pos < out.size) {
                 if (d->in.pos == d->in.size) {
                         const uint8_t *input;
@@ -216,14 +273,20 @@ ssize_t sf_frame_next(void *decoder, const void **ret, struct sf_error *err)
                 d->ended = r == 0;
         }
         if (out.pos > left)
-                return sf_error_set(err, SF_ERR_CORRUPT, "decodes to more than the listed %" PRIu64 " bytes",
-                                    d->frame->content_size);
+                return too_long(d, err);
         d->produced += out.pos;
-        if (d->ended) {
-                int r = check_end(d, err);
-                if (r < 0)
-                        return r;
-        }
+        int r = d->ended ? check_end(d, err) : 0;
         *ret = d->piece;
-        return (ssize_t)out.pos;
+        return r < 0 ? r : (ssize_t)out.pos;
+}
+
+ssize_t sf_frame_next(void *decoder, const void **ret, struct sf_error *err)
+{
+        struct sf_frame_decoder *d = decoder;
+
+        if (d->ended)
+                return 0;
+        if (d->bytes->data && d->frame->content_size <= WHOLE_MAX)
+                return decode_whole(d, ret, err);
+        return decode_piece(d, ret, err);
 }

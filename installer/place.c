@@ -18,6 +18,8 @@
 #include "base/fs.h"
 #include "rpath/relocate.h"
 
+#define PIECE (256u << 10) /* bytes hashed, relocated and written at once */
+
 struct sf_placer {
         const struct sf_tree *tree;
         bool replace;
@@ -229,8 +231,18 @@ static int fail(struct sf_placer *p, int code)
 
 int sf_placer_feed(struct sf_placer *p, const void *canonical, size_t len, struct sf_error *err)
 {
-        int r = feed(p, canonical, len, err);
-        return r < 0 ? fail(p, r) : 0;
+        const uint8_t *bytes = canonical;
+
+        /* In pieces that are still in the processor's cache when they are written after being hashed. */
+        while (len) {
+                size_t n = len < PIECE ? len : PIECE;
+                int r = feed(p, bytes, n, err);
+                if (r < 0)
+                        return fail(p, r);
+                bytes += n;
+                len -= n;
+        }
+        return 0;
 }
 
 int sf_placer_finish(struct sf_placer *p, struct sf_error *err)

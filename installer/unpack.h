@@ -5,9 +5,9 @@
  * every respect (path, type, mode, owner, size, target) ends the install before it touches the disk. Content is hashed
  * in canonical form and relocated as it is written. The calling thread fetches; decoders work on whole frames beside it.
  *
- * Memory: SF_UNPACK_QUEUE bytes of compressed frames wait at most (a larger frame waits in a nameless file of the
- * staging directory), and each decoder holds its zstd window, which is never larger than the frame's content rounded up
- * to a power of two, or 8 MiB where that is more, or 128 MiB at most.
+ * Memory: SF_UNPACK_QUEUE bytes of compressed frames wait at most (a frame larger than half of that waits in a nameless
+ * file of the staging directory), and each decoder holds its window: the content of a frame up to 32 MiB, for larger ones
+ * what zstd's frame header asks for, at most 128 MiB.
  */
 #ifndef SF_INSTALLER_UNPACK_H
 #define SF_INSTALLER_UNPACK_H
@@ -20,7 +20,7 @@
 #include "installer/tree.h"
 #include "release/filelist.h"
 
-#define SF_UNPACK_QUEUE (12u << 20) /* bytes */
+#define SF_UNPACK_QUEUE (8u << 20) /* bytes */
 
 /* A run of neighbouring frames, fetched in one request. */
 struct sf_unpack_range {
