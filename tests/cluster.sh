@@ -41,6 +41,15 @@ cd "$cwd" 2>/dev/null || cd /
 
 hostname sfdemo
 ip link set lo up
+# getaddrinfo(AI_ADDRCONFIG) wants one address that is not 127/8; this one is for documentation (RFC 5737).
+ip addr add 192.0.2.1/32 dev lo
+# Names come from files only: without an answer each look-up would cost seconds.
+echo '127.0.0.1 localhost sfdemo' >/run/self/hosts
+echo 'hosts: files' >/run/self/nsswitch.conf
+cat /etc/nsswitch.conf 2>/dev/null | grep -v '^hosts:' >>/run/self/nsswitch.conf || :
+for f in hosts nsswitch.conf; do
+        [ ! -e "/etc/$f" ] || mount --bind "/run/self/$f" "/etc/$f"
+done
 export PATH=$view/bin:$view/sbin:/usr/sbin:/usr/bin:/sbin:/bin SLURM_CONF=/run/slurm/slurm.conf LC_ALL=C
 unset LD_LIBRARY_PATH
 
@@ -81,11 +90,13 @@ munged --key-file=/run/munge/munge.key --socket=/run/munge/munge.socket.2 --pid-
 export MUNGE_SOCKET=/run/munge/munge.socket.2
 slurmctld
 slurmd
-for _ in $(seq 150); do
-        [ "$(sinfo -h -o %T 2>/dev/null)" = idle ] && break
+state=
+for _ in $(seq 100); do
+        state=$(timeout 2 sinfo -h -o %T 2>/dev/null) || :
+        [ "$state" != idle ] || break
         sleep 0.1
 done
-if [ "$(sinfo -h -o %T)" != idle ]; then
+if [ "$state" != idle ]; then
         echo "cluster.sh: the node did not become idle" >&2
         tail -n 20 /run/logs/*.log >&2
         exit 1
