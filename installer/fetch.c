@@ -253,12 +253,14 @@ static int open_body(struct sf_fetcher *f, const struct sf_wanted *wanted, struc
         }
 }
 
-/* A body broke off. 0 = try again; else the failure, now in err. */
-static int after_break(struct sf_fetcher *f, struct sf_mirror *from, unsigned *breaks, const struct sf_error *why,
-                       struct sf_error *err)
+/* A body broke off, why says how. 0 = try again; else the failure is in err. */
+static int after_break(struct sf_fetcher *f, struct sf_mirror *from, const char *path, unsigned *breaks,
+                       struct sf_error *why, struct sf_error *err)
 {
         bool elsewhere = f->count > 1 && !is_ours(why->code);
+        char shown[SF_URL_SHOWN_MAX];
 
+        sf_error_prefix(why, "%s from %s", path, sf_url_shown(from->url, shown));
         if ((*breaks)++ == f->options.retries || !(may_pass(why->code) || elsewhere))
                 return sf_error_set(err, why->code, "%s", why->text);
         move_back(f, from);
@@ -305,8 +307,7 @@ int sf_fetch_small(struct sf_fetcher *f, const char *path, size_t max, struct sf
                         return 0;
                 }
                 ret->len = len;
-                sf_error_prefix(&why, "%s", path);
-                if ((r = after_break(f, from, &breaks, &why, err)) < 0)
+                if ((r = after_break(f, from, path, &breaks, &why, err)) < 0)
                         return r;
         }
 }
@@ -382,12 +383,11 @@ static ssize_t range_read(struct sf_stream *stream, void *buf, size_t len, struc
                         return n;
                 sf_body_close(&s->body);
                 s->open = false;
-                sf_error_prefix(&why, "%s", s->path);
                 if (s->position - s->progress >= PROGRESS_BYTES) {
                         s->progress = s->position;
                         s->breaks = 0;
                 }
-                if ((r = after_break(s->fetcher, s->from, &s->breaks, &why, err)) < 0)
+                if ((r = after_break(s->fetcher, s->from, s->path, &s->breaks, &why, err)) < 0)
                         return r;
         }
         return 0;

@@ -9,7 +9,7 @@ drip(). The content served is CONTENT, which tests/fetch-table.c makes by the sa
 Listens on loopback ports that the kernel chooses, prints "NAME PORT" for each and then "ready", and serves until its
 standard input is closed (so it never outlives the test that started it). With --certificates, DIR/NAME.pem (key and
 chain) is served over TLS on a port of its own for each NAME. With --directory, /plain/PATH serves files of DIR, and
-/halves/PATH, /flipped/PATH, /shorter/PATH serve them broken.
+/halves/PATH, /flipped/PATH and more serve them broken.
 """
 import argparse
 import os
@@ -512,6 +512,29 @@ def shorter(r):
     if content is None:
         return True
     return r.serve(content[:len(content) // 2] if r.path.startswith("metadata/") else content)
+
+
+def endless_timestamp(r):
+    if not r.path.endswith("timestamp.json"):
+        return plain(r)
+    r.head("200 OK")
+    while True:
+        r.send(b" " * 65536)
+
+
+def slowly(r):
+    """Large blobs take ten seconds, so that something can happen meanwhile."""
+    content = file_content(r)
+    if content is None:
+        return True
+    if not large(r):
+        return r.serve(content)
+    r.head("200 OK", "Content-Length: %d" % len(content))
+    piece = len(content) // 100 + 1
+    for at in range(0, len(content), piece):
+        r.send(content[at:at + piece])
+        time.sleep(0.1)
+    return True
 
 
 # --- the server -------------------------------------------------------------------------------------------------------
