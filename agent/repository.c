@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/stop.h"
 #include "release/layout.h"
 
 #define METADATA_DIRECTORY "metadata"
@@ -67,6 +68,9 @@ static int open_fetcher(const struct sf_config *config, struct sf_fetcher **ret,
         options.ca_bundle = config->ca_bundle;
         options.stall_timeout = (unsigned)config->stall_timeout;
         options.retries = (unsigned)config->retries;
+        /* From here on a signal ends transfers and waits in order; what follows them runs to its end. */
+        sf_stop_catch();
+        options.stop = &sf_stop_requested;
         options.notice = warn;
         return sf_fetcher_open(&options, ret, err);
 }

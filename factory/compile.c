@@ -10,7 +10,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/proc.h"
-#include "factory/stop.h"
+#include "base/stop.h"
 
 /* What the progress line of a running step shows. */
 struct step_clock {

@@ -8,7 +8,7 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/log.h"
-#include "factory/stop.h"
+#include "base/stop.h"
 
 struct transfer {
         const char *what, *path;

@@ -11,7 +11,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "factory/command.h"
-#include "factory/stop.h"
+#include "base/stop.h"
 
 #define CONFIG_FILE "/etc/slurm-factory.conf"
 

@@ -376,6 +376,8 @@ static ssize_t range_read(struct sf_stream *stream, void *buf, size_t len, struc
         while (s->position < s->end) {
                 struct sf_error why = SF_ERROR_INIT;
                 int r;
+                if (s->fetcher->options.stop && *s->fetcher->options.stop) /* a file: base waits for nobody */
+                        return sf_error_set(err, SF_ERR_INTERRUPTED, "interrupted");
                 if (!s->open && (r = range_open(s, err)) < 0)
                         return r;
                 ssize_t n = range_step(s, buf, len, &why);

@@ -398,6 +398,23 @@ static void check_no_ranges(void)
               "%d %d %d %d ranges %d", first, second, third, whole, sf_fetcher_ranges(f));
 }
 
+/* An endless error page costs its connection, not its bytes. */
+static void check_endless_refusal(void)
+{
+        _cleanup_free_ char *base = base_of("http", "refuses_endlessly");
+        const char *bases[] = { base, NULL };
+        _cleanup_fetcher_ struct sf_fetcher *f = open_bases(bases, NULL);
+        _cleanup_(sf_buffer_free) struct sf_buffer small = SF_BUFFER_INIT;
+        struct sf_error err = SF_ERROR_INIT;
+
+        double begin = seconds();
+        int r = sf_fetch_small(f, "blob", 100, &small, &err);
+        double took = seconds() - begin;
+        check("refuses_endlessly", "is left at once",
+              r == SF_ERR_NOT_FOUND && took < 0.5 && sf_fetcher_bytes(f) < ((uint64_t)1 << 20), "%.2f s, %llu bytes",
+              took, (unsigned long long)sf_fetcher_bytes(f));
+}
+
 /* A second stream while the first is open: each still gets its own bytes. */
 static void check_two_streams(void)
 {
@@ -593,6 +610,7 @@ int main(int argc, char **argv)
         check_one_connection("http");
         check_one_connection("good");
         check_no_ranges();
+        check_endless_refusal();
         check_two_streams();
         check_interruption("silent");
         check_interruption("busy");

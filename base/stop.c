@@ -1,5 +1,5 @@
-/* factory/stop.c - see stop.h. */
-#include "factory/stop.h"
+/* base/stop.c - see stop.h. */
+#include "base/stop.h"
 
 #include <stddef.h>
 
