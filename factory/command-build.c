@@ -188,7 +188,7 @@ int sf_command_build_slurm(const struct sf_factory *factory, const struct sf_com
         return provide_release(&s, version, result, err);
 }
 
-/* --- looking and cleaning -------------------------------------------------------------------------------------------------- */
+/* --- looking and cleaning -------------------------------------------------------------------------------------- */
 
 static json_t *row_to_json(const struct sf_matrix_row *row)
 {

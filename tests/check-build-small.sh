@@ -210,6 +210,18 @@ run 2 build-deps
 expect 'remoev'
 cp good.ini data/recipes/greet.ini
 
+echo "== two at once: one builds, the other waits and takes it from the cache"
+printf '[step linger]\nrun = sleep 1\n' >>data/recipes/greet.ini
+"$factory" --config conf --data data --cache cache build-deps >out.first 2>&1 &
+first_builder=$!
+"$factory" --config conf --data data --cache cache build-deps >out.second 2>&1 || fail "the second builder failed"
+wait "$first_builder" || fail "the first builder failed"
+cat out.first out.second >out
+[ "$(grep -c 'greet 1.0: building' out)" = 1 ] || fail "built more than once, or never"
+expect 'another slurm-factory is building, waiting'
+expect 'greet 1.0: cached'
+cp good.ini data/recipes/greet.ini
+
 echo "== where namespaces are refused: aloud, and below the cache"
 if unshare -rU sh -c 'echo 0 >/proc/sys/user/max_mnt_namespaces && echo 0 >/proc/sys/user/max_user_namespaces' 2>/dev/null; then
         code=0

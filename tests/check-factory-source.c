@@ -237,6 +237,23 @@ static void an_alternative_in_the_cache_is_preferred(void **state)
         finish(&f);
 }
 
+static void apt_names_its_archives(void **state)
+{
+        struct sf_words bases = SF_WORDS_INIT;
+
+        (void)state;
+        if (access("/usr/bin/apt-get", X_OK) < 0)
+                skip();
+        assert_int_equal(sf_source_apt_bases(&bases, NULL), 0);
+        for (size_t i = 0; i < bases.count; i++) {
+                assert_int_equal(strncmp(bases.items[i], "http", 4), 0);
+                assert_int_not_equal(bases.items[i][strlen(bases.items[i]) - 1], '/');
+                for (size_t j = 0; j < i; j++)
+                        assert_string_not_equal(bases.items[i], bases.items[j]);
+        }
+        sf_words_free(&bases);
+}
+
 /* --- extracting ------------------------------------------------------------------------------------------------- */
 
 struct member {
@@ -336,6 +353,7 @@ int main(void)
                 cmocka_unit_test(mirrors_are_flat_or_a_pool),
                 cmocka_unit_test(a_bad_mirror_does_not_stop_the_search),
                 cmocka_unit_test(an_alternative_in_the_cache_is_preferred),
+                cmocka_unit_test(apt_names_its_archives),
                 cmocka_unit_test(archives_lose_their_top_and_keep_their_times),
                 cmocka_unit_test(archives_may_not_lead_out),
                 cmocka_unit_test(what_is_no_archive_is_refused),
