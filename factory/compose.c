@@ -13,9 +13,9 @@
 
 #include "base/cleanup.h"
 #include "base/fs.h"
-#include "base/path.h"
 #include "factory/canonical.h"
 #include "factory/hidden.h"
+#include "factory/link.h"
 #include "release/layout.h"
 
 #define FILE_SIZE_MAX    (4ull << 30)
@@ -196,56 +196,22 @@ static int add_link(const struct walk *walk, const char *path, const char *targe
         return 0;
 }
 
-/* What follows `root` in an absolute path that is equal to it or below it, else NULL. */
-static const char *below(const char *path, const char *root)
-{
-        size_t len = strlen(root);
-
-        if (strncmp(path, root, len) != 0 || (path[len] != '/' && path[len] != 0))
-                return NULL;
-        path += len;
-        return path + strspn(path, "/");
-}
-
-/* An absolute target's way from the directory of `path` to `rest`, both relative to the root of the release: what they
- * have in common first goes, then one "../" for each directory of `path` that is left. */
-static int relative_target(const char *path, const char *rest, struct sf_buffer *ret, struct sf_error *err)
-{
-        size_t common = 0;
-        int r = 0;
-
-        for (size_t i = 0; path[i] && path[i] == rest[i]; i++)
-                if (path[i] == '/')
-                        common = i + 1;
-        for (const char *left = path + common; *left && r == 0; left++)
-                if (*left == '/')
-                        r = sf_buffer_puts(ret, "../", err);
-        if (r == 0)
-                r = sf_buffer_puts(ret, rest[common] || ret->len ? rest + common : ".", err);
-        return r;
-}
-
-/* The link's target relative to its own directory, NULL in *ret where it leaves the prefix. */
+/* The link's target relative to its own directory, NULL where it leaves the prefix. An absolute target lies in the prefix
+ * under the name it was built for, or under the one where the tree is. */
 static int localize_target(const struct walk *walk, const char *path, const char *target, char **ret,
                            struct sf_error *err)
 {
-        _cleanup_(sf_buffer_free) struct sf_buffer relative = SF_BUFFER_INIT;
-        const char *rest;
-        int r = 0;
+        const char *rest = NULL;
 
+        if (target[0] != '/')
+                return sf_link_tidy(path, target, ret, err);
+        rest = sf_link_below(target, walk->tree->placeholder);
+        if (!rest)
+                rest = sf_link_below(target, walk->root);
+        if (rest)
+                return sf_link_between(path, rest, ret, err);
         *ret = NULL;
-        if (target[0] == '/') {
-                rest = below(target, walk->tree->placeholder);
-                if (!rest)
-                        rest = below(target, walk->root);
-                if (rest)
-                        r = relative_target(path, rest, &relative, err);
-        } else {
-                r = sf_buffer_puts(&relative, target, err);
-        }
-        if (r == 0 && relative.data && sf_path_link_stays(path, sf_buffer_text(&relative)))
-                *ret = (char *)sf_steal_pointer(relative.data);
-        return r;
+        return 0;
 }
 
 static int walk_directory(const struct walk *walk, struct sf_error *err);
@@ -268,10 +234,10 @@ static char *alias_beside(const char *link, const char *target)
         return strdup(name);
 }
 
-/* Takes in what a link outside the tree points to. `link` is the link's own path on this machine. */
+/* Takes in what a link outside the tree points to; a way out and back in becomes a link again. `link` is the link's own path on this machine. */
 static int follow(const struct walk *walk, const char *link, const char *path, const char *target, struct sf_error *err)
 {
-        _cleanup_free_ char *real = realpath(link, NULL);
+        _cleanup_free_ char *real = realpath(link, NULL), *back = NULL;
         _cleanup_free_ char *alias = target[0] == '/' ? alias_beside(link, target) : NULL;
         struct walk inner = *walk;
         struct stat st;
@@ -279,6 +245,10 @@ static int follow(const struct walk *walk, const char *link, const char *path, c
 
         if (alias)
                 return add_link(walk, path, alias, err);
+        if (real && sf_link_below(real, walk->root)) {
+                r = sf_link_between(path, sf_link_below(real, walk->root), &back, err);
+                return r < 0 ? r : add_link(walk, path, back, err);
+        }
         if (!real || stat(real, &st) < 0 || walk->depth == FOLLOW_DEPTH_MAX) {
                 sf_compose_finding(walk->tree, "%s: symbolic link to %s, which cannot be followed", path, target);
                 return 0;
@@ -294,6 +264,14 @@ static int follow(const struct walk *walk, const char *link, const char *path, c
         return walk_directory(&inner, err);
 }
 
+/* Inside a directory that was itself reached through a link, only what it holds came along. */
+static bool came_along(const struct walk *walk, const char *link)
+{
+        _cleanup_free_ char *real = walk->depth ? realpath(link, NULL) : NULL;
+
+        return walk->depth == 0 || (real && sf_link_below(real, walk->source));
+}
+
 static int visit_link(const struct walk *walk, const char *relative, const char *path, struct sf_error *err)
 {
         _cleanup_free_ char *link = sf_fs_join(walk->source, relative);
@@ -307,7 +285,7 @@ static int visit_link(const struct walk *walk, const char *relative, const char 
                 r = localize_target(walk, path, target, &local, err);
         if (r < 0)
                 return r;
-        if (local)
+        if (local && came_along(walk, link))
                 return add_link(walk, path, local, err);
         if (walk->tree->follow_links)
                 return follow(walk, link, path, target, err);
@@ -323,7 +301,7 @@ static int visit(void *ctx, int dirfd, const char *name, const char *relative, c
 
         if (!path)
                 return sf_error_set(err, SF_ERR_NOMEM, "%s: out of memory", relative);
-        if (!sf_fs_path_is_plain(path) || below(path, SF_NODE_RECORD)) {
+        if (!sf_fs_path_is_plain(path) || sf_link_below(path, SF_NODE_RECORD)) {
                 sf_compose_finding(walk->tree, "%s: a name that no release may hold", path);
                 return 0;
         }

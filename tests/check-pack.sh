@@ -165,11 +165,16 @@ expect 0 '1 files' "$factory" import plain -p /opt/short/but/enough --slurm-vers
 mkdir -p spack/{pkg/lib/sub,view/sbin,view/lib}
 echo content >spack/pkg/lib/libx.so.1 && echo deep >spack/pkg/lib/sub/file && ln -s libx.so.1 spack/pkg/lib/libx.so
 for name in libx.so.1 libx.so sub; do ln -s "$PWD/spack/pkg/lib/$name" spack/view/lib/; done
+ln -s ../libx.so.1 spack/pkg/lib/sub/beside && ln -s file spack/pkg/lib/sub/within
+ln -s "$PWD/spack/view/lib/../sbin/slurmd" spack/view/lib/back && ln -s ../../view/lib/libx.so.1 spack/view/lib/round
 cp main.c spack/view/sbin/slurmd
 import spack/view --build spack
 grep -q '^f .* lib/libx.so.1$' "$release-spack/filelist" || fail "a link out became no file"
 grep -q '^l .* libx.so.1 lib/libx.so$' "$release-spack/filelist" || fail "an alias became no link"
 grep -q '^f .* lib/sub/file$' "$release-spack/filelist" || fail "a linked directory was not taken in"
+grep -q '^l .* file lib/sub/within$' "$release-spack/filelist" || fail "a link inside a linked directory"
+grep -q '^f .* lib/sub/beside$' "$release-spack/filelist" || fail "a link out of a linked directory"
+grep -q '^l .* ../sbin/slurmd lib/back$' "$release-spack/filelist" || fail "a link out and back in"
 
 # --- publishing ---------------------------------------------------------------------------------------------------------
 publish() { "$factory" publish "$@" --repo repo --keys keys; }
