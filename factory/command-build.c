@@ -12,6 +12,7 @@
 #include "factory/command.h"
 #include "factory/matrix.h"
 #include "factory/pack.h"
+#include "base/stop.h"
 
 /* What a build verb holds open. */
 struct session {
@@ -36,6 +37,7 @@ static int session_open(const struct sf_factory *factory, struct session *s, str
 
         if (!toolchains)
                 return sf_error_set(err, SF_ERR_NOMEM, "toolchain");
+        sf_stop_catch();
         /* The user's own mask must not show in what is built. */
         umask(022);
         if ((r = sf_toolchain_load(toolchains, factory->toolchain, &s->toolchain, err)) < 0 ||

@@ -246,6 +246,5 @@ int main(int argc, char **argv)
                 sf_log_error("%s", err.text);
                 return exit_code(r);
         }
-        sf_stop_catch();
         return line.verb->run(&factory, &line);
 }
