@@ -66,6 +66,7 @@ struct pipeline {
         size_t jobs;              /* received and not yet decoded */
         uint64_t held;            /* their bytes in memory; a spooled frame counts as SPOOL_ABOVE */
         bool complete;            /* nothing more will be queued */
+        size_t next_frame;        /* frames below it are queued or not wanted; the fetching thread's own */
         int failed;               /* the first error's code, where several: the one of the earliest frame */
         size_t failed_frame;
         struct sf_error error;
@@ -183,7 +184,8 @@ static void queue_job(struct pipeline *p, struct job *job)
         pthread_mutex_unlock(&p->lock);
 }
 
-/* One frame from the stream into the queue; one that only bridges a gap between wanted ones is dropped. */
+/* One frame from the stream into the queue; one that only bridges a gap between wanted ones, or was queued before, is
+ * dropped. */
 static int fetch_frame(struct pipeline *p, struct sf_stream *stream, size_t frame, struct sf_digester *layer,
                        struct sf_error *err)
 {
@@ -199,10 +201,12 @@ static int fetch_frame(struct pipeline *p, struct sf_stream *stream, size_t fram
         int r = wait_for_room(p, job);
         if (r == 0)
                 r = sf_frame_receive(stream, size, spool ? u->tree.dirfd : -1, layer, &job->bytes, err);
-        if (r < 0 || !sf_unpack_frame_wanted(u->tree.list, frame, u->wanted))
+        if (r < 0 || frame < p->next_frame || !sf_unpack_frame_wanted(u->tree.list, frame, u->wanted))
                 free_job(job);
         else
                 queue_job(p, job);
+        if (r == 0 && frame >= p->next_frame)
+                p->next_frame = frame + 1;
         return r;
 }
 
@@ -224,32 +228,49 @@ static int fetch_range(struct pipeline *p, const struct sf_unpack_range *range, 
                         u->progress(u->ctx, *done);
         }
         if (r < 0)
-                return err->code ? sf_error_prefix(err, "layer %s", layer->name) : r;
+                return err->code == r ? sf_error_prefix(err, "layer %s", layer->name) : r;
         sf_digester_finish(digester, &digest);
         if (range->length == layer->size && !sf_digest_equal(&digest, &layer->digest))
                 sf_error_set(&p->layer_error, SF_ERR_CORRUPT, "layer %s: sha256 mismatch", layer->name);
         return 0;
 }
 
-static int fetch_ranges(struct pipeline *p, const struct sf_unpack_range *ranges, size_t count)
+/* Everything in order. A server without ranges is asked for the whole layer where skipping would cost more than that. */
+static int fetch_in_order(struct pipeline *p, const struct sf_unpack_range *ranges, size_t count, struct sf_error *err)
 {
+        const struct sf_filelist *list = p->unpack->tree.list;
         uint64_t done = 0;
-        int r = 0;
 
-        for (size_t i = 0; i < count && r == 0; i++) {
-                struct sf_error err = SF_ERROR_INIT;
-                r = fetch_range(p, &ranges[i], &done, &err);
-                if (r < 0 && err.code) {
-                        pthread_mutex_lock(&p->lock);
-                        record_failure(p, ranges[i].first_frame + ranges[i].frame_count, &err, r);
-                        pthread_mutex_unlock(&p->lock);
+        for (size_t i = 0; i < count; i++) {
+                uint32_t index = ranges[i].layer;
+                const struct sf_layer *layer = &list->layers[index];
+                int r = fetch_range(p, &ranges[i], &done, err);
+
+                if (r == SF_ERR_UNSUPPORTED && ranges[i].length < layer->size) {
+                        const struct sf_unpack_range whole = { index, layer->first_frame, layer->frame_count, 0,
+                                                               layer->size };
+                        r = fetch_range(p, &whole, &done, err);
+                        while (i + 1 < count && ranges[i + 1].layer == index)
+                                i++;
                 }
+                if (r < 0)
+                        return r;
         }
+        return 0;
+}
+
+static void fetch_everything(struct pipeline *p, const struct sf_unpack_range *ranges, size_t count)
+{
+        struct sf_error err = SF_ERROR_INIT;
+        int r = fetch_in_order(p, ranges, count, &err);
+
         pthread_mutex_lock(&p->lock);
+        /* Without a text it was a decoder that failed, and has said so. */
+        if (r < 0 && err.code)
+                record_failure(p, p->next_frame, &err, r);
         p->complete = true;
         pthread_cond_broadcast(&p->changed);
         pthread_mutex_unlock(&p->lock);
-        return r;
 }
 
 static unsigned thread_count(const struct sf_unpack *u, size_t frames)
@@ -271,7 +292,7 @@ static int run_pipeline(struct pipeline *p, const struct sf_unpack_range *ranges
                 started++;
         if (started == 0 && threads)
                 return sf_error_set(err, SF_ERR_NOMEM, "cannot start a thread");
-        fetch_ranges(p, ranges, count);
+        fetch_everything(p, ranges, count);
         for (unsigned i = 0; i < started; i++)
                 pthread_join(thread[i], NULL);
         for (struct job *job = p->head, *next; job; job = next) {

@@ -32,7 +32,7 @@ struct sf_unpack_range {
 struct sf_unpack {
         struct sf_tree tree; /* list, descriptor of the staging directory, prefixes */
         /* Opens bytes [offset, offset + length) of a layer; called from the calling thread, one stream at a time. A full
-         * unpack asks once per layer, for all of it. */
+         * unpack asks once per layer, for all of it; so does another one after the answer SF_ERR_UNSUPPORTED. */
         int (*open_range)(void *ctx, size_t layer, uint64_t offset, uint64_t length, struct sf_stream **ret,
                           struct sf_error *err);
         void *ctx;

@@ -514,6 +514,45 @@ static void test_reuse(void **state)
         close(new);
 }
 
+/* A server that gives whole layers only. */
+static int whole_open_range(void *ctx, size_t layer, uint64_t offset, uint64_t length, struct sf_stream **ret,
+                            struct sf_error *err)
+{
+        struct node *n = ctx;
+
+        if (length < n->list.layers[layer].size)
+                return sf_error_set(err, SF_ERR_UNSUPPORTED, "no ranges here");
+        return counting_open_range(ctx, layer, offset, length, ret, err);
+}
+
+static void test_repair_without_ranges(void **state)
+{
+        struct node *n = *state;
+        struct sf_error err = SF_ERROR_INIT;
+        struct sf_unpack_range *ranges;
+        size_t count;
+        uint64_t bytes;
+
+        install_checked(n);
+        int fd = open_installed(n);
+        struct sf_unpack u = unpack_at(n, fd);
+        _cleanup_free_ uint8_t *wanted = calloc(n->list.entry_count, 1);
+        wanted[entry_of(n, "bin/srun") - n->list.entries] = 1;
+        assert_int_equal(unlinkat(fd, "bin/srun", 0), 0);
+        assert_int_equal(sf_unpack_plan(&n->list, wanted, &ranges, &count, &bytes, &err), 0);
+        assert_int_equal(count, 1);
+        assert_true(bytes < n->list.layers[1].size);
+        free(ranges);
+        u.wanted = wanted;
+        u.replace = true;
+        u.open_range = whole_open_range;
+        n->asked = 0;
+        assert_int_equal(sf_unpack_run(&u, &err), 0);
+        assert_int_equal(n->asked, n->list.layers[1].size);
+        assert_int_equal(sf_tree_verify(&u.tree, NULL, NULL, &err), 0);
+        close(fd);
+}
+
 /* What lists promise, the disk may have lost: then it is fetched. */
 static void test_reuse_of_damaged(void **state)
 {
@@ -567,6 +606,7 @@ int main(void)
                 NODE_TEST(test_reuse),
                 NODE_TEST(test_reuse_of_damaged),
                 NODE_TEST(test_repair_from_other_release),
+                NODE_TEST(test_repair_without_ranges),
         };
         return cmocka_run_group_tests_name("store", tests, NULL, NULL);
 }
