@@ -260,6 +260,10 @@ static int set_options(struct sf_transfer *t)
 #else
         bad |= curl_easy_setopt(e, CURLOPT_PROTOCOLS, CURLPROTO_HTTP | CURLPROTO_HTTPS);
 #endif
+#if LIBCURL_VERSION_NUM >= 0x075700
+        /* A name server that does not answer must not hold up a signal: its thread is left behind. */
+        bad |= curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
+#endif
         bad |= curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
         bad |= curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L);
         bad |= curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2L);
