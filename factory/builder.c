@@ -1,6 +1,7 @@
 /* factory/builder.c - see builder.h. */
 #include "factory/builder.h"
 
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -240,18 +241,41 @@ static int add_dependencies(struct sf_builder *build, const struct sf_recipe *re
 
 /* --- entries --------------------------------------------------------------------------------------------------- */
 
+static int is_recipe(const struct dirent *entry)
+{
+        size_t length = strlen(entry->d_name);
+
+        return length > strlen(".ini") && strcmp(entry->d_name + length - strlen(".ini"), ".ini") == 0;
+}
+
+/* Somebody who mistypes a version wants to see those there are. */
+static int unknown_version(const char *data, const char *version, struct sf_error *err)
+{
+        _cleanup_free_ char *directory = sf_format("%s/slurm", data);
+        _cleanup_(sf_buffer_free) struct sf_buffer known = SF_BUFFER_INIT;
+        struct dirent **entries = NULL;
+        int count = directory ? scandir(directory, &entries, is_recipe, versionsort) : -1;
+
+        for (int i = 0; i < count; i++) {
+                sf_buffer_printf(&known, NULL, " %.*s", (int)(strlen(entries[i]->d_name) - strlen(".ini")),
+                                 entries[i]->d_name);
+                free(entries[i]);
+        }
+        free(entries);
+        return sf_error_set(err, SF_ERR_USAGE, "no recipe for Slurm %s; there are:%s", version,
+                            count > 0 ? sf_buffer_text(&known) : " none");
+}
+
 static int load_slurm(const struct sf_builder *build, const char *version, struct sf_recipe *ret, struct sf_error *err)
 {
         _cleanup_free_ char *common = sf_format("%s/recipes/slurm.ini", build->data);
         _cleanup_free_ char *own = sf_format("%s/slurm/%s.ini", build->data, version);
-        int r;
 
         if (!common || !own)
                 return sf_error_set(err, SF_ERR_NOMEM, "build");
-        r = sf_recipe_load((const char *const[]){ common, own }, 2, ret, err);
-        if (r == SF_ERR_NOT_FOUND)
-                return sf_error_prefix(err, "no recipe for Slurm %s", version);
-        return r;
+        if (!sf_fs_exists(own))
+                return unknown_version(build->data, version, err);
+        return sf_recipe_load((const char *const[]){ common, own }, 2, ret, err);
 }
 
 int sf_builder_deps(struct sf_builder *build, struct sf_error *err)

@@ -35,7 +35,7 @@ struct sf_builder {
 
 /* Makes every layer the Slurm recipe depends on. */
 int sf_builder_deps(struct sf_builder *build, struct sf_error *err);
-/* The same and then Slurm itself, the last of the layers. SF_ERR_NOT_FOUND lists the versions that have a recipe. */
+/* The same and then Slurm itself, the last of the layers. SF_ERR_USAGE lists the versions that have a recipe. */
 int sf_builder_slurm(struct sf_builder *build, const char *version, struct sf_error *err);
 /* Frees what was filled. */
 void sf_builder_free(struct sf_builder *build);

@@ -199,8 +199,8 @@ fi
 echo "== mistakes on the command line and in recipes"
 run 2 build-slurm
 expect '--slurm-version is needed'
-run 3 build-slurm --slurm-version 1.2.3
-expect 'no recipe for Slurm 1.2.3'
+run 2 build-slurm --slurm-version 1.2.3
+expect 'no recipe for Slurm 1.2.3; there are: 9.9.1$'
 run 3 build-deps --toolchain nonesuch
 expect 'toolchain nonesuch cannot be built on this host'
 run 2 build-deps --jobs none
