@@ -273,7 +273,7 @@ static int load_slurm(const struct sf_builder *build, const char *version, struc
 
         if (!common || !own)
                 return sf_error_set(err, SF_ERR_NOMEM, "build");
-        if (!sf_fs_exists(own))
+        if (strchr(version, '/') || !sf_fs_exists(own))
                 return unknown_version(build->data, version, err);
         return sf_recipe_load((const char *const[]){ common, own }, 2, ret, err);
 }
