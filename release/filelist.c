@@ -377,20 +377,20 @@ static int prepare(struct parser *p, const char *text, size_t len)
                 return refuse_code(p, SF_ERR_LIMIT, "%zu bytes is more than a file list may have", len);
         if (len == 0 || text[len - 1] != '\n' || memchr(text, '\0', len))
                 return refuse(p, "not a text of whole lines");
-        for (const char *at = text; at < text + len; lines++) {
+        list->pool = sf_pool_new();
+        p->at = list->pool ? sf_pool_copy(list->pool, text, len) : NULL;
+        if (!p->at)
+                return refuse_code(p, SF_ERR_NOMEM, "no memory");
+        for (const char *at = p->at; *at; lines++) {
                 frames += starts_with(at, "frame ");
-                at = (const char *)memchr(at, '\n', (size_t)(text + len - at)) + 1;
+                at = strchr(at, '\n') + 1;
         }
         if (lines > (size_t)2 * SF_FILELIST_ENTRIES_MAX)
                 return refuse_code(p, SF_ERR_LIMIT, "%zu lines is more than a file list may have", lines);
-        list->pool = sf_pool_new();
-        if (list->pool) {
-                p->at = sf_pool_copy(list->pool, text, len);
-                list->layers = sf_pool_alloc(list->pool, LAYERS_MAX, sizeof *list->layers);
-                list->frames = sf_pool_alloc(list->pool, frames, sizeof *list->frames);
-                list->entries = sf_pool_alloc(list->pool, lines - frames, sizeof *list->entries);
-        }
-        if (!list->pool || !p->at || !list->layers || !list->frames || !list->entries)
+        list->layers = sf_pool_alloc(list->pool, LAYERS_MAX, sizeof *list->layers);
+        list->frames = sf_pool_alloc(list->pool, frames, sizeof *list->frames);
+        list->entries = sf_pool_alloc(list->pool, lines - frames, sizeof *list->entries);
+        if (!list->layers || !list->frames || !list->entries)
                 return refuse_code(p, SF_ERR_NOMEM, "no memory");
         p->end = p->at + len;
         return 0;
