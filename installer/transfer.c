@@ -34,7 +34,6 @@ struct sf_transfer {
         bool finished; /* libcurl reported the end: result is valid */
         CURLcode result;
         bool paused;
-        bool discard; /* body bytes are only counted */
         struct sf_answer answer;
         struct sf_error refusal; /* what a callback found; code 0 = nothing */
         uint64_t received;       /* body bytes of this request */
@@ -87,22 +86,20 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
         struct sf_transfer *t = ctx;
         size_t len = size * count;
 
-        if (!t->discard) {
-                size_t direct = t->target_len - t->target_used;
-                if (direct > len)
-                        direct = len;
-                if (len - direct > SPILL_BYTES - t->spill_end || t->pumped >= t->burst) {
-                        t->paused = true;
-                        return CURL_WRITEFUNC_PAUSE;
-                }
-                if (check_allowed(t, t->received + len) < 0)
-                        return 0;
-                if (direct)
-                        memcpy(t->target + t->target_used, bytes, direct);
-                t->target_used += direct;
-                memcpy(t->spill + t->spill_end, bytes + direct, len - direct);
-                t->spill_end += len - direct;
+        size_t direct = t->target_len - t->target_used;
+        if (direct > len)
+                direct = len;
+        if (len - direct > SPILL_BYTES - t->spill_end || t->pumped >= t->burst) {
+                t->paused = true;
+                return CURL_WRITEFUNC_PAUSE;
         }
+        if (check_allowed(t, t->received + len) < 0)
+                return 0;
+        if (direct)
+                memcpy(t->target + t->target_used, bytes, direct);
+        t->target_used += direct;
+        memcpy(t->spill + t->spill_end, bytes + direct, len - direct);
+        t->spill_end += len - direct;
         t->received += len;
         t->pumped += len;
         t->window_bytes += len;
@@ -347,7 +344,7 @@ int sf_transfer_start(struct sf_transfer *t, const struct sf_request *request, c
                 return sf_error_set(err, SF_ERR_TRUST, "no CA bundle: the server's certificate cannot be checked");
         if ((r = set_request(t, request, err)) < 0)
                 return r;
-        t->finished = t->paused = t->discard = false;
+        t->finished = t->paused = false;
         t->answer = (struct sf_answer)SF_ANSWER_INIT;
         sf_error_clear(&t->refusal);
         t->result = CURLE_OK;
@@ -455,7 +452,6 @@ void sf_transfer_drain(struct sf_transfer *t)
 {
         uint64_t end = now_ms() + END_MS;
 
-        t->discard = true;
         t->spill_at = t->spill_end = 0;
         while (t->running && !t->finished && t->received <= DRAIN_BYTES && now_ms() < end && pump(t, NULL) == 0)
                 ;

@@ -290,7 +290,7 @@ static void check_mirrors(void)
                 bool stays_first;
         } pairs[] = {
                 { "busy", "good", 2, false },
-                { "truncated_always", "second_mirror", 2, false },
+                { "truncated_tagged", "second_mirror", 2, false },
                 { "length_too_large", "good", 2, false },
                 { "status/404", "good", 2, true },
                 { "part_unasked", "good", 2, false },

@@ -191,6 +191,10 @@ def truncated_always(r):
     return r.break_off()
 
 
+def truncated_tagged(r):
+    return r.break_off("ETag: " + TAG)
+
+
 def truncated_once(r):
     if r.nth == 1:
         return r.break_off("ETag: " + TAG)
