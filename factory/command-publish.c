@@ -58,7 +58,7 @@ int sf_command_import(const struct sf_factory *factory, const struct sf_command_
 {
         _cleanup_(sf_cache_close) struct sf_cache cache = { NULL };
         _cleanup_(sf_words_free) struct sf_words layers = SF_WORDS_INIT;
-        _cleanup_(sf_pack_result_free) struct sf_pack_result packed = { NULL };
+        _cleanup_(sf_pack_result_free) struct sf_pack_result packed = { 0 };
         _cleanup_free_ char *builds = NULL, *toolchain = NULL;
         struct sf_import import = { .directory = line->arguments[0],
                                     .placeholder = sf_option_get(line, "placeholder"),

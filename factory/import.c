@@ -61,7 +61,7 @@ int sf_import_run(const struct sf_import *import, struct sf_release_name *ret_na
         struct sf_pack pack = { .name = ret_name,
                                 .layers = layers,
                                 .placeholder = import->placeholder,
-                                .allow_short = import->force,
+                                .force = import->force,
                                 .follow_links = true,
                                 .builds = import->builds,
                                 .epoch = sf_pack_epoch(),

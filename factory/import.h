@@ -17,7 +17,7 @@ struct sf_import {
         const char *arch;
         const char *build;          /* "" or NULL = none */
         const char *builds;         /* CACHE/builds */
-        bool force;                 /* accept a placeholder under SF_PLACEHOLDER_MIN characters */
+        bool force;                 /* as in pack.h: a short placeholder, findings of the lint */
         void (*finding)(void *ctx, const char *text); /* as in pack.h */
         void *finding_ctx;
 };

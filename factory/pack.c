@@ -16,6 +16,7 @@
 #include "factory/compose.h"
 #include "factory/unit.h"
 #include "release/filelist.h"
+#include "release/host.h"
 #include "release/index.h"
 #include "release/layout.h"
 #include "rpath/lint.h"
@@ -37,7 +38,7 @@ struct packing {
         size_t frame_count;
         struct sf_entry *entries; /* borrows from tree */
         struct sf_index_release release;
-        size_t file_count, relocated;
+        size_t file_count, relocated, lint_findings;
 };
 
 static void packing_free(struct packing *p)
@@ -76,7 +77,7 @@ static int check(const struct sf_pack *pack, struct sf_error *err)
         if (len < strlen(SF_CANONICAL_PREFIX))
                 return sf_error_set(err, SF_ERR_USAGE, "a placeholder of %zu characters has no room for %s", len,
                                     SF_CANONICAL_PREFIX);
-        if (len < SF_PLACEHOLDER_MIN && !pack->allow_short)
+        if (len < SF_PLACEHOLDER_MIN && !pack->force)
                 return sf_error_set(err, SF_ERR_USAGE,
                                     "a placeholder of %zu characters is too short: under %d compilers split such "
                                     "strings into pieces that no search finds (--force packs it all the same)",
@@ -111,16 +112,34 @@ static int prepare(struct packing *p, struct sf_error *err)
 
 static void lint_finding(void *ctx, const char *path, const char *reason)
 {
-        sf_compose_finding(ctx, "%s: %s", path, reason);
+        struct packing *p = ctx;
+
+        p->lint_findings++;
+        if (p->pack->force)
+                sf_log_warning("%s: %s", path, reason);
+        else
+                sf_compose_finding(&p->tree, "%s: %s", path, reason);
+}
+
+/* Whether the release is for another system than this one, whose libraries are therefore not here to be looked at. */
+static bool is_foreign(const struct sf_release_name *name)
+{
+        _cleanup_free_ char *toolchain = NULL;
+
+        return sf_host_toolchain(NULL, &toolchain, NULL) < 0 || strcmp(toolchain, name->toolchain) != 0 ||
+               strcmp(sf_host_arch(), name->arch) != 0;
 }
 
 /* The lint sees the canonical tree: what stands there now is what a node gets. */
 static int lint(struct packing *p, struct sf_error *err)
 {
         const char *const trees[] = { p->stage };
-        const struct sf_lint_options options = {
-                .prefix = p->placeholder, .trees = trees, .tree_count = 1, .finding = lint_finding, .ctx = &p->tree
-        };
+        const struct sf_lint_options options = { .prefix = p->placeholder,
+                                                 .trees = trees,
+                                                 .tree_count = 1,
+                                                 .foreign = is_foreign(p->pack->name),
+                                                 .finding = lint_finding,
+                                                 .ctx = p };
         struct sf_lint *lint;
         int r = sf_lint_open(&options, &lint, err);
 
@@ -153,8 +172,9 @@ static int compose(struct packing *p, struct sf_error *err)
         if (r < 0)
                 return r;
         if (p->tree.findings)
-                return sf_error_set(err, SF_ERR_CORRUPT, "%s: refused for %zu finding%s", pack->name->text,
-                                    p->tree.findings, p->tree.findings == 1 ? "" : "s");
+                return sf_error_set(err, SF_ERR_CORRUPT, "%s: refused for %zu finding%s%s", pack->name->text,
+                                    p->tree.findings, p->tree.findings == 1 ? "" : "s",
+                                    p->tree.findings == p->lint_findings ? " (import --force only warns of such)" : "");
         sf_compose_order(&p->tree);
         return 0;
 }

@@ -30,7 +30,7 @@ struct sf_pack {
         const struct sf_pack_layer *layers;
         size_t layer_count;
         const char *placeholder; /* the prefix the trees were built for, at least SF_PLACEHOLDER_MIN characters */
-        bool allow_short;        /* accept a shorter placeholder (import --force) */
+        bool force;              /* accept a shorter placeholder, and only warn of what rpath/lint.h finds (import --force) */
         bool follow_links;       /* symbolic links that leave their tree are replaced by what they point to (import) */
         const char *builds;      /* directory of releases, made where missing: CACHE/builds */
         int64_t epoch;           /* time stamp of members and of the OCI config: sf_pack_epoch() */

@@ -122,7 +122,7 @@ static int check_needed(struct sf_lint *lint, const struct sf_elf *elf, const ch
                 return 0;
         }
         int r = each_element(lint, path, list, find_needed, &needed, err);
-        if (r == 0 && !sf_hostlib_has(lint->hostlib, name, needed.machine))
+        if (r == 0 && !lint->options.foreign && !sf_hostlib_has(lint->hostlib, name, needed.machine))
                 report(lint, path, "needs %s, which is neither in its RUNPATH nor a library of this system", name);
         return r < 0 ? r : 0;
 }

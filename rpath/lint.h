@@ -3,12 +3,14 @@
  * Looks at trees as they were built (or already localized, see runpath.h) and reports:
  * a RUNPATH element outside the prefix, relative to the working directory, or leaving the tree from $ORIGIN; a fragment of
  * the placeholder that no relocation map would hold; a symbolic link that is absolute or may lead out of the tree; a
- * DT_NEEDED that neither the file's own RUNPATH inside the tree nor the host's library directories resolve; an ELF file
+ * DT_NEEDED that neither the file's own RUNPATH inside the tree nor the host's library directories resolve (unless the host
+ * is unknown); an ELF file
  * that can not be read.
  */
 #ifndef SF_RPATH_LINT_H
 #define SF_RPATH_LINT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,7 +21,8 @@ struct sf_lint_options {
         const char *prefix;       /* what the files were built for: the placeholder, no slash at its end */
         const char *const *trees; /* directories that together make the prefix: where libraries are looked for */
         size_t tree_count;
-        const char *sysroot;      /* where the host's libraries are: NULL = this machine */
+        const char *sysroot; /* where the host's libraries are: NULL = this machine */
+        bool foreign;        /* built for a system that is not at hand: nobody can say which libraries it has */
         /* Told each finding: the path relative to its tree, and the reason in one line. */
         void (*finding)(void *ctx, const char *path, const char *reason);
         void *ctx;

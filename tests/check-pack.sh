@@ -138,6 +138,12 @@ gcc -O1 -o bad/bin/extra main.c tree/lib/libdep.so.1.0 -Wl,-rpath,"$prefix/lib:/
 refuse 'bin/extra: .*/nowhere/lib'
 gcc -O1 -o bad/bin/extra main.c tree/lib/libdep.so.1.0 -Wl,-rpath,"$prefix/share"
 refuse 'bin/extra: .*libdep.so.1'
+# Sites may know better; and of another system's libraries nobody here can tell.
+cp tree/lib/slurm/plugin.la bad/include && gcc -O1 -o bad/bin/extra main.c tree/lib/libdep.so.1.0 -Wl,-rpath,"$prefix/share"
+expect 3 'refused for 1 finding (import --force' import bad --layer deps=deps --build forced
+expect 0 'bin/extra: .*libdep.so.1' import bad --layer deps=deps --build forced --force
+expect 0 . "$factory" import bad --layer deps=deps -p "$prefix" --slurm-version 25.11.6 -t rockylinux9 --arch amd64
+rm bad/bin/extra
 echo "half a prefix: ${prefix:60:80}" >bad/include/fragment.h
 refuse 'include/fragment.h: '
 ln -s /nowhere/at/all bad/lib/out
