@@ -88,8 +88,7 @@ bool sf_tufpath_matches(const char *pattern, const char *path)
                         star = ++pattern;
                         star_path = path;
                 } else if (match_one(&pattern, &path)) {
-                        if (path[-1] == '/')
-                                star = NULL; /* what a star took ends before the slash */
+                        continue;
                 } else if (star && *star_path != '/') {
                         pattern = star;
                         path = ++star_path;

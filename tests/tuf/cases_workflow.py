@@ -568,7 +568,6 @@ def an_expired_root_in_the_middle_is_a_step_like_any_other(repo, client):
 @case
 def thirty_roots_in_one_refresh(repo, client):
     for _ in range(30):
-        repo.rotate_root = None
         repo.publish("root")
     started(repo, client)
     assert client.version("root") == 31
@@ -763,6 +762,22 @@ def recovery_where_only_one_of_two_keys_was_lost(repo, client):
     repo.publish("root", "timestamp")
     assert client.refresh() == 0, client.said
     assert client.version("timestamp") == 1
+
+
+@case
+def targets_recover_where_only_one_of_two_snapshot_keys_was_lost(repo, client):
+    lost = repo.add_key("snapshot")
+    repo.publish("root")
+    repo.targets["version"] = 99999
+    repo.publish_all()
+    started(repo, client)
+    repo.root["roles"]["snapshot"]["keyids"].remove(lost.keyid)
+    repo.signers["snapshot"].remove(lost)
+    repo.targets["version"] = 0
+    repo.publish("root")
+    repo.publish_all()
+    assert client.refresh() == 0, client.said
+    assert client.version("targets") == 1
 
 
 @case

@@ -1,7 +1,6 @@
 """Runs the cases against a client: run.py CLIENT [PATTERN...]. One line per case; exit 1 if one failed.
 
-PATTERNs are shell-style names of cases. --quick stops at the first failure and prints nothing but its name: what the
-mutants are judged by.
+PATTERNs are shell-style names of cases.
 """
 import fnmatch
 import sys
@@ -27,28 +26,21 @@ def run(name, function, program, server):
         client.close()
 
 
+def chosen(patterns):
+    return [c for c in CASES if any(fnmatch.fnmatchcase(c[0], p) for p in patterns)]
+
+
 def main():
-    arguments = [a for a in sys.argv[1:] if a != "--quick"]
-    quick = "--quick" in sys.argv
-    program, patterns = arguments[0], arguments[1:] or ["*"]
-    # Brackets are part of names here, not sets.
-    patterns = [p.replace("[", "[[]") for p in patterns]
-    chosen = [c for c in CASES if any(fnmatch.fnmatchcase(c[0], p) for p in patterns)]
+    program, patterns = sys.argv[1], sys.argv[2:] or ["*"]
+    wanted = chosen(patterns)
     server, failed = Server(), 0
-    if not chosen:
+    if not wanted:
         sys.exit("no case matches")
-    for name, function in chosen:
+    for name, function in wanted:
         problem = run(name, function, program, server)
-        if problem and quick:
-            print(name)
-            return 1
-        if problem:
-            print("not ok  %s\n%s" % (name, problem))
-            failed += 1
-        elif not quick:
-            print("ok      %s" % name)
-    if not quick:
-        print("%d of %d cases passed" % (len(chosen) - failed, len(chosen)))
+        print("not ok  %s\n%s" % (name, problem) if problem else "ok      %s" % name, flush=True)
+        failed += problem is not None
+    print("%d of %d cases passed" % (len(wanted) - failed, len(wanted)))
     return failed > 0
 
 
