@@ -37,19 +37,6 @@ __attribute__((format(printf, 3, 4))) static void report(struct sf_lint *lint, c
         lint->options.finding(lint->options.ctx, path, reason);
 }
 
-/* The file's search list: DT_RUNPATH, else DT_RPATH, "" without either (ld.so ignores the latter where both stand). */
-static const char *search_list(struct sf_lint *lint, const struct sf_elf *elf, const char *path)
-{
-        Elf64_Dyn entry;
-
-        if (!sf_elf_dynamic_find(elf, DT_RUNPATH, &entry) && !sf_elf_dynamic_find(elf, DT_RPATH, &entry))
-                return "";
-        const char *list = sf_elf_dynstr(elf, entry.d_un.d_val);
-        if (!list)
-                report(lint, path, "its RUNPATH has no end inside the string table");
-        return list ? list : "";
-}
-
 /* One element of a search list; "$ORIGIN/../lib" in lib/slurm/a.so gives lib in *ret_directory. */
 typedef int element_fn(struct sf_lint *lint, const char *element, int len, enum sf_runpath_place place,
                        const char *directory, void *ctx);
@@ -127,19 +114,39 @@ static int check_needed(struct sf_lint *lint, const struct sf_elf *elf, const ch
         return r < 0 ? r : 0;
 }
 
+/* Checks every RUNPATH and RPATH. *ret_list is the one ld.so searches: the last RUNPATH, else the last RPATH, else "". */
+static int check_search_lists(struct sf_lint *lint, const struct sf_elf *elf, const char *path, const char **ret_list,
+                              struct sf_error *err)
+{
+        const char *runpath = NULL, *rpath = NULL;
+        int r = 0;
+
+        for (uint64_t i = 0; r == 0 && i < elf->dynamic_count; i++) {
+                Elf64_Dyn entry = sf_elf_dynamic(elf, i);
+                if (entry.d_tag != DT_RUNPATH && entry.d_tag != DT_RPATH)
+                        continue;
+                const char *list = sf_elf_dynstr(elf, entry.d_un.d_val);
+                if (!list)
+                        report(lint, path, "its RUNPATH has no end inside the string table");
+                else
+                        r = each_element(lint, path, list, check_element, (void *)path, err);
+                *(entry.d_tag == DT_RUNPATH ? &runpath : &rpath) = list;
+        }
+        *ret_list = runpath ? runpath : rpath ? rpath : "";
+        return r;
+}
+
 static int check_elf(struct sf_lint *lint, const char *path, const void *data, size_t len, struct sf_error *err)
 {
         struct sf_error reason = SF_ERROR_INIT;
         struct sf_elf elf;
+        const char *list;
 
         if (sf_elf_open(data, len, path, &elf, &reason) < 0) {
                 report(lint, path, "%s", reason.text);
                 return 0;
         }
-        if (elf.dynamic_count == 0)
-                return 0;
-        const char *list = search_list(lint, &elf, path);
-        int r = each_element(lint, path, list, check_element, (void *)path, err);
+        int r = check_search_lists(lint, &elf, path, &list, err);
         for (uint64_t i = 0; r == 0 && i < elf.dynamic_count; i++) {
                 Elf64_Dyn entry = sf_elf_dynamic(&elf, i);
                 if (entry.d_tag == DT_NEEDED)

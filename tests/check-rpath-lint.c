@@ -143,6 +143,25 @@ static void reports_search_lists(void **state)
                "lib/d: RUNPATH element \"" P "/../etc\" lies outside the prefix\n");
 }
 
+/* ld.so searches the last of several RUNPATH entries: none of them may hide behind another. */
+static void looks_at_every_runpath(void **state)
+{
+        struct world *w = *state;
+        struct elfmaker m;
+
+        write_elf(w->tree, "lib/liba.so.1", NULL, NULL, EM_X86_64);
+        elfmaker_start(&m);
+        elfmaker_dynamic(&m, DT_RUNPATH, elfmaker_string(&m, "/tmp"));
+        elfmaker_dynamic(&m, DT_RPATH, elfmaker_string(&m, "x"));
+        elfmaker_dynamic(&m, DT_RUNPATH, elfmaker_string(&m, P "/lib"));
+        elfmaker_dynamic(&m, DT_NEEDED, elfmaker_string(&m, "liba.so.1"));
+        elfmaker_finish(&m);
+        write_file(w->tree, "a", m.data, m.size);
+        expect(w, 2,
+               "a: RUNPATH element \"/tmp\" lies outside the prefix\n"
+               "a: RUNPATH element \"x\" is relative to the working directory\n");
+}
+
 static void reports_unresolved_libraries(void **state)
 {
         struct world *w = *state;
@@ -200,6 +219,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(accepts_a_good_tree, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(reports_search_lists, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(looks_at_every_runpath, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(reports_unresolved_libraries, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(looks_through_all_trees, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(reports_links_and_leftovers, set_up, tear_down),

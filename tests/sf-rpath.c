@@ -4,7 +4,10 @@
  *     sf-rpath localize PREFIX TREE          RUNPATH entries inside PREFIX become relative to $ORIGIN, in place
  *     sf-rpath relocate PREFIX TO TREE OUT   copies the tree to the new directory OUT, every PREFIX in it replaced by TO
  *                                            (padded in ELF files); each copy is read again, taken back and compared
+ *     sf-rpath patch PREFIX TO TREE          replaces PREFIX by TO in the tree's ELF files, in place and unsynced: what
+ *                                            bench/relocate-vs-patchelf.sh measures
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -125,6 +128,42 @@ static int relocate_entry(void *ctx, int dirfd, const char *name, const char *pa
         return r < 0 ? r : relocate_file(job, path, &content, st->st_mode & 0777, place, err);
 }
 
+static int patch_file(void *ctx, int dirfd, const char *name, const char *path, const struct stat *st,
+                      struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer content = SF_BUFFER_INIT;
+        _cleanup_free_ uint64_t *offsets = NULL;
+        struct job *job = ctx;
+        size_t count = 0, len = strlen(job->prefix);
+        int r = S_ISREG(st->st_mode) ? sf_fs_read_at(dirfd, name, FILE_MAX, &content, err) : 0;
+
+        if (r == 0 && sf_elf_is(content.data, content.len))
+                r = sf_relocate_find(content.data, content.len, job->prefix, &offsets, &count, err);
+        if (r < 0 || count == 0)
+                return r;
+        _cleanup_close_ int fd = openat(dirfd, name, O_WRONLY | O_CLOEXEC);
+        if (fd < 0)
+                return sf_error_errno(err, "%s", path);
+        for (size_t i = 0; r == 0 && i < count; i++)
+                r = sf_fs_pwrite_all(fd, job->to, len, offsets[i], path, err);
+        job->files++;
+        job->changed += (int)count;
+        return r;
+}
+
+static int patch(struct job *job, struct sf_error *err)
+{
+        char padded[4096];
+        size_t len = strlen(job->prefix);
+        int r = len < sizeof padded ? sf_relocate_pad(job->to, len, padded, err) : SF_ERR_LIMIT;
+
+        job->to = padded;
+        if (r == 0)
+                r = sf_fs_walk(job->tree, patch_file, job, err);
+        printf("%d places in %d files\n", job->changed, job->files);
+        return r;
+}
+
 int main(int argc, char **argv)
 {
         struct sf_error err = SF_ERROR_INIT;
@@ -143,8 +182,12 @@ int main(int argc, char **argv)
                 if (r == 0)
                         r = sf_fs_walk(job.tree, relocate_entry, &job, &err);
                 printf("%d of %d files relocated\n", job.changed, job.files);
+        } else if (argc == 5 && strcmp(argv[1], "patch") == 0) {
+                struct job job = { .prefix = argv[2], .to = argv[3], .tree = argv[4] };
+                r = patch(&job, &err);
         } else {
-                fprintf(stderr, "usage: sf-rpath lint|localize PREFIX TREE | relocate PREFIX TO TREE OUT\n");
+                fprintf(stderr, "usage: sf-rpath lint|localize PREFIX TREE | relocate PREFIX TO TREE OUT"
+                                " | patch PREFIX TO TREE\n");
         }
         if (r < 0 && err.code)
                 fprintf(stderr, "sf-rpath: %s\n", err.text);
