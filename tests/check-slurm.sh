@@ -103,11 +103,12 @@ else
         echo "skipped: skopeo inspect (no skopeo here)"
 fi
 
-# There and back, every file of the release, at prefixes of several lengths.
-installed=$demo/node/opt/slurm/releases/$version-$toolchain
-check "every file relocated and back, bit for bit" \
-        "$top_builddir/tests/sf-relocate-tree" "$installed" "$installed/.sf-release/filelist" \
-        "/opt/slurm/releases/$version-$toolchain"
+# There and back, every file of the release, at prefixes of several lengths, against the signed digests.
+if [ -d "$work/hand/opt/slurm/view" ]; then
+        check "every file relocated and back, bit for bit" \
+                "$top_builddir/tests/sf-relocate-tree" "$demo/cache/builds/$release/filelist" "$work/hand/opt/slurm/view" \
+                "/opt/slurm/releases/$version-$toolchain" "$second/releases/$version-$toolchain" /s
+fi
 
 # A damaged file is found and mended with a few bytes.
 node_root() { "$top_builddir/sf-node" --repo "file://$(realpath "$demo/repo")" --root "$work/second" --prefix "$second" "$@"; }
