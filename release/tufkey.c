@@ -77,20 +77,22 @@ static EVP_PKEY *read_p256(const char *public)
 /* The key if it is one of the three kinds and really is what it says; else NULL. */
 static EVP_PKEY *read_key(const json_t *key)
 {
+        const char *keytype = json_string_value(json_object_get(key, "keytype"));
         const char *scheme = json_string_value(json_object_get(key, "scheme"));
         const char *public = json_string_value(json_object_get(json_object_get(key, "keyval"), "public"));
         _cleanup_(cleanup_pkey) EVP_PKEY *pkey = NULL;
         bool fits = false;
 
-        if (!scheme || !public)
+        if (!keytype || !scheme || !public)
                 return NULL;
-        if (strcmp(scheme, "ed25519") == 0) {
+        if (strcmp(scheme, "ed25519") == 0 && strcmp(keytype, "ed25519") == 0) {
                 pkey = read_ed25519(public);
                 fits = pkey != NULL;
-        } else if (strcmp(scheme, "ecdsa-sha2-nistp256") == 0) {
+        } else if (strcmp(scheme, "ecdsa-sha2-nistp256") == 0 &&
+                   (strcmp(keytype, "ecdsa") == 0 || strcmp(keytype, scheme) == 0)) {
                 pkey = read_p256(public);
                 fits = pkey && is_p256(pkey);
-        } else if (strcmp(scheme, "rsassa-pss-sha256") == 0) {
+        } else if (strcmp(scheme, "rsassa-pss-sha256") == 0 && strcmp(keytype, "rsa") == 0) {
                 pkey = read_pem(public);
                 fits = pkey && EVP_PKEY_base_id(pkey) == EVP_PKEY_RSA && EVP_PKEY_bits(pkey) >= RSA_BITS_MIN;
         }

@@ -18,6 +18,14 @@
 
 static const char *const top_roles[] = { "root", "timestamp", "snapshot", "targets" };
 
+static bool is_top_role(const char *name)
+{
+        for (size_t i = 0; i < sizeof top_roles / sizeof *top_roles; i++)
+                if (strcmp(name, top_roles[i]) == 0)
+                        return true;
+        return false;
+}
+
 static int corrupt(struct sf_error *err, const char *where, const char *what)
 {
         return sf_error_set(err, SF_ERR_CORRUPT, "%s: %s", where, what);
@@ -113,24 +121,41 @@ static int check_listed(const json_t *meta, const char *where, struct sf_error *
         return 0;
 }
 
-static int check_root(const json_t *body, const char *where, struct sf_error *err)
+/* The four roles have to be there; of others only "mirrors" means anything to anybody (section 4.3). */
+static int check_root_roles(json_t *roles, const char *where, struct sf_error *err)
 {
-        json_t *roles, *role;
-        bool consistent;
+        const char *name;
+        json_t *role;
         char at[WHERE_MAX];
-        int r = check_keys(body, where, err);
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < sizeof top_roles / sizeof *top_roles; i++)
+                r = sf_json_object(roles, where, top_roles[i], &role, err);
+        if (r < 0)
+                return r;
+        json_object_foreach (roles, name, role) {
+                snprintf(at, sizeof at, "%.200s.%.64s", where, name);
+                if (!is_top_role(name) && strcmp(name, "mirrors") != 0)
+                        return corrupt(err, at, "no such role");
+                if ((r = check_role(role, at, err)) < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int check_root(const json_t *body, const char *name, struct sf_error *err)
+{
+        json_t *roles;
+        bool consistent;
+        char where[WHERE_MAX];
+        int r = check_keys(body, name, err);
 
         if (r == 0 && json_object_get(body, "consistent_snapshot"))
-                r = sf_json_bool(body, where, "consistent_snapshot", &consistent, err);
+                r = sf_json_bool(body, name, "consistent_snapshot", &consistent, err);
         if (r == 0)
-                r = sf_json_object(body, where, "roles", &roles, err);
-        for (size_t i = 0; r == 0 && i < sizeof top_roles / sizeof *top_roles; i++) {
-                snprintf(at, sizeof at, "%s.roles.%s", where, top_roles[i]);
-                r = sf_json_object(roles, where, top_roles[i], &role, err);
-                if (r == 0)
-                        r = check_role(role, at, err);
-        }
-        return r;
+                r = sf_json_object(body, name, "roles", &roles, err);
+        snprintf(where, sizeof where, "%.200s.roles", name);
+        return r < 0 ? r : check_root_roles(roles, where, err);
 }
 
 static int check_timestamp(const json_t *body, const char *where, struct sf_error *err)
@@ -160,9 +185,8 @@ static int check_role_name(const char *name, const char *where, struct sf_error 
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for %s", where);
         if (!*name || strlen(encoded) > SF_TUF_ROLE_NAME_MAX)
                 return corrupt(err, where, "a delegated role's name is empty or too long");
-        for (size_t i = 0; i < sizeof top_roles / sizeof *top_roles; i++)
-                if (strcmp(name, top_roles[i]) == 0)
-                        return sf_error_set(err, SF_ERR_CORRUPT, "%s: delegates to the top-level role %s", where, name);
+        if (is_top_role(name))
+                return sf_error_set(err, SF_ERR_CORRUPT, "%s: delegates to the top-level role %s", where, name);
         return 0;
 }
 

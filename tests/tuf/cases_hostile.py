@@ -119,6 +119,8 @@ BODIES = {
     "root without keys": ("root", drop("keys")), "root without roles": ("root", drop("roles")),
     "root without role timestamp": ("root", drop("roles", "timestamp")),
     "root without role targets": ("root", drop("roles", "targets")),
+    "root, a role that nobody knows": ("root", lambda b: b["roles"].update(x={"keyids": [], "threshold": 1})),
+    "root, a role that is null": ("root", put(None, "roles", "snapshot")),
     "root, role without keyids": ("root", drop("roles", "snapshot", "keyids")),
     "root, keyids are text": ("root", put("abc", "roles", "snapshot", "keyids")),
     "root, keyid is a number": ("root", put([1], "roles", "snapshot", "keyids")),

@@ -401,14 +401,14 @@ def keys_that_do_not_count(repo, client, kind):
     refused(client, "0 good signatures of the 1")
 
 
-@case
-def an_ed25519_key_does_not_verify_under_another_scheme(repo, client):
+@cases({"another scheme": {"scheme": "rsassa-pss-sha256"}, "another type": {"keytype": "ecdsa"}, "an odd type": {"keytype": "x"}})
+def an_ed25519_key_under_another_name_does_not_count(repo, client, change):
     key = repo.signers["timestamp"][0]
-    spec, keys = repo.spec("timestamp")
-    keys[key.keyid] = dict(key.public, scheme="rsassa-pss-sha256")
+    repo.spec("timestamp")[1][key.keyid] = dict(key.public, **change)
     repo.publish("root", "timestamp")
     assert client.init() == 0
     assert client.refresh() == 1
+    refused(client, "0 good signatures of the 1")
 
 
 UNUSABLE = {

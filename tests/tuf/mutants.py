@@ -26,6 +26,7 @@ MUTANTS = [
     ("a keyid twice in a role accepted", META, "if (json_object_get(seen, text))", "if (false)",
      "a_keyid_twice_in_a_role_that_meets_its_threshold"),
     ("curve of ECDSA keys not checked", KEY, "fits = pkey && is_p256(pkey);", "fits = pkey != NULL;", "keys_that_do_not_count[[]P-384*"),
+    ("type of keys not checked", KEY, '&& strcmp(keytype, "ed25519") == 0', "", "an_ed25519_key_under*"),
     ("short RSA keys accepted", KEY, "&& EVP_PKEY_bits(pkey) >= RSA_BITS_MIN", "", "keys_that_do_not_count[[]1,024*"),
     ("RSA without PSS", KEY, "RSA_PKCS1_PSS_PADDING", "RSA_PKCS1_PADDING", "key_types[[]rsa]"),
     ("a bad signature text is a fault", KEY, "if (key && signature && sf_tufkey_verify",
@@ -122,7 +123,7 @@ MUTANTS = [
     ("hash text not checked before it is a name", TRUST, 'strspn(text, "0123456789abcdef") != room - 1', "false",
      "target_without_a_usable_hash*"),
     # delegations
-    ("delegation to top-level roles accepted", META, "if (strcmp(name, top_roles[i]) == 0)", "if (false)",
+    ("delegation to top-level roles accepted", META, "        if (is_top_role(name))", "        if (false)",
      "broken_delegation[[]to root]"),
     ("two delegations to one role accepted", META, "if (json_object_get(names, name))", "if (false)",
      "broken_delegation[[]twice to one role]"),
