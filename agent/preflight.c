@@ -132,9 +132,11 @@ int sf_preflight_gate(const struct sf_preflight *p, struct sf_error *err)
         int r = *live->config->root ? 0 : find_steps(live, &steps, err);
         if (r < 0)
                 return r;
+        /* In an image (--root) nothing runs that the step from one release to the next could lose. */
+        bool any_from = p->back || *live->config->root;
         struct sf_gate gate = {
                 .rows = p->rows,
-                .from = p->back ? "" : p->from_version,
+                .from = any_from ? "" : p->from_version,
                 .to = p->to_version,
                 .controller = live->controller.version,
                 .steps = steps.versions,
