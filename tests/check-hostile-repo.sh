@@ -71,11 +71,11 @@ http=http://127.0.0.1:$(sed -n 's/^http //p' ports)
 
 mkdir -p root/etc root/opt/slurm/releases
 toolchain=test
-printf '[repository]\nretries = 1\nstall_timeout = 2\n' >conf
+printf '[repository]\nretries = 1\nstall_timeout = 2\nclock_wait = 1\n' >conf
 # node BASE VERB...: output in ./said, exit code in $code
 node() {
         code=0
-        timeout 60 "$top_builddir/sf-node" --config conf --root "$work/root" --toolchain "$toolchain" --arch amd64 --repo "$@" \
+        timeout 60 ${clock:+faketime -f "$clock"} "$top_builddir/sf-node" --config conf --root "$work/root" --toolchain "$toolchain" --arch amd64 --repo "$@" \
                 >out 2>said 9>&- || code=$?
 }
 # The state of the node in a line: what view points to, and what lies in releases/.
@@ -124,6 +124,20 @@ node "file://$work/swapped" install 25.11.1
 expect "another layer's bytes" 3 "failed.*; still on 24.11.5"
 node "file://$work/nothing-here" install 25.11.1
 expect "an empty directory for a repository" 3 "failed.*; still on 24.11.5"
+clock=
+if command -v faketime >/dev/null; then
+        clock=+60d
+        node "$http/plain" install 25.11.1
+        expect "metadata past its date" 3 "failed.*expired.*; still on 24.11.5"
+        node "$http/plain" verify
+        expect "what is installed is verified all the same" 0 ""
+        clock=-9000d
+        node "$http/plain" install 25.11.1
+        expect "a clock before sf-node was built" 3 "failed.*clock.*before.*; still on 24.11.5"
+        clock=
+else
+        echo "skipped: expired metadata (no faketime here)"
+fi
 toolchain=nosuch
 node "$http/plain" install 25.11.1
 toolchain=test
