@@ -143,12 +143,14 @@ static int start_entry(struct publication *p, struct sf_error *err)
         return 0;
 }
 
-static bool has_delta_from(const struct sf_index_release *release, const struct sf_digest *tree)
+/* The index of the delta that starts from a tree; delta_count where there is none. */
+static size_t find_delta(const struct sf_index_release *release, const struct sf_digest *tree)
 {
-        for (size_t i = 0; i < release->delta_count; i++)
-                if (sf_digest_equal(&release->deltas[i].from, tree))
-                        return true;
-        return false;
+        size_t i = 0;
+
+        while (i < release->delta_count && !sf_digest_equal(&release->deltas[i].from, tree))
+                i++;
+        return i;
 }
 
 static int add_deltas(struct publication *p, struct sf_error *err)
@@ -159,18 +161,22 @@ static int add_deltas(struct publication *p, struct sf_error *err)
 
                 if (r < 0)
                         return sf_error_prefix(err, "--delta-from %s", p->publish->delta_from[i]);
-                if (sf_digest_equal(&old->tree, &p->release.tree) || has_delta_from(&p->release, &old->tree))
+                size_t place = find_delta(&p->release, &old->tree);
+                bool known = place < p->release.delta_count;
+                if (sf_digest_equal(&old->tree, &p->release.tree) || (known && !p->publish->replace))
                         continue;
-                struct sf_index_delta *delta = &p->release.deltas[p->release.delta_count];
+                struct sf_index_delta *delta = &p->release.deltas[place];
+                sf_log_status("making the delta %s -> %s", old->name.text, p->release.name.text);
                 r = sf_deltas_make(p->publish->repository, old, &p->release, p->publish->delta_memory, delta, err);
                 if (r < 0)
                         return r;
-                if (delta->content.size + delta->filelist.size >= p->release.download) {
+                sf_log_progress_end();
+                if (!known && delta->content.size + delta->filelist.size >= p->release.download) {
                         sf_log_info("delta %s -> %s: dropped, the layers are smaller", old->name.text,
                                     p->release.name.text);
                         continue;
                 }
-                p->release.delta_count++;
+                p->release.delta_count += !known;
                 sf_log_info("delta %s -> %s: %s, %llu bytes and %llu for the file list", old->name.text,
                             p->release.name.text, delta->codec, (unsigned long long)delta->content.size,
                             (unsigned long long)delta->filelist.size);
@@ -222,7 +228,8 @@ static int stage(struct publication *p, struct sf_error *err)
         return r;
 }
 
-static int publish_one(const struct sf_publish *publish, struct sf_metadata *metadata, const char *wanted,
+/* One release into the staged index, with or without new deltas. */
+static int publish_one(const struct sf_publish *publish, struct sf_metadata *metadata, const char *wanted, bool deltas,
                        struct sf_error *err)
 {
         _cleanup_(publication_free) struct publication p = { .publish = publish, .metadata = metadata };
@@ -239,7 +246,7 @@ static int publish_one(const struct sf_publish *publish, struct sf_metadata *met
                 r = start_entry(&p, err);
         if (r == 0)
                 r = copy_blobs(&p, err);
-        if (r == 0)
+        if (r == 0 && deltas)
                 r = add_deltas(&p, err);
         if (r == 0)
                 r = tag(&p, err);
@@ -247,8 +254,8 @@ static int publish_one(const struct sf_publish *publish, struct sf_metadata *met
                 r = stage(&p, err);
         if (r < 0)
                 return sf_error_prefix(err, "%s", name->text);
-        sf_log_info("%s: %llu bytes in layers, %zu deltas", name->text, (unsigned long long)p.release.download,
-                    p.release.delta_count);
+        if (!deltas)
+                sf_log_info("%s: %llu bytes in layers", name->text, (unsigned long long)p.release.download);
         return 0;
 }
 
@@ -267,8 +274,11 @@ int sf_publish_run(const struct sf_publish *publish, struct sf_error *err)
         _cleanup_metadata_ struct sf_metadata *metadata = NULL;
         int r = open_metadata(publish, &metadata, err);
 
+        /* Deltas come second: they may start from a release that is published in the same run. */
         for (size_t i = 0; i < publish->release_count && r == 0; i++)
-                r = publish_one(publish, metadata, publish->releases[i], err);
+                r = publish_one(publish, metadata, publish->releases[i], false, err);
+        for (size_t i = 0; publish->delta_from_count && i < publish->release_count && r == 0; i++)
+                r = publish_one(publish, metadata, publish->releases[i], true, err);
         return r < 0 ? r : sf_metadata_commit(metadata, err);
 }
 

@@ -21,7 +21,8 @@ struct sf_publish {
         const char *const *delta_from; /* releases of the repository (names or beginnings) to make deltas from */
         size_t delta_from_count;
         uint64_t delta_memory;         /* a node's budget for applying one, bytes; 0 = default */
-        bool replace;                  /* accept a release whose content differs from what is published by that name */
+        bool replace;                  /* accept a release whose content differs from what is published by that name, and
+                                        * make deltas anew that are there */
         int64_t now;                   /* seconds since the epoch */
 };
 
