@@ -15,22 +15,47 @@ static bool understands(const struct sf_window_row *rows, const struct sf_versio
         return sf_version_same_series(newer, older) || sf_window_accepts(rows, newer, older);
 }
 
-/* The widest step forward that the window allows, not beyond `to`. */
-static bool next_hop(const struct sf_window_row *rows, const struct sf_version *at, const struct sf_version *to,
-                     struct sf_version *ret)
+/* The fewest steps forward from one series to another; -1 where the table leads nowhere. */
+static int count_hops(const struct sf_window_row *rows, const struct sf_version *at, const struct sf_version *to)
 {
-        bool found = false;
+        int best = -1;
 
+        if (sf_version_same_series(at, to))
+                return 0;
         for (const struct sf_window_row *row = rows; *row->series; row++) {
                 struct sf_version v;
                 if (sf_version_parse(row->series, &v, NULL) < 0 || compare_series(&v, at) <= 0 ||
                     compare_series(&v, to) > 0 || !sf_window_accepts(rows, &v, at))
                         continue;
-                if (!found || compare_series(&v, ret) > 0)
-                        *ret = v;
-                found = true;
+                int rest = count_hops(rows, &v, to);
+                if (rest >= 0 && (best < 0 || rest + 1 < best))
+                        best = rest + 1;
         }
-        return found;
+        return best;
+}
+
+/* Of all first steps on a shortest path the one in the middle: as far from either edge of the window as can be. */
+static bool next_hop(const struct sf_window_row *rows, const struct sf_version *at, const struct sf_version *to,
+                     struct sf_version *ret)
+{
+        struct sf_version found[32];
+        size_t count = 0;
+        int hops = count_hops(rows, at, to);
+
+        for (const struct sf_window_row *row = rows; *row->series && count < sizeof found / sizeof *found; row++) {
+                struct sf_version v;
+                if (sf_version_parse(row->series, &v, NULL) < 0 || compare_series(&v, at) <= 0 ||
+                    compare_series(&v, to) > 0 || !sf_window_accepts(rows, &v, at) ||
+                    count_hops(rows, &v, to) != hops - 1)
+                        continue;
+                size_t i = count++;
+                for (; i && compare_series(&found[i - 1], &v) > 0; i--)
+                        found[i] = found[i - 1];
+                found[i] = v;
+        }
+        if (count)
+                *ret = found[count / 2];
+        return count > 0;
 }
 
 void sf_gate_path(const struct sf_window_row *rows, const struct sf_version *from, const struct sf_version *to,

@@ -52,7 +52,8 @@ static int go_home(const struct sf_config *config, const struct sf_store *store,
         r = sf_live_place(&live, "", &home, true, err);
         if (r == 0 && !boot)
                 expect_services(&live, record);
-        if (r == 0 && !boot && !config->no_restart && (sf_live_runs_elsewhere(&live, home.directory) || !live.slurmd.main_pid))
+        if (r == 0 && !boot && !config->no_restart &&
+            (sf_live_runs_elsewhere(&live, home.directory) || !live.slurmd.main_pid))
                 r = sf_live_restart(&live, home.directory, err);
         sf_live_close(&live);
         return r;

@@ -173,9 +173,12 @@ static int run_done(struct run *run, struct sf_error *err)
                 r = sf_transaction_forget_failed(run->config->state, &run->to.tree, err);
         if (r == 0)
                 r = sf_transaction_end(run->config->state, err);
-        if (r == 0)
-                sf_journal_send(SF_JOURNAL_SWITCHED, run->record.from, run->to.directory, run->report.to);
-        return r;
+        if (r < 0)
+                return r;
+        _cleanup_free_ char *text = sf_format("%s: switched from %s to %s", run->what->verb,
+                                              *run->record.from ? run->record.from : "nothing", run->to.directory);
+        sf_journal_send(SF_JOURNAL_SWITCHED, run->record.from, run->to.directory, text ? text : run->to.directory);
+        return 0;
 }
 
 static const struct step {

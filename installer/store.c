@@ -405,8 +405,15 @@ int sf_store_remove(const struct sf_store *store, const char *directory, struct 
         int r = sf_fs_remove_tree_at(releases, hidden, err);
         if (r < 0)
                 return r;
-        if (renameat(releases, directory, releases, hidden) < 0)
-                return sf_error_errno(err, "%s/%s", store->releases, directory);
+        if (renameat(releases, directory, releases, hidden) < 0) {
+                /* On an overlay, directories of the lower layer can not be renamed (EXDEV): the record goes first, so that
+                 * what an interruption leaves is not taken for a complete release. */
+                if (errno != EXDEV)
+                        return sf_error_errno(err, "%s/%s", store->releases, directory);
+                snprintf(hidden, sizeof hidden, "%s/" SF_NODE_RECORD, directory);
+                r = sf_fs_remove_tree_at(releases, hidden, err);
+                return r < 0 ? r : sf_fs_remove_tree_at(releases, directory, err);
+        }
         r = sync_directory(releases, store->releases, err);
         return r < 0 ? r : sf_fs_remove_tree_at(releases, hidden, err);
 }

@@ -200,5 +200,5 @@ releases_node()
 	END
         releases_sf_node "$layer" trust "$RELEASES/repo/metadata/1.root.json"
         releases_sf_node "$layer" install "${2:-$RELEASES_BASE}"
-        BED_NSPAWN="--bind-ro=$RELEASES/repo:/srv/repo"
+        export BED_NSPAWN="--bind-ro=$RELEASES/repo:/srv/repo"
 }
