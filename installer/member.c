@@ -152,7 +152,8 @@ static int next_member(struct archive *a, struct feed *f, struct archive_entry *
 {
         int r = archive_read_next_header(a, ret);
 
-        if (r == ARCHIVE_OK)
+        /* A warning is about what this locale cannot say or libarchive ignores; what counts is compared with the list. */
+        if (r == ARCHIVE_OK || r == ARCHIVE_WARN)
                 return 1;
         if (f->failed < 0)
                 return f->failed;

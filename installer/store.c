@@ -94,8 +94,8 @@ static int parse_record(const char *path, const struct sf_buffer *text, struct s
         return 0;
 }
 
-/* 1 for a complete release, 0 for a directory that is none of ours. A record that cannot be read is an error: a damaged
- * release must not quietly vanish from the list. */
+/* 1 for a complete release, 0 for a directory that is none of ours. A tree whose record cannot be read is kept in sight
+ * as one of which nothing is known, and is in nobody's way: installing the release again replaces it. */
 static int read_release(const struct sf_store *store, const char *directory, struct sf_store_release *ret,
                         struct sf_error *err)
 {
@@ -107,20 +107,16 @@ static int read_release(const struct sf_store *store, const char *directory, str
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
         if (strlen(directory) >= sizeof release.directory)
                 return 0;
-        strcpy(release.directory, directory);
-        if (release.foreign) {
-                strcpy(release.name.text, directory);
-        } else {
-                struct sf_error why = SF_ERROR_INIT;
-                int r = sf_fs_read(path, RECORD_MAX, &text, &why);
+        if (!release.foreign) {
+                int r = sf_fs_read(path, RECORD_MAX, &text, NULL);
                 if (r == SF_ERR_NOT_FOUND)
                         return 0;
-                if (r < 0)
-                        return sf_error_set(err, r, "%s", why.text);
-                r = parse_record(path, &text, &release, err);
-                if (r < 0)
-                        return r;
+                if (r < 0 || parse_record(path, &text, &release, NULL) < 0)
+                        release = (struct sf_store_release){ .foreign = true };
         }
+        strcpy(release.directory, directory);
+        if (release.foreign)
+                strcpy(release.name.text, directory);
         *ret = release;
         return 1;
 }

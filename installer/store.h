@@ -27,7 +27,7 @@ struct sf_store_release {
         char directory[128];      /* name below releases/ */
         struct sf_digest tree;    /* of its file list */
         char unit[16];            /* slurmd's unit Type */
-        bool foreign;             /* adopted, without a file list */
+        bool foreign;             /* adopted, or its record is damaged: without a file list */
 };
 
 int sf_store_open(const char *root, const char *prefix, struct sf_store *ret, struct sf_error *err);

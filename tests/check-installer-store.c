@@ -223,6 +223,26 @@ static void test_changed_record(void **state)
         assert_true(sf_store_filelist(&n->store, &n->release, &list, &err) < 0);
 }
 
+/* It stays in sight, says nothing, and gives way to the same release installed again. */
+static void test_damaged_record(void **state)
+{
+        struct node *n = *state;
+        struct sf_store_release found;
+        struct sf_error err = SF_ERROR_INIT;
+
+        install_checked(n);
+        _cleanup_free_ char *path = sf_format("%s/%s/.sf-release/release.json", n->store.releases,
+                                              n->release.directory);
+        assert_int_equal(sf_fs_write(path, "{}", 2, 0644, &err), 0);
+        assert_int_equal(sf_store_choose(&n->store, "24.11.5", &found, &err), SF_ERR_NOT_FOUND);
+        assert_int_equal(sf_store_choose(&n->store, "24.11.5-bookworm", &found, &err), 0);
+        assert_true(found.foreign);
+        install_checked(n);
+        assert_int_equal(sf_store_choose(&n->store, "24.11.5", &found, &err), 0);
+        assert_false(found.foreign);
+        assert_int_equal(count_names(n), 1);
+}
+
 /* --- interruption ---------------------------------------------------------------------------------------------- */
 
 /* A layer that stops arriving: the reader says so through a pipe and waits to be killed. */
@@ -598,6 +618,7 @@ int main(void)
                 NODE_TEST(test_install_lists_and_chooses),
                 NODE_TEST(test_install_again_replaces),
                 NODE_TEST(test_changed_record),
+                NODE_TEST(test_damaged_record),
                 NODE_TEST(test_killed_while_unpacking),
                 NODE_TEST(test_failed_unpack_leaves_nothing),
                 NODE_TEST(test_full_disk),

@@ -321,6 +321,16 @@ PAX_CASE(put_pax_sparse, 'x', "GNU.sparse.map=0,1,4,3", 0)
 PAX_CASE(put_pax_global_path, 'g', "path=opt/slurm/view/lib/slurm/evil.so", 0)
 PAX_CASE(put_pax_fflags, 'x', "SCHILY.fflags=sappnd", 0)
 
+/* A name beyond ASCII is honest, however it is written and whatever the locale. */
+static void put_pax_utf8(struct maker *m)
+{
+        struct maker_member v = victim();
+
+        pax(m, 'x', "path=opt/slurm/view/lib/na\303\257ve", 0);
+        maker_tar(m, &v);
+        maker_list(m, SF_ENTRY_FILE, "lib/na\303\257ve", 0644, NULL, "victim\n", 7);
+}
+
 static void put_gnu_long_name(struct maker *m)
 {
         static const char name[] = "opt/slurm/view/lib/slurm/evil.so";
@@ -549,6 +559,7 @@ static const struct hostile {
         { "other content", put_other_content, NULL, NULL, SF_ERR_CORRUPT, "lib/victim: sha256 mismatch" },
         { "no prefix where the map says", put_wrong_map, NULL, NULL, SF_ERR_CORRUPT, "lib/victim" },
         { "pax: another path", put_pax_path, NULL, NULL, SF_ERR_CORRUPT, "lib/slurm/evil.so: not listed here" },
+        { "pax: UTF-8 name, listed (honest)", put_pax_utf8, NULL, NULL, 0, "" },
         { "pax: global path (has no effect)", put_pax_global_path, NULL, NULL, 0, "" },
         { "pax: link target on a file (same)", put_pax_link, NULL, NULL, 0, "" },
         { "pax: another size", put_pax_size, NULL, NULL, SF_ERR_CORRUPT, "9 bytes, listed as 7" },
@@ -616,7 +627,7 @@ static int only_honest_files(void *ctx, int dirfd, const char *name, const char 
         }
         assert_true(S_ISREG(st->st_mode));
         assert_int_equal(st->st_mode & 07777, 0644);
-        if (strcmp(path, "lib/big") == 0)
+        if (strcmp(path, "lib/big") == 0 || strcmp(path, "lib/na\303\257ve") == 0)
                 return 0;
         const char *expected = strcmp(path, "lib/first") == 0    ? "first"
                                : strcmp(path, "lib/last") == 0   ? "last"

@@ -232,6 +232,7 @@ void maker_honest(struct maker *m, const char *release)
         maker_cut(m);
         maker_link(m, "bin/sbatch", "srun");
         maker_file(m, "lib/slurm/cred_munge.so", 0555, "cred", 4);
+        maker_file(m, "lib/na\303\257ve", 0644, "UTF-8", 5);
         maker_end_layer(m);
         maker_seal(m);
 }
