@@ -71,19 +71,6 @@ static int check_expiry(const struct sf_trust *trust, const struct sf_tufmeta *m
         return 0;
 }
 
-int sf_trust_check_clock(int64_t now, int64_t built, struct sf_error *err)
-{
-        char clock[SF_TUFTEXT_TIME], build[SF_TUFTEXT_TIME];
-
-        if (now >= built)
-                return 0;
-        sf_tuftext_write_time(now, clock);
-        sf_tuftext_write_time(built, build);
-        return sf_error_set(err, SF_ERR_TRUST,
-                            "the clock says %s, earlier than this program was built (%s): set the time first", clock,
-                            build);
-}
-
 /* --- root (5.3) ------------------------------------------------------------------------------------------------ */
 
 static bool lists_keyid(const json_t *spec, const json_t *wanted)

@@ -51,10 +51,6 @@ int sf_trust_pin(const char *directory, const void *root, size_t len, bool force
 int sf_trust_open(const struct sf_trust_options *options, struct sf_trust **ret, struct sf_error *err);
 void sf_trust_close(struct sf_trust *trust);
 
-/* A clock earlier than the day this program was built is wrong, and with it every expiry check (and TLS): SF_ERR_TRUST
- * with a text that names both times and the remedy. Callers that can wait for time synchronisation try again. */
-int sf_trust_check_clock(int64_t now, int64_t built, struct sf_error *err);
-
 /* The specification's detailed client workflow (section 5): root, timestamp, snapshot, targets. Persists each step.
  * Unchanged metadata costs two requests: the next root and the timestamp. */
 int sf_trust_refresh(struct sf_trust *trust, const struct sf_trust_source *source, struct sf_error *err);
