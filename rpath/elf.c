@@ -39,9 +39,8 @@ static int read_header(struct sf_elf *elf, const char *name, struct sf_error *er
         memcpy(h, elf->data, sizeof *h);
         if (h->e_phnum == 0)
                 return 0;
-        if (h->e_phentsize != sizeof(Elf64_Phdr) || h->e_phnum == PN_XNUM)
-                return sf_error_set(err, SF_ERR_CORRUPT, "%s: program headers of %u bytes, %u of them", name,
-                                    h->e_phentsize, h->e_phnum);
+        if (h->e_phentsize != sizeof(Elf64_Phdr))
+                return sf_error_set(err, SF_ERR_CORRUPT, "%s: program headers of %u bytes", name, h->e_phentsize);
         if (!sf_elf_holds(elf, h->e_phoff, (uint64_t)h->e_phnum * sizeof(Elf64_Phdr)))
                 return sf_error_set(err, SF_ERR_CORRUPT, "%s: program headers at %#llx lie outside the file", name,
                                     (unsigned long long)h->e_phoff);
@@ -55,10 +54,9 @@ static int read_segments(struct sf_elf *elf, const char *name, struct sf_error *
 
         for (unsigned i = 0; i < elf->header.e_phnum; i++) {
                 Elf64_Phdr p = program_header(elf, i);
-                uint64_t end;
                 if (p.p_type != PT_LOAD && p.p_type != PT_DYNAMIC)
                         continue;
-                if (!sf_elf_holds(elf, p.p_offset, p.p_filesz) || __builtin_add_overflow(p.p_vaddr, p.p_filesz, &end))
+                if (!sf_elf_holds(elf, p.p_offset, p.p_filesz))
                         return sf_error_set(err, SF_ERR_CORRUPT, "%s: segment %u at %#llx lies outside the file", name,
                                             i, (unsigned long long)p.p_offset);
                 if (p.p_type == PT_LOAD)
@@ -68,12 +66,8 @@ static int read_segments(struct sf_elf *elf, const char *name, struct sf_error *
                 elf->dynamic_offset = p.p_offset;
                 size = p.p_filesz;
         }
-        if (size == 0) { /* static, an object file, or the debug part of a stripped one */
-                elf->dynamic_offset = 0;
+        if (size == 0) /* static, an object file, or the debug part of a stripped one */
                 return 0;
-        }
-        if (elf->dynamic_offset == 0)
-                return sf_error_set(err, SF_ERR_CORRUPT, "%s: the dynamic section lies in the ELF header", name);
         for (uint64_t i = 0; i < size / sizeof(Elf64_Dyn); i++) {
                 elf->dynamic_count = i;
                 if (sf_elf_dynamic(elf, i).d_tag == DT_NULL)

@@ -17,8 +17,8 @@ struct sf_elf {
         const uint8_t *data;
         uint64_t size;               /* bytes */
         Elf64_Ehdr header;           /* copied, so alignment does not matter */
-        uint64_t dynamic_offset;     /* file offset of the dynamic section's entries; 0 = not dynamic */
-        uint64_t dynamic_count;      /* entries before DT_NULL */
+        uint64_t dynamic_offset;     /* file offset of the dynamic section's entries */
+        uint64_t dynamic_count;      /* entries before DT_NULL; 0 = not dynamic */
         uint64_t dynstr_offset;      /* file offset and size of the dynamic string table */
         uint64_t dynstr_size;
 };

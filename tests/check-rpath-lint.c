@@ -171,7 +171,12 @@ static void reports_unresolved_libraries(void **state)
         write_elf(w->tree, "bin/c", P "/lib", "libarm.so.1", EM_X86_64); /* another machine's */
         write_elf(w->tree, "bin/d", P "/lib", P "/lib/libhidden.so.1", EM_X86_64);
         write_elf(w->tree, "lib/libhidden.so.1", NULL, NULL, EM_X86_64);
-        expect(w, 4,
+        write_elf(w->tree, "above", "/usr/lib64", "libtop.so.1",
+                  EM_X86_64); /* a foreign element is no place in the tree */
+        write_elf(w->tree, "libtop.so.1", NULL, NULL, EM_X86_64);
+        expect(w, 6,
+               "above: RUNPATH element \"/usr/lib64\" lies outside the prefix\n"
+               "above: needs libtop.so.1, which is neither in its RUNPATH nor a library of this system\n"
                "bin/a: needs libmissing.so.1, which is neither in its RUNPATH nor a library of this system\n"
                "bin/b: needs libhidden.so.1, which is neither in its RUNPATH nor a library of this system\n"
                "bin/c: needs libarm.so.1, which is neither in its RUNPATH nor a library of this system\n"

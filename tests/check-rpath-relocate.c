@@ -151,6 +151,14 @@ static void finds_every_fragment(void **state)
         assert_int_equal(place, 0);
         assert_int_equal(fragment_of(PLACEHOLDER "5fb1c9e0" PLACEHOLDER, PLACEHOLDER, &place), 1);
         assert_int_equal(place, sizeof PLACEHOLDER - 1);
+        /* one that only starts in an occurrence: it ends in the byte that the unique part starts with */
+        assert_int_equal(fragment_of("/0123456789abcdefghijklmnopqrstuvwx0123456 1234567",
+                                     "/0123456789abcdefghijklmnopqrstuvwx0", &place),
+                         0);
+        assert_int_equal(fragment_of("/0123456789abcdefghijklmnopqrstuvwx01234567",
+                                     "/0123456789abcdefghijklmnopqrstuvwx0", &place),
+                         1);
+        assert_int_equal(place, 35);
 }
 
 static void ignores_what_is_no_fragment(void **state)

@@ -204,6 +204,24 @@ static void refuses_tables_outside_the_file(void **state)
         }
 }
 
+/* Records that overlap, so that a file of n bytes would hold n/4 of them, each with a list as long: refused, not walked. */
+static void refuses_chains_longer_than_the_file(void **state)
+{
+        struct elfmaker m;
+        const uint32_t step = 4; /* vn_version 4, vn_cnt 0, vn_file 4, vn_aux 4, vn_next 4, and so on */
+
+        (void)state;
+        make_shared(&m, P "/lib", 0, BY_VERSION_FILE);
+        for (uint64_t at = ELFMAKER_NEEDS; at < ELFMAKER_STRINGS - 4; at += step)
+                memcpy(m.data + at, &step, sizeof step);
+        for (unsigned entry = 0; entry < m.dynamic_count; entry++) {
+                Elf64_Dyn *dynamic = (Elf64_Dyn *)(void *)(m.data + ELFMAKER_DYNAMIC) + entry;
+                if (dynamic->d_tag == DT_VERNEEDNUM)
+                        dynamic->d_un.d_val = UINT32_MAX;
+        }
+        assert_int_equal(sf_runpath_localize(m.data, m.size, "bin/srun", P, 0, NULL), SF_ERR_CORRUPT);
+}
+
 static void ignores_what_is_not_dynamic(void **state)
 {
         uint8_t text[] = "#!/bin/sh\n# " P "/lib\n";
@@ -228,6 +246,7 @@ int main(void)
                 cmocka_unit_test(handles_rpath_and_runpath_together),
                 cmocka_unit_test(leaves_strings_that_would_grow),
                 cmocka_unit_test(refuses_tables_outside_the_file),
+                cmocka_unit_test(refuses_chains_longer_than_the_file),
                 cmocka_unit_test(ignores_what_is_not_dynamic),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
