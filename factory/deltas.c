@@ -5,9 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/fs.h"
-#include "base/log.h"
 #include "delta/listpatch.h"
-#include "delta/make.h"
 #include "factory/contents.h"
 #include "factory/repo.h"
 #include "release/layout.h"
@@ -32,58 +30,47 @@ static int read_new(void *ctx, const struct sf_entry *entry, struct sf_buffer *r
         return sf_contents_read(&((struct pair *)ctx)->new, entry, ret, err);
 }
 
-static int put_list(const char *repository, const struct pair *pair, struct sf_index_delta *delta, struct sf_error *err)
+int sf_deltas_try(const struct sf_delta_end *old, const struct sf_delta_end *new, uint64_t memory_budget,
+                  struct sf_delta_result *ret, struct sf_buffer *ret_list, struct sf_error *err)
 {
-        _cleanup_(sf_buffer_free) struct sf_buffer patch = SF_BUFFER_INIT;
-        int r = sf_listpatch_make(pair->old.text.data, pair->old.text.len, pair->new.text.data, pair->new.text.len,
-                                  &patch, err);
-
-        return r < 0 ? r : sf_repo_put(repository, patch.data, patch.len, &delta->filelist, err);
-}
-
-static int put_content(const char *repository, struct pair *pair, uint64_t memory_budget, struct sf_index_delta *delta,
-                       struct sf_error *err)
-{
-        struct sf_delta_make job = { .old = &pair->old.list,
-                                     .new = &pair->new.list,
+        _cleanup_(pair_close) struct pair pair = { SF_CONTENTS_INIT, SF_CONTENTS_INIT };
+        struct sf_delta_make job = { .old = &pair.old.list,
+                                     .new = &pair.new.list,
                                      .read_old = read_old,
                                      .read_new = read_new,
-                                     .ctx = pair,
+                                     .ctx = &pair,
                                      .memory_budget = memory_budget };
-        _cleanup_(sf_delta_result_free) struct sf_delta_result result = { 0 };
-        int r = sf_delta_make(&job, &result, err);
+        int r = sf_contents_open(old->blobs, old->release, &pair.old, err);
 
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < result.attempt_count; i++)
-                sf_log_detail("  %-8s %10llu bytes, %llu bytes of memory, %.1f s%s%s", result.attempts[i].codec,
-                              (unsigned long long)result.attempts[i].bytes,
-                              (unsigned long long)result.attempts[i].memory, result.attempts[i].seconds,
-                              result.attempts[i].chosen ? " (chosen) " : " ", result.attempts[i].failure);
-        snprintf(delta->codec, sizeof delta->codec, "%s", result.codec);
-        delta->memory = result.memory;
-        return sf_repo_put(repository, result.blob.data, result.blob.len, &delta->content, err);
+        if (r == 0)
+                r = sf_contents_open(new->blobs, new->release, &pair.new, err);
+        if (r == 0)
+                r = sf_listpatch_make(pair.old.text.data, pair.old.text.len, pair.new.text.data, pair.new.text.len,
+                                      ret_list, err);
+        if (r == 0)
+                r = sf_delta_make(&job, ret, err);
+        return r < 0 ? sf_error_prefix(err, "delta %s -> %s", old->release->name.text, new->release->name.text) : 0;
 }
 
 int sf_deltas_make(const char *repository, const struct sf_index_release *old, const struct sf_index_release *new,
                    uint64_t memory_budget, struct sf_index_delta *ret, struct sf_error *err)
 {
-        _cleanup_(pair_close) struct pair pair = { SF_CONTENTS_INIT, SF_CONTENTS_INIT };
+        _cleanup_(sf_delta_result_free) struct sf_delta_result result = { 0 };
+        _cleanup_(sf_buffer_free) struct sf_buffer list = SF_BUFFER_INIT;
         _cleanup_free_ char *blobs = sf_fs_join(repository, SF_LAYOUT_BLOBS);
+        const struct sf_delta_end from = { blobs, old }, to = { blobs, new };
         struct sf_index_delta delta = { .from = old->tree };
-        int r;
+        int r = blobs ? sf_deltas_try(&from, &to, memory_budget, &result, &list, err)
+                      : sf_error_set(err, SF_ERR_NOMEM, "out of memory");
 
-        if (!blobs)
-                return sf_error_set(err, SF_ERR_NOMEM, "out of memory");
-        r = sf_contents_open(blobs, old, &pair.old, err);
         if (r == 0)
-                r = sf_contents_open(blobs, new, &pair.new, err);
+                r = sf_repo_put(repository, list.data, list.len, &delta.filelist, err);
         if (r == 0)
-                r = put_list(repository, &pair, &delta, err);
-        if (r == 0)
-                r = put_content(repository, &pair, memory_budget, &delta, err);
+                r = sf_repo_put(repository, result.blob.data, result.blob.len, &delta.content, err);
         if (r < 0)
-                return sf_error_prefix(err, "delta %s -> %s", old->name.text, new->name.text);
+                return r;
+        memcpy(delta.codec, result.codec, sizeof delta.codec);
+        delta.memory = result.memory;
         *ret = delta;
         return 0;
 }

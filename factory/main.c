@@ -42,6 +42,7 @@ static const struct sf_option options[] = {
         { "force", 0, NULL,
           "import: a short placeholder, what the lint finds; publish: other content under a known name", false },
         { "delta-from", 0, "RELEASE", "make a delta from this published release; may be repeated", true },
+        { "output", 'o', "FILE", "write the delta here", false },
         { "reason", 0, "TEXT", "what nodes are told about the withdrawal", false },
         { "all", 0, NULL, "also what has only a recipe so far", false },
         { "full", 0, NULL, "also drop downloaded sources, releases and logs", false },
@@ -57,6 +58,7 @@ static const char *const refresh_options[] = { "repo", "keys", NULL };
 static const char *const import_options[] = { "placeholder", "slurm-version", "toolchain", "layer",
                                               "arch",        "build",         "force",     NULL };
 static const char *const publish_options[] = { "repo", "keys", "delta-from", "force", NULL };
+static const char *const delta_options[] = { "output", NULL };
 static const char *const withdraw_options[] = { "repo", "keys", "reason", NULL };
 static const char *const matrix_options[] = { "all", "repo", NULL };
 static const char *const clean_options[] = { "full", NULL };
@@ -107,6 +109,7 @@ VERB(build_slurm)
 VERB(import)
 VERB(publish)
 VERB(withdraw)
+VERB(delta)
 VERB(keys)
 VERB(refresh)
 VERB(matrix)
@@ -117,6 +120,7 @@ static const struct sf_verb verbs[] = {
         { "build-slurm", "", "build Slurm and make a release", 0, 0, build_slurm_options, run_build_slurm },
         { "import", "DIR", "make a release of a prefix that something else built", 1, 1, import_options, run_import },
         { "publish", "RELEASE...", "add releases to a repository", 1, SIZE_MAX, publish_options, run_publish },
+        { "delta", "FROM TO", "make one delta and show what each method costs", 2, 2, delta_options, run_delta },
         { "withdraw", "RELEASE", "take a release off the offer", 1, 1, withdraw_options, run_withdraw },
         { "keys", "init|rotate ROLE|show", "make, replace or list the keys that sign", 1, 2, keys_options, run_keys },
         { "refresh", "", "sign the timestamp and what is about to expire anew", 0, 0, refresh_options, run_refresh },

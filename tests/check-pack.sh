@@ -217,6 +217,8 @@ expect 3 'published with other content' publish 25.11.6-bookworm-amd64
 expect 0 . publish 25.11.6-bookworm-amd64 --force
 # A second version, with a delta from the first.
 "$factory" import tree -p "$prefix" --layer deps=deps --slurm-version 25.11.7 -t bookworm --arch amd64
+"$factory" delta 25.11.6-bookworm-amd64 25.11.7 -o delta >said
+[ -s delta ] && grep -q ' chosen' said && grep -q "^[a-z]* *$(stat -c %s delta) .*chosen" said || fail "delta: table and file differ"
 publish 25.11.7 --delta-from 25.11.6-bookworm-amd64
 grep -qF '"artifactType":"application/vnd.slurm-factory.delta.v1"' repo/index.json || fail "no delta artifact"
 grep -q '"codec":"[a-z]' repo/targets/index/*.json || fail "no delta in the signed index"
