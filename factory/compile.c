@@ -17,6 +17,7 @@ struct step_clock {
         const struct sf_recipe *recipe;
         const struct sf_recipe_step *step;
         struct timespec start;
+        unsigned told; /* seconds after which a line was last printed */
 };
 
 static unsigned elapsed(const struct step_clock *clock)
@@ -27,12 +28,18 @@ static unsigned elapsed(const struct step_clock *clock)
         return (unsigned)(now.tv_sec - clock->start.tv_sec);
 }
 
+/* A line that replaces itself on a terminal; elsewhere one every half minute, so that a log shows a long step going on. */
 static void show(void *ctx)
 {
-        const struct step_clock *clock = ctx;
+        struct step_clock *clock = ctx;
+        unsigned now = elapsed(clock);
 
-        sf_log_status("  %s %s: %s  %u s", clock->recipe->name, clock->recipe->version, clock->step->name,
-                      elapsed(clock));
+        sf_log_status("  %s %s: %s  %u s", clock->recipe->name, clock->recipe->version, clock->step->name, now);
+        if (!isatty(STDERR_FILENO) && now - clock->told >= 30) {
+                sf_log_info("  %s %s: %s, %u s so far", clock->recipe->name, clock->recipe->version,
+                            clock->step->name, now);
+                clock->told = now;
+        }
 }
 
 static int substitute(const struct sf_compile *c, struct sf_words *words, struct sf_error *err)
