@@ -139,7 +139,7 @@ static void finds_every_fragment(void **state)
                 char text[256];
                 size_t at = next_random(100);
                 memset(text, 'x', sizeof text);
-                memcpy(text + at, UNIQUE + i, 8);
+                memcpy(text + at, &UNIQUE[i], 8);
                 text[200] = '\0';
                 assert_int_equal(fragment_of(text, PLACEHOLDER, &place), 1);
                 assert_int_equal(place, at);
