@@ -10,7 +10,10 @@
 #include "base/cleanup.h"
 #include "delta/align.h"
 #include "delta/differ.h"
+#include "delta/similar.h"
 
+#define REFERENCES 2 /* of one file, at most: more cost the decoder memory and gain little */
+#define GAIN_MIN   6 /* samples that a further reference must add */
 #define PASSES 3 /* alignments of an ELF file: plain, then by labels */
 
 /* One file being aligned. */
@@ -158,15 +161,77 @@ static int open_pairing(struct pairing *p, const struct sf_delta_files *old, con
         return sf_fields_find(file->data, file->size, &p->image, &p->fields, err);
 }
 
+/* The samples of all files of a delta, old ones first: numbered like references. */
+struct library {
+        struct sf_samples *samples; /* owned */
+        size_t count;
+};
+
+static void cleanup_library(struct library *l)
+{
+        for (size_t i = 0; i < l->count; i++)
+                sf_samples_free(&l->samples[i]);
+        free(l->samples);
+}
+
+static int open_library(struct library *l, const struct sf_delta_files *old, const struct sf_delta_files *new, bool elf,
+                        struct sf_error *err)
+{
+        size_t count = old->count + new->count;
+
+        l->samples = calloc(count + 1, sizeof *l->samples);
+        if (!l->samples)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory to compare files");
+        for (; l->count < count; l->count++) {
+                const struct sf_delta_file *file = reference_file(old, new, (uint32_t)l->count);
+                int r = sf_samples_take(file->data, file->size, elf, &l->samples[l->count], err);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* The ancestor, then those old or already rebuilt files that provide most of what is still missing. */
+static int choose_references(const struct library *l, size_t old_count, size_t index, uint32_t ancestor,
+                             struct sf_script *script, struct sf_error *err)
+{
+        _cleanup_(sf_samples_free) struct sf_samples missing = { 0 };
+        int r = sf_samples_copy(&l->samples[old_count + index], &missing, err);
+
+        if (r < 0)
+                return r;
+        if (ancestor) {
+                script->references[script->reference_count++] = ancestor - 1;
+                sf_samples_subtract(&missing, &l->samples[ancestor - 1]);
+        }
+        while (script->reference_count < REFERENCES) {
+                size_t best = 0, gain = GAIN_MIN - 1;
+
+                for (size_t i = 0; i < old_count + index; i++) {
+                        size_t shared = sf_samples_shared(&missing, &l->samples[i]);
+
+                        if (shared > gain) {
+                                gain = shared;
+                                best = i;
+                        }
+                }
+                if (gain < GAIN_MIN)
+                        break;
+                script->references[script->reference_count++] = (uint32_t)best;
+                sf_samples_subtract(&missing, &l->samples[best]);
+        }
+        return 0;
+}
+
 static int make_script(const struct sf_delta_files *old, const struct sf_delta_files *new, size_t index, bool predict,
-                       struct sf_script *script, struct sf_error *err)
+                       const struct library *library, struct sf_script *script, struct sf_error *err)
 {
         _cleanup_(cleanup_pairing) struct pairing p = { 0 };
-        uint32_t ancestor = new->files[index].ancestor;
-        int r;
+        int r = choose_references(library, old->count, index, new->files[index].ancestor, script, err);
 
-        if (ancestor)
-                script->references[script->reference_count++] = ancestor - 1;
+        if (r < 0)
+                return r;
         if ((r = open_pairing(&p, old, new, index, script, predict, err)) < 0 ||
             (r = sf_align_files(&p.align, script, err)) < 0)
                 return r;
@@ -184,6 +249,7 @@ int sf_differ_encode(const struct sf_delta_files *old, const struct sf_delta_fil
                      struct sf_buffer *ret_patch, struct sf_error *err)
 {
         _cleanup_(sf_replay_close) struct sf_replay replay = { 0 };
+        _cleanup_(cleanup_library) struct library library = { 0 };
         _cleanup_free_ uint8_t *out = malloc(sf_delta_files_size(new) + 1);
         const uint8_t version = SF_PREDICTOR_VERSION;
         uint64_t offset = 0;
@@ -191,14 +257,15 @@ int sf_differ_encode(const struct sf_delta_files *old, const struct sf_delta_fil
 
         if (!out)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory to make a delta");
-        if ((r = sf_replay_open(&replay, old, new, sf_delta_files_bytes(new), out, predict, err)) < 0 ||
+        if ((r = open_library(&library, old, new, predict, err)) < 0 ||
+            (r = sf_replay_open(&replay, old, new, sf_delta_files_bytes(new), out, predict, err)) < 0 ||
             (r = sf_buffer_append(ret_patch, &version, 1, err)) < 0)
                 return r;
         sf_coder_encode(&replay.coder, ret_patch);
         for (size_t i = 0; i < new->count; i++) {
                 _cleanup_(sf_script_free) struct sf_script script = { 0 };
 
-                if ((r = make_script(old, new, i, predict, &script, err)) < 0 ||
+                if ((r = make_script(old, new, i, predict, &library, &script, err)) < 0 ||
                     (r = sf_replay_file(&replay, i, offset, &script, err)) < 0)
                         return r;
                 offset += new->files[i].size;

@@ -61,11 +61,21 @@ bool sf_image_position(const struct sf_image *image, uint64_t address, uint64_t 
         return false;
 }
 
-bool sf_image_is_code(const struct sf_image *image, uint64_t position)
+bool sf_image_is_code(const struct sf_image *image, uint64_t position, uint64_t *ret_end)
 {
-        for (size_t i = 0; i < image->count; i++)
-                if (image->segments[i].executable && position - image->segments[i].position < image->segments[i].length)
+        *ret_end = UINT64_MAX;
+        for (size_t i = 0; i < image->count; i++) {
+                const struct sf_segment *s = &image->segments[i];
+
+                if (!s->executable)
+                        continue;
+                if (position - s->position < s->length) {
+                        *ret_end = s->position + s->length;
                         return true;
+                }
+                if (s->position > position && s->position < *ret_end)
+                        *ret_end = s->position;
+        }
         return false;
 }
 

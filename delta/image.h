@@ -38,8 +38,8 @@ void sf_image_open(const uint8_t *data, uint64_t known, struct sf_image *ret);
 
 /* False where no segment holds it. */
 bool sf_image_position(const struct sf_image *image, uint64_t address, uint64_t *ret);
-/* True where a position is loaded as code. */
-bool sf_image_is_code(const struct sf_image *image, uint64_t position);
+/* True where a position is loaded as code. *ret_end: the position up to which the answer stays the same. */
+bool sf_image_is_code(const struct sf_image *image, uint64_t position, uint64_t *ret_end);
 /* The address of a position; outside all segments it continues the last one that starts below. */
 uint64_t sf_image_address(const struct sf_image *image, uint64_t position);
 

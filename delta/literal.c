@@ -58,13 +58,12 @@ static void follow(struct follower *f, const uint8_t *out, uint64_t position)
         }
 }
 
-static void start_following(struct follower *f, const struct sf_literal_run *run)
+/* Starts following at `at`; *ret_end is how far the bytes are of the same sort. */
+static void start_following(struct follower *f, const struct sf_literal_run *run, uint64_t at, uint64_t *ret_end)
 {
         *f = (struct follower){ 0 };
-        if (run->image->machine != EM_X86_64 || !sf_image_is_code(run->image, run->position))
-                return;
-        f->active = true;
-        f->start = run->position > RESYNC_BYTES ? run->position - RESYNC_BYTES : 0;
+        f->active = sf_image_is_code(run->image, at, ret_end) && run->image->machine == EM_X86_64;
+        f->start = at > RESYNC_BYTES ? at - RESYNC_BYTES : 0;
 }
 
 static uint32_t hash_bytes(uint32_t hash, const uint8_t *bytes, uint64_t count)
@@ -145,11 +144,12 @@ static void code_target(struct sf_literals *l, const struct sf_literal_run *run,
 
 void sf_literals_code(struct sf_literals *l, const struct sf_literal_run *run)
 {
-        uint64_t at = run->position, end = run->position + run->length;
-        struct follower f;
+        uint64_t at = run->position, end = run->position + run->length, same_until = at;
+        struct follower f = { 0 };
 
-        start_following(&f, run);
         while (at < end) {
+                if (at >= same_until)
+                        start_following(&f, run, at, &same_until);
                 follow(&f, run->out, at);
                 if (f.active && f.measured && f.insn.field && at == f.start + f.insn.field && end - at >= 4) {
                         code_target(l, run, &f, at);

@@ -66,6 +66,7 @@ int sf_replay_open(struct sf_replay *r, const struct sf_delta_files *old, const 
         sf_script_model_start(&r->scripts);
         sf_probabilities_start(r->fields.predicted[0][0], sizeof r->fields.predicted / sizeof(sf_probability));
         sf_probabilities_start(r->fields.alternative[0], sizeof r->fields.alternative / sizeof(sf_probability));
+        sf_probabilities_start(r->fields.repeated, SF_FIELD_KINDS);
         for (size_t i = 0; i < SF_FIELD_KINDS; i++)
                 sf_number_start(&r->fields.error[i]);
         sf_number_start(&r->gap);
@@ -116,7 +117,12 @@ static void code_field(struct job *j, struct sf_predictor *p, const struct sf_fi
                 int64_t error = (int64_t)(value - guess.value);
                 if (field->width == 4)
                         error = (int32_t)(uint32_t)error;
-                value = guess.value + (uint64_t)sf_coder_signed(c, &m->error[kind], error);
+                if (sf_coder_bit(c, &m->repeated[kind], error == m->last_error[kind]))
+                        error = m->last_error[kind];
+                else
+                        error = sf_coder_signed(c, &m->error[kind], error);
+                m->last_error[kind] = error;
+                value = guess.value + (uint64_t)error;
         }
         sf_field_put(field, j->out + position, value);
         sf_predict_learn(p, field, &j->image, position, value);
@@ -255,16 +261,25 @@ static void code_copy(struct job *j, const struct sf_step *step, uint64_t positi
 static void code_literal(struct job *j, const struct sf_step *step, uint64_t position, const uint64_t *ends)
 {
         const struct sf_predictor *p = &j->predictors[step->reference];
-        uint64_t end = ends[step->reference];
-        struct sf_literal_run run = {
-                .out = j->out, .truth = j->truth, .position = position, .length = step->literal, .image = &j->image
-        };
+        uint64_t left = step->literal, end = ends[step->reference];
 
-        if (p->data && end < p->size) {
-                run.old = p->data + end;
-                run.old_length = p->size - end;
+        while (left) {
+                struct sf_literal_run run = { .out = j->out, .truth = j->truth, .position = position, .length = left,
+                                              .image = &j->image };
+                uint64_t headers = sf_image_headers(j->out, position);
+
+                if (!j->image_open && headers > position && headers - position < left)
+                        run.length = headers - position; /* the rest is coded knowing the headers */
+                if (p->data && end < p->size) {
+                        run.old = p->data + end;
+                        run.old_length = p->size - end;
+                }
+                sf_literals_code(&j->replay->literals, &run);
+                position += run.length;
+                end += run.length;
+                left -= run.length;
+                look_at_headers(j, position);
         }
-        sf_literals_code(&j->replay->literals, &run);
 }
 
 /* The bytes of the file, first to last. */
@@ -280,7 +295,6 @@ static int code_content(struct job *j, struct sf_error *err)
                 look_at_headers(j, position);
                 code_literal(j, step, position, ends);
                 position += step->literal;
-                look_at_headers(j, position);
                 if (step->copy)
                         code_copy(j, step, position);
                 position += step->copy;

@@ -24,7 +24,9 @@
 struct sf_field_model {
         sf_probability predicted[SF_FIELD_KINDS][SF_PREDICT_SOURCES][8];
         sf_probability alternative[SF_FIELD_KINDS][SF_PREDICT_SOURCES];
+        sf_probability repeated[SF_FIELD_KINDS];
         struct sf_number error[SF_FIELD_KINDS];
+        int64_t last_error[SF_FIELD_KINDS];
         uint8_t history[SF_FIELD_KINDS]; /* the last three outcomes of each kind */
 };
 
