@@ -14,7 +14,7 @@
 
 #define REFERENCES 2 /* of one file, at most: more cost the decoder memory and gain little */
 #define GAIN_MIN   6 /* samples that a further reference must add */
-#define PASSES 3 /* alignments of an ELF file: plain, then by labels */
+#define PASSES     3 /* alignments of an ELF file: plain, then by labels */
 
 /* One file being aligned. */
 struct pairing {
@@ -38,17 +38,9 @@ static void cleanup_pairing(struct pairing *p)
 /* Field of the new file at a position, NULL where none starts there. */
 static const struct sf_field *field_at(const struct sf_fields *fields, uint64_t position)
 {
-        size_t low = 0, high = fields->count;
+        size_t i = sf_fields_first(fields, position);
 
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-
-                if (fields->fields[middle].position < position)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        return low < fields->count && fields->fields[low].position == position ? &fields->fields[low] : NULL;
+        return i < fields->count && fields->fields[i].position == position ? &fields->fields[i] : NULL;
 }
 
 /* What the fields inside one copy say about where old targets went: the last one wins. */
@@ -56,11 +48,9 @@ static void learn_from_copy(struct pairing *p, const struct sf_step *step, uint6
 {
         struct sf_predictor *predictor = &p->predictors[step->reference];
 
-        for (size_t i = 0; i < predictor->fields.count; i++) {
+        for (size_t i = sf_fields_first(&predictor->fields, step->from); i < predictor->fields.count; i++) {
                 const struct sf_field *old = &predictor->fields.fields[i], *new;
 
-                if (old->position < step->from)
-                        continue;
                 if ((uint64_t)old->position + old->width > step->from + step->copy)
                         return;
                 new = field_at(&p->fields, position + (old->position - step->from));

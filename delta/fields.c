@@ -206,6 +206,21 @@ int sf_fields_find(const uint8_t *data, uint64_t size, const struct sf_image *im
         return r;
 }
 
+size_t sf_fields_first(const struct sf_fields *fields, uint64_t position)
+{
+        size_t low = 0, high = fields->count;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (fields->fields[middle].position < position)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
 void sf_fields_free(struct sf_fields *fields)
 {
         free(fields->fields);

@@ -54,6 +54,8 @@ uint64_t sf_fields_memory(uint64_t size);
 /* `image` is that of `data`. A file that is no ELF file has no fields. Only fails without memory. */
 int sf_fields_find(const uint8_t *data, uint64_t size, const struct sf_image *image, struct sf_fields *ret,
                    struct sf_error *err);
+/* The index of the first field at or behind a position; count where there is none. */
+size_t sf_fields_first(const struct sf_fields *fields, uint64_t position);
 void sf_fields_free(struct sf_fields *fields);
 
 #endif

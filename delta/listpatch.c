@@ -62,7 +62,7 @@ static int list_coder_open(struct list_coder *lc, struct sf_error *err)
 {
         int r = sf_model_open(&lc->model, SLOTS_LOG, err);
 
-        if (r < 0 || (r = sf_mixer_open(&lc->mixer, CONTEXTS, 2, err)) < 0)
+        if (r < 0 || (r = sf_mixer_open(&lc->mixer, &lc->model, CONTEXTS, 2, err)) < 0)
                 return r;
         sf_number_start(&lc->reference);
         sf_number_start(&lc->words);

@@ -6,9 +6,11 @@
 
 #include "delta/x86.h"
 
-#define BYTE_CONTEXTS   10
-#define TARGET_CONTEXTS 4
+#define BYTE_CONTEXTS   12
+#define TARGET_CONTEXTS 5
 #define RESYNC_BYTES    48 /* code before a run that is measured again to find where instructions start */
+
+#define TRUSTS 3 /* nothing is expected, something is, it nearly always came true */
 
 enum phase { PHASE_DATA, PHASE_HEAD, PHASE_TAIL, PHASES }; /* of an instruction: up to ModRM and SIB, and behind */
 
@@ -24,9 +26,9 @@ struct follower {
 int sf_literals_open(struct sf_literals *l, struct sf_coder *coder, struct sf_model *model, struct sf_error *err)
 {
         *l = (struct sf_literals){ .coder = coder, .model = model };
-        int r = sf_mixer_open(&l->bytes, BYTE_CONTEXTS, PHASES, err);
+        int r = sf_mixer_open(&l->bytes, model, BYTE_CONTEXTS, PHASES * TRUSTS, err);
 
-        return r < 0 ? r : sf_mixer_open(&l->targets, TARGET_CONTEXTS, 4, err);
+        return r < 0 ? r : sf_mixer_open(&l->targets, model, TARGET_CONTEXTS, 4, err);
 }
 
 void sf_literals_close(struct sf_literals *l)
@@ -89,6 +91,8 @@ static uint8_t code_byte(struct sf_literals *l, const struct sf_literal_run *run
         uint32_t there = run->old && i < run->old_length ? run->old[i] + 1u : 0;
         uint32_t next = run->old && i + 1 < run->old_length ? run->old[i + 1] + 1u : 0;
         enum phase phase = !f->active ? PHASE_DATA : f->measured ? PHASE_TAIL : PHASE_HEAD;
+        uint32_t expected = sf_matcher_expected(run->matcher), trust = sf_matcher_trust(run->matcher);
+        unsigned select = (unsigned)phase * TRUSTS + (trust == 0 ? 0 : trust < 4 || trust > 6 ? 1 : 2);
         uint32_t insn, shape;
 
         if (f->active) {
@@ -115,8 +119,22 @@ static uint8_t code_byte(struct sf_literals *l, const struct sf_literal_run *run
                 sf_hash(18, shape),
                 sf_hash(19, there << 20 | next << 10 | b1),
                 sf_hash(20, b2 << 16 | b3 << 8 | b4),
+                sf_hash(21, expected | trust << 9),
+                sf_hash(22, expected | b1 << 9 | (uint32_t)phase << 17),
         };
-        return sf_model_byte(l->model, &l->bytes, l->coder, contexts, phase, value);
+        return sf_model_byte(l->model, &l->bytes, l->coder, contexts, select, value);
+}
+
+/* What the field would refer to if it were the one that the matcher follows. */
+static uint32_t expected_target(const struct sf_literal_run *run, uint64_t position, uint32_t bytes_behind)
+{
+        const struct sf_matcher *m = run->matcher;
+
+        if (m->source == run->out && m->at + 4 > position)
+                return 0; /* reaches into what is not known yet */
+        if (m->source == run->out)
+                return sf_get32(run->out + m->at) + (uint32_t)sf_image_address(run->image, m->at) + bytes_behind;
+        return m->source && run->predictor ? (uint32_t)sf_predict_address(run->predictor, run->image, m->at) : 0;
 }
 
 /* A pc-relative field as the address it refers to, high byte first. Always invertible: arithmetic modulo 2^32. */
@@ -124,7 +142,8 @@ static void code_target(struct sf_literals *l, const struct sf_literal_run *run,
 {
         uint32_t end = (uint32_t)sf_image_address(run->image, at) + f->insn.length - f->insn.field;
         uint32_t target = run->truth ? sf_get32(run->truth + at) + end : 0, known = 0;
-        uint32_t opcode = run->out[f->start + f->insn.opcode];
+        uint32_t opcode = run->out[f->start + f->insn.opcode], trust = sf_matcher_trust(run->matcher);
+        uint32_t expected = expected_target(run, at, (uint32_t)(f->insn.length - f->insn.field));
 
         for (unsigned i = 0; i < 4; i++) {
                 uint32_t contexts[TARGET_CONTEXTS] = {
@@ -132,6 +151,10 @@ static void code_target(struct sf_literals *l, const struct sf_literal_run *run,
                         sf_hash(sf_hash(32, i), sf_hash(known, opcode)),
                         sf_hash(sf_hash(33, i), sf_hash(known, l->last_target)),
                         sf_hash(sf_hash(34, i), sf_hash(known, end >> 12)),
+                        sf_hash(sf_hash(35, i), expected ? (expected >> (24 - 8 * i) & 0xff) | trust << 8 |
+                                                                   (uint32_t)(known == expected >> 8 >> (24 - 8 * i))
+                                                                           << 12
+                                                         : 0),
                 };
                 uint8_t byte = sf_model_byte(l->model, &l->targets, l->coder, contexts, i,
                                              (uint8_t)(target >> (24 - 8 * i)));
@@ -147,6 +170,7 @@ void sf_literals_code(struct sf_literals *l, const struct sf_literal_run *run)
         uint64_t at = run->position, end = run->position + run->length, same_until = at;
         struct follower f = { 0 };
 
+        sf_matcher_restart(run->matcher);
         while (at < end) {
                 if (at >= same_until)
                         start_following(&f, run, at, &same_until);
@@ -154,9 +178,12 @@ void sf_literals_code(struct sf_literals *l, const struct sf_literal_run *run)
                 if (f.active && f.measured && f.insn.field && at == f.start + f.insn.field && end - at >= 4) {
                         code_target(l, run, &f, at);
                         at += 4;
+                        sf_matcher_advance(run->matcher, run->out, at, 4, false);
                         continue;
                 }
+                sf_matcher_look(run->matcher, run->out, at);
                 run->out[at] = code_byte(l, run, &f, at, run->truth ? run->truth[at] : 0);
                 at++;
+                sf_matcher_advance(run->matcher, run->out, at, 1, true);
         }
 }

@@ -13,7 +13,9 @@
 #include "base/error.h"
 #include "delta/coder.h"
 #include "delta/image.h"
+#include "delta/match.h"
 #include "delta/model.h"
+#include "delta/predict.h"
 
 struct sf_literals {
         struct sf_coder *coder; /* borrowed */
@@ -30,6 +32,8 @@ struct sf_literal_run {
         const uint8_t *old;    /* what stood here in the old file, `old_length` bytes; may be NULL */
         uint64_t old_length;
         const struct sf_image *image;
+        struct sf_matcher *matcher;            /* of this file */
+        const struct sf_predictor *predictor;  /* that of the old file the matcher looks at; NULL where there is none */
 };
 
 int sf_literals_open(struct sf_literals *l, struct sf_coder *coder, struct sf_model *model, struct sf_error *err);

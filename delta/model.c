@@ -6,8 +6,8 @@
 #define SLOT_CELLS   16  /* a slot: a check word and the 15 nodes of a nibble's binary tree; one cache line */
 #define NODES        256 /* of a byte's binary tree */
 #define WEIGHT_ONE   65536
-#define LEARN_SHIFT  18
-#define ESTIMATE_MAX 255 /* observations after which an estimate moves by a constant share */
+#define LEARN_SHIFT  14
+#define ESTIMATE_MAX 127 /* observations after which an estimate moves by a constant share */
 #define REFINE_MAX   255
 #define REFINE_STEPS 33
 #define STRETCH_MAX  2047
@@ -77,23 +77,35 @@ void sf_model_close(struct sf_model *m)
         m->slots = NULL;
 }
 
+/* Rows of weights: one for each node of the byte's tree, and one for each number of contexts seen before. A bit is mixed
+ * by the sum of one of each. */
+static size_t mixer_rows(const struct sf_mixer *x)
+{
+        return NODES + 2 * ((size_t)x->contexts + 1);
+}
+
 static unsigned mixer_inputs(const struct sf_mixer *x)
 {
         return x->contexts + 1; /* one for each context and a constant */
 }
 
-int sf_mixer_open(struct sf_mixer *x, unsigned contexts, unsigned selects, struct sf_error *err)
+int sf_mixer_open(struct sf_mixer *x, const struct sf_model *m, unsigned contexts, unsigned selects,
+                  struct sf_error *err)
 {
         *x = (struct sf_mixer){ .contexts = contexts, .selects = selects };
-        size_t weights = (size_t)mixer_inputs(x) * selects * NODES, refine = (size_t)REFINE_STEPS * selects * NODES;
+        size_t weights = (size_t)mixer_inputs(x) * selects * mixer_rows(x),
+               refine = (size_t)REFINE_STEPS * selects * NODES;
 
         x->weights = calloc(weights, sizeof *x->weights);
         x->refine = calloc(refine, sizeof *x->refine);
         if (!x->weights || !x->refine)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a mixer");
         for (size_t i = 0; i < weights; i++)
-                x->weights[i] = (int32_t)(WEIGHT_ONE * 2 / 5);
-        (void)refine;
+                x->weights[i] = (int32_t)(WEIGHT_ONE / 8);
+        for (size_t i = 0; i < refine; i++)
+                x->refine[i] =
+                        (uint32_t)m->squash[i % REFINE_STEPS ? i % REFINE_STEPS * 128 - (i % REFINE_STEPS == 32) : 1]
+                        << 16;
         return 0;
 }
 
@@ -105,16 +117,18 @@ void sf_mixer_close(struct sf_mixer *x)
 }
 
 /* The slot of a context; taken over where it belonged to another. */
-static uint32_t *find_slot(struct sf_model *m, uint32_t hash)
+static uint32_t *find_slot(struct sf_model *m, uint32_t hash, unsigned *known)
 {
         uint32_t mixed = hash * UINT32_C(0x85ebca6b);
         uint32_t *slot = m->slots + (size_t)(mixed >> (32 - m->slots_log)) * SLOT_CELLS;
 
         mixed = hash ^ hash >> 16;
-        if (*slot != mixed) {
-                *slot = mixed;
-                sf_probabilities_start(slot + 1, SLOT_CELLS - 1);
+        if (*slot == mixed) {
+                ++*known;
+                return slot;
         }
+        *slot = mixed;
+        sf_probabilities_start(slot + 1, SLOT_CELLS - 1);
         return slot;
 }
 
@@ -123,49 +137,78 @@ static int32_t clamp(int64_t value)
         return value > STRETCH_MAX ? STRETCH_MAX : value < -STRETCH_MAX ? -STRETCH_MAX : (int32_t)value;
 }
 
-struct bit_state {
+/* What the bits of one nibble share. */
+struct nibble {
         uint32_t *slots[SF_MODEL_CONTEXTS_MAX];
         int32_t inputs[SF_MODEL_CONTEXTS_MAX + 1];
+        int32_t *shared; /* the row of weights chosen by how many contexts are known */
+        unsigned node;   /* of the nibble's tree */
 };
 
-static unsigned code_bit(struct sf_model *m, struct sf_mixer *x, struct sf_coder *c, struct bit_state *s, unsigned node,
-                         size_t row, unsigned bit)
+/* The estimate that a mixed one turned out to be worth: 33 steps, interpolated. */
+static uint32_t refine(sf_probability *steps, int32_t stretched, uint32_t p, sf_probability **ret_near)
+{
+        uint32_t at = (uint32_t)(stretched + 2048), low = at >> 7, part = at & 127;
+        uint32_t refined = (uint32_t)(((uint64_t)(steps[low] >> 10) * (128 - part) +
+                                       (uint64_t)(steps[low + 1] >> 10) * part) >>
+                                      13);
+
+        *ret_near = &steps[low + (part >= 64)];
+        p = (p + refined) / 2;
+        return p ? p : 1;
+}
+
+static unsigned code_bit(struct sf_model *m, struct sf_mixer *x, struct sf_coder *c, struct nibble *s, int32_t *weights,
+                         sf_probability *steps, unsigned bit)
 {
         unsigned inputs = mixer_inputs(x);
-        int32_t *weights = x->weights + row * inputs;
+        sf_probability *near;
         int64_t sum = 0;
 
         for (unsigned i = 0; i < x->contexts; i++)
-                s->inputs[i] = m->stretch[s->slots[i][node] >> 20];
+                s->inputs[i] = m->stretch[s->slots[i][s->node] >> 20];
         s->inputs[x->contexts] = ODDS_UNIT;
         for (unsigned i = 0; i < inputs; i++)
-                sum += (int64_t)weights[i] * s->inputs[i];
-        uint32_t p = m->squash[2048 + clamp(sum >> 16)];
-        bit = sf_coder_raw(c, p, bit);
+                sum += (int64_t)(weights[i] + s->shared[i]) * s->inputs[i];
+        int32_t stretched = clamp(sum >> 16);
+        uint32_t p = m->squash[2048 + stretched];
+        int32_t predicted = (int32_t)p;
+        bit = sf_coder_raw(c, refine(steps, stretched, p, &near), bit);
 
-        int32_t error = (int32_t)(bit << 16) - (int32_t)p;
-        for (unsigned i = 0; i < inputs; i++)
-                weights[i] += (int32_t)(((int64_t)s->inputs[i] * error + (1 << (LEARN_SHIFT - 1))) >> LEARN_SHIFT);
+        int64_t error = (int32_t)(bit << 16) - predicted;
+        for (unsigned i = 0; i < inputs; i++) {
+                int32_t step = (int32_t)((s->inputs[i] * error + (1 << (LEARN_SHIFT - 1))) >> LEARN_SHIFT);
+
+                weights[i] += step;
+                s->shared[i] += step;
+        }
         for (unsigned i = 0; i < x->contexts; i++)
-                sf_probability_learn(&s->slots[i][node], bit, ESTIMATE_MAX);
+                sf_probability_learn(&s->slots[i][s->node], bit, ESTIMATE_MAX);
+        sf_probability_learn(near, bit, REFINE_MAX);
+        s->node = s->node << 1 | bit;
         return bit;
 }
 
 uint8_t sf_model_byte(struct sf_model *m, struct sf_mixer *x, struct sf_coder *c, const uint32_t *contexts,
                       unsigned select, uint8_t value)
 {
-        struct bit_state s;
-        unsigned node = 1, nibble = 1;
+        int32_t *weights = x->weights + select * mixer_rows(x) * mixer_inputs(x);
+        sf_probability *steps = x->refine + (size_t)select * NODES * REFINE_STEPS;
+        unsigned node = 1;
+        struct nibble s = { .node = 1 };
 
         for (unsigned i = 0; i < 8; i++) {
                 if (i % 4 == 0) {
+                        unsigned known = 0;
+
                         for (unsigned k = 0; k < x->contexts; k++)
-                                s.slots[k] = find_slot(m, i ? sf_hash(contexts[k], node) : contexts[k]);
-                        nibble = 1;
+                                s.slots[k] = find_slot(m, i ? sf_hash(contexts[k], node) : contexts[k], &known);
+                        s.node = 1;
+                        s.shared = weights + (NODES + (i ? x->contexts + 1 : 0) + known) * mixer_inputs(x);
                 }
-                unsigned bit = code_bit(m, x, c, &s, nibble, (size_t)select * NODES + node, value >> (7 - i) & 1);
+                unsigned bit = code_bit(m, x, c, &s, weights + node * mixer_inputs(x), steps + node * REFINE_STEPS,
+                                        value >> (7 - i) & 1);
                 node = node << 1 | bit;
-                nibble = nibble << 1 | bit;
         }
         return (uint8_t)node;
 }

@@ -36,7 +36,9 @@ uint64_t sf_model_memory(unsigned slots_log);
 int sf_model_open(struct sf_model *m, unsigned slots_log, struct sf_error *err);
 void sf_model_close(struct sf_model *m);
 
-int sf_mixer_open(struct sf_mixer *x, unsigned contexts, unsigned selects, struct sf_error *err);
+/* The mixer goes with that model. */
+int sf_mixer_open(struct sf_mixer *x, const struct sf_model *m, unsigned contexts, unsigned selects,
+                  struct sf_error *err);
 void sf_mixer_close(struct sf_mixer *x);
 
 /* Codes one byte. contexts[mixer->contexts] are hashes, different for different kinds of context; select < selects. */

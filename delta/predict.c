@@ -179,3 +179,12 @@ void sf_predict_learn(struct sf_predictor *p, const struct sf_field *field, cons
         if (field->form != SF_FORM_SIBLING && target_of(p, field, image, position, value, &target))
                 p->learned[field->target] = target + 1;
 }
+
+uint64_t sf_predict_address(const struct sf_predictor *p, const struct sf_image *image, uint64_t position)
+{
+        size_t i = sf_fields_first(&p->fields, position);
+
+        if (i == p->fields.count || p->fields.fields[i].position != position)
+                return 0;
+        return sf_image_address(image, place_of(p, p->fields.fields[i].target));
+}

@@ -61,6 +61,9 @@ void sf_predict(const struct sf_predictor *p, const struct sf_field *field, cons
 void sf_predict_learn(struct sf_predictor *p, const struct sf_field *field, const struct sf_image *image,
                       uint64_t position, uint64_t value);
 
+/* The new address that the field at a position of the old file refers to; 0 where there is no field. */
+uint64_t sf_predict_address(const struct sf_predictor *p, const struct sf_image *image, uint64_t position);
+
 /* A field's value in a file: 4 or 8 bytes, little-endian. */
 uint64_t sf_field_get(const struct sf_field *field, const uint8_t *at);
 void sf_field_put(const struct sf_field *field, uint8_t *at, uint64_t value);

@@ -9,8 +9,9 @@
 #define DIFFERING_CONTEXTS 6
 #define SLOTS_LOG_MIN      12
 #define SLOTS_LOG_MAX      20
-#define BYTES_PER_SLOT_LOG 3 /* one slot for so many (log2) new bytes */
-#define BYTES_PER_STEP     8 /* of a file, for a step, its copy and its two pieces in a map */
+#define BYTES_PER_SLOT_LOG 3    /* one slot for so many (log2) new bytes */
+#define BYTES_PER_STEP     8    /* of a file, for a step, its copy and its two pieces in a map */
+#define MATCHER_WORTH      2048 /* literal bytes in a file for which matches are looked for */
 #define FIXED_MEMORY       (UINT64_C(8) << 20)
 
 /* One new file while it is put together. */
@@ -23,6 +24,7 @@ struct job {
         struct sf_predictor predictors[SF_SCRIPT_REFERENCES_MAX];
         struct sf_image image; /* of the new file, once its headers are there */
         bool image_open;
+        struct sf_matcher matcher;
         uint8_t last_old, last_new; /* of the last byte that differed */
 };
 
@@ -49,7 +51,7 @@ uint64_t sf_replay_memory(const struct sf_delta_files *old, const struct sf_delt
                 largest = largest_new;
         uint64_t script = largest_new / BYTES_PER_STEP * (sizeof(struct sf_step) + 4 * sizeof(struct sf_piece));
         return sf_model_memory(slots_log(sf_delta_files_size(new))) + script + FIXED_MEMORY +
-               SF_SCRIPT_REFERENCES_MAX * sf_fields_memory(largest);
+               sf_matcher_memory(largest, 0) + SF_SCRIPT_REFERENCES_MAX * sf_fields_memory(largest);
 }
 
 int sf_replay_open(struct sf_replay *r, const struct sf_delta_files *old, const struct sf_delta_files *new,
@@ -59,7 +61,7 @@ int sf_replay_open(struct sf_replay *r, const struct sf_delta_files *old, const 
         int result = sf_model_open(&r->model, slots_log(sf_delta_files_size(new)), err);
 
         if (result < 0 || (result = sf_literals_open(&r->literals, &r->coder, &r->model, err)) < 0 ||
-            (result = sf_mixer_open(&r->differing, DIFFERING_CONTEXTS, 1, err)) < 0) {
+            (result = sf_mixer_open(&r->differing, &r->model, DIFFERING_CONTEXTS, 1, err)) < 0) {
                 sf_replay_close(r);
                 return result;
         }
@@ -85,6 +87,7 @@ static void cleanup_job(struct job *j)
 {
         for (size_t i = 0; i < SF_SCRIPT_REFERENCES_MAX; i++)
                 sf_predictor_close(&j->predictors[i]);
+        sf_matcher_close(&j->matcher);
 }
 
 /* Opens the new file's image as soon as its headers are there. */
@@ -219,28 +222,12 @@ static void code_plain(struct job *j, struct plain *p, uint64_t at, uint64_t sto
         }
 }
 
-/* The first field at or behind a position of the old file. */
-static size_t first_field(const struct sf_fields *fields, uint64_t position)
-{
-        size_t low = 0, high = fields->count;
-
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-
-                if (fields->fields[middle].position < position)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        return low;
-}
-
 static void code_copy(struct job *j, const struct sf_step *step, uint64_t position)
 {
         struct sf_predictor *predictor = &j->predictors[step->reference];
         const struct sf_fields *fields = &predictor->fields;
         struct plain plain = { .step = step, .predictor = predictor, .position = position };
-        size_t next = first_field(fields, step->from);
+        size_t next = sf_fields_first(fields, step->from);
         uint64_t at = 0;
 
         code_gap(j, &plain, 0, next);
@@ -264,8 +251,13 @@ static void code_literal(struct job *j, const struct sf_step *step, uint64_t pos
         uint64_t left = step->literal, end = ends[step->reference];
 
         while (left) {
-                struct sf_literal_run run = { .out = j->out, .truth = j->truth, .position = position, .length = left,
-                                              .image = &j->image };
+                struct sf_literal_run run = { .out = j->out,
+                                              .truth = j->truth,
+                                              .position = position,
+                                              .length = left,
+                                              .image = &j->image,
+                                              .matcher = &j->matcher,
+                                              .predictor = &j->predictors[0] };
                 uint64_t headers = sf_image_headers(j->out, position);
 
                 if (!j->image_open && headers > position && headers - position < left)
@@ -338,6 +330,19 @@ static int set_map(struct job *j, uint32_t reference, struct sf_error *err)
         return sf_predictor_set_map(&j->predictors[reference], copies, count, err);
 }
 
+/* A file with next to no literals is not worth an index. */
+static int open_matcher(struct job *j, struct sf_error *err)
+{
+        const struct sf_predictor *first = &j->predictors[0];
+        uint64_t literals = 0;
+
+        for (size_t i = 0; i < j->script->count; i++)
+                literals += j->script->steps[i].literal;
+        if (literals < MATCHER_WORTH)
+                return 0;
+        return sf_matcher_open(&j->matcher, first->data, first->size, j->size, err);
+}
+
 int sf_replay_file(struct sf_replay *r, size_t index, uint64_t offset, struct sf_script *script, struct sf_error *err)
 {
         _cleanup_(cleanup_job) struct job j = { .replay = r,
@@ -364,5 +369,7 @@ int sf_replay_file(struct sf_replay *r, size_t index, uint64_t offset, struct sf
         for (uint32_t i = 0; i < script->reference_count; i++)
                 if ((result = set_map(&j, i, err)) < 0)
                         return result;
+        if ((result = open_matcher(&j, err)) < 0)
+                return result;
         return code_content(&j, err);
 }
