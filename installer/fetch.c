@@ -177,7 +177,7 @@ static int back_off(struct sf_fetcher *f, unsigned attempt, const struct sf_erro
 {
         uint64_t max = (uint64_t)f->options.retry_wait_max * 1000;
         uint64_t wait = (uint64_t)f->options.retry_wait_ms << (attempt < 16 ? attempt : 16);
-        uint64_t asked = UINT64_MAX;
+        uint64_t asked = f->options.retry_wait_max;
         uint32_t dice = 0;
 
         if (getrandom(&dice, sizeof dice, GRND_NONBLOCK) < 0)
@@ -186,8 +186,8 @@ static int back_off(struct sf_fetcher *f, unsigned attempt, const struct sf_erro
         for (size_t i = 0; i < f->count; i++)
                 if (!f->mirrors[i].hopeless && f->mirrors[i].retry_after < asked)
                         asked = f->mirrors[i].retry_after;
-        if (asked != UINT64_MAX && wait < (asked < max / 1000 ? asked * 1000 : max))
-                wait = asked < max / 1000 ? asked * 1000 : max;
+        if (wait < asked * 1000)
+                wait = asked * 1000;
         if (wait > max)
                 wait = max;
         notice(f, "%s; retry %u of %u in %llu.%llu s", why->text, attempt + 1, f->options.retries,

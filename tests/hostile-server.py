@@ -127,6 +127,14 @@ def chunked_one_more(r):
     r.send("0\r\n\r\n")
 
 
+def chunked_more_later(r):
+    r.head("200 OK", "Transfer-Encoding: chunked")
+    r.chunk(CONTENT)
+    time.sleep(0.2)
+    r.chunk(b"!")
+    r.send("0\r\n\r\n")
+
+
 def chunked_endless(r):
     r.head("200 OK", "Transfer-Encoding: chunked")
     while True:
@@ -250,6 +258,10 @@ def inches(r):
         wanted = (0, 0)
         r.head("200 OK", "Content-Length: %d" % SIZE, "ETag: " + TAG)
     r.send(CONTENT[wanted[0]:wanted[0] + 1])
+
+
+def small_truncated_once(r):
+    return r.break_off(content=CONTENT[:1000]) if r.nth == 1 else r.serve(CONTENT[:1000])
 
 
 def second_mirror(r):
@@ -439,6 +451,15 @@ def part_too_long(r):
     first, last = r.range()
     r.head("206 Partial Content", "Transfer-Encoding: chunked", "Content-Range: bytes %d-%d/%d" % (first, last, SIZE))
     r.chunk(CONTENT[first:last + 2])
+    r.send("0\r\n\r\n")
+
+
+def part_more_later(r):
+    first, last = r.range()
+    r.head("206 Partial Content", "Transfer-Encoding: chunked", "Content-Range: bytes %d-%d/%d" % (first, last, SIZE))
+    r.chunk(CONTENT[first:last + 1])
+    time.sleep(0.2)
+    r.chunk(b"!")
     r.send("0\r\n\r\n")
 
 
