@@ -47,9 +47,10 @@ static int add_entry(void *ctx, int dirfd, const char *name, const char *path, c
 static int load(struct tree *tree, struct sf_error *err)
 {
         static const char zeros[] = "0000000000000000000000000000000000000000000000000000000000000000";
-        int r = sf_buffer_printf(&tree->text, err,
-                                 "sf-filelist 1\nrelease 1.0.0-bench-amd64\nprefix %d\nlayer slurm 1 %s\nframe 1 1099511627776 %s\n",
-                                 PREFIX_MIN, zeros, zeros);
+        int r = sf_buffer_printf(
+                &tree->text, err,
+                "sf-filelist 1\nrelease 1.0.0-bench-amd64\nprefix %d\nlayer slurm 1 %s\nframe 1 1099511627776 %s\n",
+                PREFIX_MIN, zeros, zeros);
 
         if (r < 0 || (r = sf_fs_walk(tree->root, add_entry, tree, err)) < 0)
                 return r;
@@ -79,8 +80,7 @@ static int read_new(void *ctx, const struct sf_entry *entry, struct sf_buffer *r
         return read_entry(&((struct pair *)ctx)->new, entry, ret, err);
 }
 
-static int count_written(void *ctx, const struct sf_entry *entry, const uint8_t *data, size_t len,
-                         struct sf_error *err)
+static int count_written(void *ctx, const struct sf_entry *entry, const uint8_t *data, size_t len, struct sf_error *err)
 {
         (void)entry;
         (void)data;
@@ -101,8 +101,12 @@ static int measure(struct pair *pair, const char *codec, const char *file, struc
 {
         _cleanup_(sf_delta_result_free) struct sf_delta_result result = { 0 };
         _cleanup_(sf_buffer_free) struct sf_buffer patch = SF_BUFFER_INIT;
-        struct sf_delta_make job = { .old = &pair->old.list, .new = &pair->new.list, .read_old = read_old,
-                                     .read_new = read_new, .ctx = pair, .codec = codec };
+        struct sf_delta_make job = { .old = &pair->old.list,
+                                     .new = &pair->new.list,
+                                     .read_old = read_old,
+                                     .read_new = read_new,
+                                     .ctx = pair,
+                                     .codec = codec };
         int r = sf_delta_make(&job, &result, err);
 
         if (r < 0)

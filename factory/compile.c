@@ -36,8 +36,8 @@ static void show(void *ctx)
 
         sf_log_status("  %s %s: %s  %u s", clock->recipe->name, clock->recipe->version, clock->step->name, now);
         if (!isatty(STDERR_FILENO) && now - clock->told >= 30) {
-                sf_log_info("  %s %s: %s, %u s so far", clock->recipe->name, clock->recipe->version,
-                            clock->step->name, now);
+                sf_log_info("  %s %s: %s, %u s so far", clock->recipe->name, clock->recipe->version, clock->step->name,
+                            now);
                 clock->told = now;
         }
 }
