@@ -42,6 +42,8 @@ static void check_targets(const struct sf_tufmeta *meta, const uint8_t *data, si
 
         json_object_foreach (json_object_get(meta->body, "targets"), path, entry) {
                 _cleanup_free_ char *encoded = sf_tuftext_encode_path(path);
+                if (!encoded || strpbrk(encoded, " \n?#"))
+                        abort(); /* a name that is more than a path in a URL */
                 sf_tufmeta_check_bytes(path, entry, data, size, NULL);
         }
         walk(meta, "index/bookworm-amd64.json");
