@@ -13,6 +13,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 cd "$scratch"
 unset SOURCE_DATE_EPOCH
+umask 022
 export SLURM_FACTORY_CACHE_DIR=$scratch/cache
 
 fail() { echo "FAILED: $*" >&2; exit 1; }
@@ -61,10 +62,16 @@ make_slurm() {
 make_deps deps
 cp -a deps tree
 make_slurm tree
-import() { "$factory" import "$@" -p "$prefix" --slurm-version 25.11.6 -t bookworm --arch amd64; }
+import() { "$factory" import "$@" -p "$prefix" --slurm-version 25.11.6; }
 
+# For this host, whatever it is called: only then are its libraries looked at.
 import tree --layer deps=deps
-release=cache/builds/25.11.6-bookworm-amd64
+ours=$(ls cache/builds)
+release=cache/builds/$ours
+toolchain=${ours#25.11.6-} arch=${ours##*-}
+toolchain=${toolchain%-*}
+tag=$toolchain # of amd64; other architectures are named in the tag
+[ "$arch" = amd64 ] || tag+=-$arch
 
 # --- the same bytes whatever the times, the modes below umask and the order of inodes -----------------------------------
 cp -a "$release" first
@@ -128,7 +135,7 @@ grep -q '"unit":"simple"' "$release/release.json" || fail "unit type comes from 
 # --- refusals -----------------------------------------------------------------------------------------------------------
 refuse() {
         expect 3 "$1" import bad --layer deps=deps
-        [ ! -e cache/builds/.25.11.6-bookworm-amd64.partial ] || fail "a refused import left something behind"
+        [ ! -e cache/builds/.$ours.partial ] || fail "a refused import left something behind"
         diff -rq first "$release" >/dev/null || fail "a refused import changed the release"
         rm -rf bad
         cp -a tree bad
@@ -142,7 +149,7 @@ refuse 'bin/extra: .*libdep.so.1'
 cp tree/lib/slurm/plugin.la bad/include && gcc -O1 -o bad/bin/extra main.c tree/lib/libdep.so.1.0 -Wl,-rpath,"$prefix/share"
 expect 3 'refused for 1 finding (import --force' import bad --layer deps=deps --build forced
 expect 0 'bin/extra: .*libdep.so.1' import bad --layer deps=deps --build forced --force
-expect 0 . "$factory" import bad --layer deps=deps -p "$prefix" --slurm-version 25.11.6 -t rockylinux9 --arch amd64
+expect 0 . "$factory" import bad --layer deps=deps -p "$prefix" --slurm-version 25.11.6 -t elsewhere
 rm bad/bin/extra
 echo "half a prefix: ${prefix:60:80}" >bad/include/fragment.h
 refuse 'include/fragment.h: '
@@ -162,11 +169,11 @@ ln -s /nowhere/a bad/lib/a && ln -s /nowhere/b bad/lib/b
 expect 3 '2 findings' import bad --layer deps=deps
 grep -q 'lib/a: ' said && grep -q 'lib/b: ' said || fail "findings are missing"
 rm -rf bad
-expect 2 'too short' "$factory" import tree -p /opt/short/but/enough --slurm-version 25.11.6 -t bookworm
-expect 3 'no sbin/slurmd' "$factory" import deps -p "$prefix" --slurm-version 25.11.6 -t bookworm
+expect 2 'too short' "$factory" import tree -p /opt/short/but/enough --slurm-version 25.11.6
+expect 3 'no sbin/slurmd' "$factory" import deps -p "$prefix" --slurm-version 25.11.6
 # With --force the short one is packed: no file here names it.
 mkdir -p plain/sbin && cp main.c plain/sbin/slurmd
-expect 0 '1 files' "$factory" import plain -p /opt/short/but/enough --slurm-version 1.2.3 -t bookworm --force
+expect 0 '1 files' "$factory" import plain -p /opt/short/but/enough --slurm-version 1.2.3 --force
 # Links that leave an imported tree are followed, as a Spack view needs it.
 mkdir -p spack/{pkg/lib/sub,view/sbin,view/lib}
 echo content >spack/pkg/lib/libx.so.1 && echo deep >spack/pkg/lib/sub/file && ln -s libx.so.1 spack/pkg/lib/libx.so
@@ -184,45 +191,45 @@ grep -q '^l .* ../sbin/slurmd lib/back$' "$release-spack/filelist" || fail "a li
 
 # --- publishing ---------------------------------------------------------------------------------------------------------
 publish() { "$factory" publish "$@" --repo repo --keys keys; }
-expect 3 . publish 25.11.6-bookworm-amd64
+expect 3 . publish "$ours"
 "$factory" keys init --repo repo --keys keys
 before=$(cat repo/metadata/timestamp.json)
 mv keys away
 mkdir keys
-expect 3 . publish 25.11.6-bookworm-amd64
+expect 3 . publish "$ours"
 [ "$(cat repo/metadata/timestamp.json)" = "$before" ] || fail "a failed publish touched the timestamp"
 rmdir keys
 mv away keys
-publish 25.11.6-bookworm-amd64
+publish "$ours"
 [ "$(cat repo/metadata/timestamp.json)" != "$before" ] || fail "nothing was published"
 # Contents and inodes: what is there is not even written again. The next second, so that a date would show.
 state() { (cd repo && find . -type f | sort | xargs sha256sum && stat -c '%i %n' blobs/sha256/*); }
 state >published
 sleep 1.1
-publish 25.11.6-bookworm-amd64
+publish "$ours"
 state | diff published - || fail "publishing again changed something"
 (cd repo/blobs/sha256 && sha256sum -- * | awk '$1 != $2 { exit 1 }') || fail "a blob's name is not its digest"
 ls repo/blobs/sha256 >names
 tr -c '0-9a-f' '\n' <repo/index.json | grep -xE '[0-9a-f]{64}' | sort -u | while read -r digest; do
         grep -qx "$digest" names || fail "index.json names $digest, which is not there"
 done
-grep -q '"org.opencontainers.image.ref.name":"25.11.6-bookworm"' repo/index.json || fail "tag"
-grep -q '"org.opencontainers.image.ref.name":"25.11-bookworm"' repo/index.json || fail "tag of the series"
+grep -q "\"org.opencontainers.image.ref.name\":\"25.11.6-$tag\"" repo/index.json || fail "tag"
+grep -q "\"org.opencontainers.image.ref.name\":\"25.11-$tag\"" repo/index.json || fail "tag of the series"
 if command -v skopeo >/dev/null; then
-        skopeo inspect oci:repo:25.11.6-bookworm | grep -q '"Architecture": "amd64"' || fail "skopeo"
+        skopeo inspect "oci:repo:25.11.6-$tag" | grep -q "\"Architecture\": \"$arch\"" || fail "skopeo"
 else
         echo "not checked: skopeo is not installed"
 fi
 # The same name with other content is refused unless forced.
 echo changed >>tree/include/plain.h
 import tree --layer deps=deps
-expect 3 'published with other content' publish 25.11.6-bookworm-amd64
-expect 0 . publish 25.11.6-bookworm-amd64 --force
+expect 3 'published with other content' publish "$ours"
+expect 0 . publish "$ours" --force
 # A second version, with a delta from the first.
-"$factory" import tree -p "$prefix" --layer deps=deps --slurm-version 25.11.7 -t bookworm --arch amd64
-"$factory" delta 25.11.6-bookworm-amd64 25.11.7 -o delta >said
+"$factory" import tree -p "$prefix" --layer deps=deps --slurm-version 25.11.7
+"$factory" delta "$ours" 25.11.7 -o delta >said
 [ -s delta ] && grep -q ' chosen' said && grep -q "^[a-z]* *$(stat -c %s delta) .*chosen" said || fail "delta: table and file differ"
-publish 25.11.7 --delta-from 25.11.6-bookworm-amd64
+publish 25.11.7 --delta-from "$ours"
 grep -qF '"artifactType":"application/vnd.slurm-factory.delta.v1"' repo/index.json || fail "no delta artifact"
 grep -q '"codec":"[a-z]' repo/targets/index/*.json || fail "no delta in the signed index"
 expect 2 'not possible yet\|directory is needed' "$factory" publish 25.11.7 --repo s3://bucket/slurm --keys keys
@@ -231,14 +238,14 @@ expect 2 'not possible yet\|directory is needed' "$factory" publish 25.11.7 --re
 for delay in 0.002 0.005 0.01 0.02 0.05; do
         rm -rf repo2 keys2
         "$factory" -q keys init --repo repo2 --keys keys2
-        timeout -s KILL "$delay" "$factory" -q publish 25.11.6-bookworm-amd64 25.11.7 --repo repo2 --keys keys2 \
+        timeout -s KILL "$delay" "$factory" -q publish "$ours" 25.11.7 --repo repo2 --keys keys2 \
                 >/dev/null 2>&1 || true
-        "$factory" -q publish 25.11.6-bookworm-amd64 25.11.7 --repo repo2 --keys keys2
+        "$factory" -q publish "$ours" 25.11.7 --repo repo2 --keys keys2
         (cd repo2/blobs/sha256 && sha256sum -- * | awk '$1 != $2 { exit 1 }') || fail "killed after $delay s: a blob is broken"
-        grep -q '25.11.7-bookworm"' repo2/index.json || fail "killed after $delay s: not published"
+        grep -q "25.11.7-$tag\"" repo2/index.json || fail "killed after $delay s: not published"
 done
 
 "$factory" withdraw 25.11.7 --repo repo --keys keys --reason 'slurmd leaks'
-cat repo/targets/rollout/*.json | grep -q '"name":"25.11.7-bookworm-amd64","reason":"slurmd leaks"' || fail "withdrawal"
-grep -q '25.11.7-bookworm' repo/index.json && fail "a withdrawn release keeps its tag"
+cat repo/targets/rollout/*.json | grep -q "\"name\":\"25.11.7-$toolchain-$arch\",\"reason\":\"slurmd leaks\"" || fail "withdrawal"
+grep -q "25.11.7-$tag" repo/index.json && fail "a withdrawn release keeps its tag"
 echo "all as expected"
