@@ -213,7 +213,10 @@ static int check_unit(const struct sf_checks *c, const char *type, struct sf_err
                 printf("%s", sf_buffer_text(&drop_in));
         if (r == 0)
                 r = sf_check_unit(c, &findings, err);
-        return r < 0 ? r : findings.len ? sf_error_set(err, SF_ERR_INCOMPATIBLE, "%s", sf_buffer_text(&findings)) : 0;
+        if (r < 0 || !findings.len)
+                return r;
+        return sf_error_set(err, SF_ERR_INCOMPATIBLE, "%.*s", (int)strcspn(sf_buffer_text(&findings), "\n"),
+                            sf_buffer_text(&findings));
 }
 
 int sf_preflight_run(const struct sf_preflight *p, const struct sf_store_release *to, struct sf_error *err)

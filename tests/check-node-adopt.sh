@@ -1,0 +1,41 @@
+#!/bin/bash
+# A node with a hand-made /opt/slurm/view directory and a job on it: the directory is adopted, and rollback goes back to it.
+set -euo pipefail
+. "$top_srcdir/tests/testbed/node.sh"
+
+CLUSTER_SLURMD_TIMEOUT=15 node_cluster 1
+tree=/opt/slurm/releases/$RELEASES_BASE-$RELEASES_TOOLCHAIN
+same_length=$(printf '/opt/slurm/view%*s' $((${#tree} - 15)) '' | tr ' ' /)
+
+# Somebody's own work: a directory that says /opt/slurm/view everywhere, a unit that starts it, nothing of sf-node's.
+bed_in n1 sh -ec "systemctl stop slurmd
+        cp -a $tree /opt/slurm/hand; rm -rf /opt/slurm/hand/.sf-release /opt/slurm/view
+        grep -rlZF $tree /opt/slurm/hand | xargs -0 sed -i 's|$tree|$same_length|g'
+        mv /opt/slurm/hand /opt/slurm/view; rm -rf /opt/slurm/releases /opt/slurm/modules /var/lib/sf-node/state.json
+        echo by hand >/opt/slurm/view/NOTES
+        printf '[Unit]\nAfter=munge.service\n[Service]\nType=notify\nExecStart=/opt/slurm/view/sbin/slurmd --systemd\n' \
+                >/etc/systemd/system/slurmd.service
+        printf 'RuntimeDirectory=slurm\nKillMode=process\nDelegate=yes\n' >>/etc/systemd/system/slurmd.service
+        systemctl daemon-reload; systemctl start slurmd"
+cluster_wait "n1 idle" cluster_is n1 idle
+unit=$(bed_in n1 cat /etc/systemd/system/slurmd.service)
+
+job=$(submit -w n1 -o /dev/null --wrap 'for i in $(seq 15); do sleep 1; done')
+cluster_wait "job $job to run" job_is "$job" RUNNING
+expect 2 bed_in n1 sf-node upgrade
+says "name the version"
+expect 0 bed_in n1 sf-node upgrade "$RELEASES_GOOD"
+says "as release foreign-"
+active n1 "$RELEASES_GOOD"
+[ "$(bed_in n1 cat /etc/systemd/system/slurmd.service)" = "$unit" ] || fail "the site's unit was replaced"
+expect 0 bed_in n1 sf-node status
+says "(adopted)"
+
+expect 0 bed_in n1 sf-node rollback
+foreign=$(bed_in n1 readlink /opt/slurm/view)
+[[ $foreign == releases/foreign-* ]] || fail "view points to $foreign"
+[ "$(bed_in n1 cat /opt/slurm/view/NOTES)" = "by hand" ] || fail "not the hand-made tree"
+bed_in n1 sh -c 'readlink /proc/$(systemctl show -P MainPID slurmd)/exe' | grep -q "^/opt/slurm/$foreign/" ||
+        fail "slurmd does not run from the hand-made tree"
+
+job_succeeds "$job"

@@ -1,0 +1,79 @@
+#!/bin/bash
+# The whole node loses its power at each step of an upgrade and of a rollback. After the next boot the switch is finished or
+# undone, slurmd runs from a proven release, and the same switch succeeds.
+set -euo pipefail
+. "$top_srcdir/tests/testbed/node.sh"
+
+CLUSTER_SLURMD_TIMEOUT=15 node_cluster 1
+disk=$BED/nodes/n1/disk
+record=$disk/var/lib/sf-node/transaction.json
+
+# The disk is watched without starting a process, so that no step is too short to be hit.
+reached()
+{
+        local line
+        case $1 in
+        fetch) compgen -G "$disk/opt/slurm/releases/.incoming-*" >/dev/null ;;
+        *) { read -r line <"$record"; } 2>/dev/null || [ -n "${line-}" ] && [[ ${line-} == *"\"step\":\"$1\""* ]] ;;
+        esac
+}
+
+# start_until STEP VERB... : runs the verb in the background until it is at that step
+start_until()
+{
+        local step=$1 end=$((SECONDS + 60))
+        shift
+        bed_in n1 sf-node "$@" >"$BED/said" 2>&1 &
+        until reached "$step"; do
+                [ "$SECONDS" -lt $end ] || { cat "$BED/said"; fail "$* did not come to $step"; }
+        done
+}
+
+# cut_at STEP HOME VERB... : power cut there; after the boot HOME is active
+cut_at()
+{
+        local step=$1 home=$2
+        shift 2
+        start_until "$step" "$@"
+        bed_cut n1
+        wait
+        bed_boot n1 "$(cluster_ip n1)"
+        cluster_wait "slurmd to run after a cut at $step" bed_in n1 systemctl is-active slurmd
+        active n1 "$home"
+        cluster_wait "n1 idle" cluster_is n1 idle
+        echo "power cut at $step of $*: on $home"
+}
+
+for step in fetch activate restart health; do
+        cut_at "$step" "$RELEASES_BASE" upgrade "$RELEASES_GOOD"
+        [ "$step" != fetch ] || bed_in n1 sh -c 'ls -A /opt/slurm/releases'
+done
+bed_in n1 journalctl --no-pager -o cat -t sf-node | grep -q 'was interrupted at health and is now undone' ||
+        fail "nothing in the journal"
+
+# On the way back from a release that does not work.
+start_until restart upgrade "$(full "$RELEASES_DIES")"
+sleep 0.7
+bed_cut n1
+wait
+bed_boot n1 "$(cluster_ip n1)"
+cluster_wait "slurmd to run" bed_in n1 systemctl is-active slurmd
+active n1 "$RELEASES_BASE"
+
+expect 0 bed_in n1 sf-node upgrade "$RELEASES_GOOD"
+active n1 "$RELEASES_GOOD"
+# A rollback that has begun is finished.
+for step in activate restart health; do
+        cut_at "$step" "$RELEASES_BASE" rollback
+        expect 0 bed_in n1 sf-node activate "$RELEASES_GOOD"
+        active n1 "$RELEASES_GOOD"
+done
+
+# The agent alone dies: the next run puts things right before it does its own work.
+start_until health activate "$RELEASES_BASE"
+kill -9 $(pgrep -P "$(cat "$BED/nodes/n1/init")" -x sf-node || pgrep -x sf-node -f "sf-node activate $RELEASES_BASE")
+wait
+bed_in n1 sf-node status | grep -q '^pending .* interrupted at health' || fail "status does not tell"
+expect 0 bed_in n1 sf-node activate "$RELEASES_GOOD"
+says "is now undone"
+active n1 "$RELEASES_GOOD"

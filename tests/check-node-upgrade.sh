@@ -1,0 +1,43 @@
+#!/bin/bash
+# Four nodes with users' jobs on them are upgraded one after the other; the jobs never notice.
+set -euo pipefail
+. "$top_srcdir/tests/testbed/node.sh"
+
+CLUSTER_SLURMD_TIMEOUT=15 node_cluster 4
+
+# A batch job on each node, a step over all of them, and one that somebody types into.
+batch=()
+for i in 1 2 3 4; do
+        batch+=("$(submit -w "n$i" -o /dev/null --wrap 'for i in $(seq 25); do srun -n1 true; sleep 1; done')")
+done
+wide=$(submit -N4 -n4 -o /dev/null --wrap 'srun -N4 -n4 sh -c "sleep 30; exit 0"')
+mkfifo "$BED/typing"
+bed_in ctl setpriv --reuid=user --regid=user --init-groups srun --chdir=/tmp -w n2 -n1 --pty \
+        sh -c 'while read -r line; do [ "$line" != end ] || exit 0; done; exit 9' <"$BED/typing" >"$BED/typed" 2>&1 &
+interactive=$!
+exec 7>"$BED/typing"
+for job in "${batch[@]}" "$wide"; do
+        cluster_wait "job $job to run" job_is "$job" RUNNING
+done
+
+for i in 1 2 3 4; do
+        expect 0 bed_in "n$i" sf-node --json upgrade "$RELEASES_GOOD"
+        active "n$i" "$RELEASES_GOOD"
+        downtime=$(sed -n 's/.*"downtime_seconds":\([0-9.e-]*\).*/\1/p' <<<"$said")
+        own=$(bed_in "n$i" systemctl show slurmd -p ActiveExitTimestampMonotonic -p ActiveEnterTimestampMonotonic |
+                awk -F= '{ t[$1] = $2 } END { print (t["ActiveEnterTimestampMonotonic"] - t["ActiveExitTimestampMonotonic"]) / 1e6 }')
+        echo "n$i: slurmd was away for $downtime s, its own restart took $own s of it"
+        # The agent may add 20 ms.
+        awk -v t="$downtime" -v own="$own" 'BEGIN { exit !(t > 0 && own > 0 && t - own <= 0.020) }' ||
+                fail "n$i: the agent added more than 20 ms"
+        echo still here >&7
+done
+
+
+echo end >&7
+wait "$interactive" || fail "the interactive step ended with $?: $(cat "$BED/typed")"
+for job in "${batch[@]}" "$wide"; do
+        job_succeeds "$job"
+done
+expect 0 bed_in n1 sf-node upgrade "$RELEASES_GOOD"
+says "nothing to do"

@@ -1,0 +1,98 @@
+# tests/testbed/node.sh - what the scenario scripts about live nodes share. Sourced by them; needs top_srcdir, top_builddir.
+# shellcheck shell=bash
+. "$top_srcdir/tests/testbed/bed.sh"
+. "$top_srcdir/tests/testbed/cluster.sh"
+. "$top_srcdir/tests/testbed/releases.sh"
+
+# node_cluster N : N nodes on the base release, every one with sf-node
+node_cluster()
+{
+        bed_begin
+        releases_begin
+        mkdir "$BED/layer"
+        releases_node "$BED/layer" "${NODE_RELEASE:-$RELEASES_BASE}"
+        bed_layer "$BED/layer"
+        cluster_files "$1"
+        # Where the mute release looks for its slurmctld.
+        sed 's/^SlurmctldHost=.*/SlurmctldHost=n1(127.0.0.9)/' "$BED/files/all/etc/slurm/slurm.conf" \
+                >"$BED/files/all/etc/slurm/lost.conf"
+        cluster_up "$1"
+}
+
+# full VERSION [BUILD] : the whole name of a release
+full()
+{
+        echo "$1-$RELEASES_TOOLCHAIN-$RELEASES_ARCH${2:+-$2}"
+}
+
+fail()
+{
+        echo "FAIL: $*"
+        exit 1
+}
+
+# expect CODE CMD... : the exit code is part of the contract; what was said is in $said
+expect()
+{
+        local want=$1 got=0
+        shift
+        said=$("$@" 2>&1) || got=$?
+        echo "$said"
+        [ "$got" = "$want" ] || fail "exit code $got instead of $want: $*"
+}
+
+# says TEXT : in the output of the last expect
+says()
+{
+        case $said in
+        *"$1"*) ;;
+        *) fail "not said: $1" ;;
+        esac
+}
+
+# active NODE VERSION : view, the running slurmd and slurmctld agree
+active()
+{
+        local node=$1 tree=/opt/slurm/releases/$2-$RELEASES_TOOLCHAIN${3:+-$3} exe
+        [ "$(bed_in "$node" readlink -f /opt/slurm/view)" = "$tree" ] || fail "$node: view is not $tree"
+        bed_in "$node" systemctl is-active --quiet slurmd || fail "$node: slurmd does not run"
+        exe=$(bed_in "$node" sh -c 'readlink /proc/$(systemctl show -P MainPID slurmd)/exe')
+        case $exe in
+        "$tree"/sbin/*) ;;
+        *) fail "$node: slurmd runs from $exe, not $tree" ;;
+        esac
+        [ ! -e "$BED/nodes/$node/disk/var/lib/sf-node/transaction.json" ] || fail "$node: a transaction is left"
+}
+
+# Jobs are submitted as an ordinary user from ctl.
+submit()
+{
+        bed_in ctl setpriv --reuid=user --regid=user --init-groups --reset-env env \
+                PATH=/opt/slurm/view/bin:/usr/bin:/bin sbatch --parsable --chdir=/tmp "$@"
+}
+
+job_state()
+{
+        bed_in ctl scontrol -o show job "$1" | sed -n 's/.*JobState=\([A-Z]*\).*/\1/p'
+}
+
+job_is()
+{
+        [ "$(job_state "$1")" = "$2" ]
+}
+
+job_done()
+{
+        case $(job_state "$1") in
+        COMPLETED | FAILED | CANCELLED | NODE_FAIL | TIMEOUT | OUT_OF_MEMORY) ;;
+        *) return 1 ;;
+        esac
+}
+
+# job_succeeds ID : it ends, by itself, with 0
+job_succeeds()
+{
+        CLUSTER_WAIT=120 cluster_wait "job $1 to end" job_done "$1" || fail "job $1 does not end"
+        bed_in ctl scontrol -o show job "$1" | grep -q 'JobState=COMPLETED .*ExitCode=0:0' ||
+                fail "job $1: $(bed_in ctl scontrol -o show job "$1")"
+}
