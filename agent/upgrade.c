@@ -230,23 +230,28 @@ static void print_plan(const struct run *run)
         sf_offer_print(&run->offer, run->report.to, text);
 }
 
-static int open_run(struct run *run, struct sf_error *err)
+/* Everything a run looks at before its first step; the lock comes after the active release is known, so that one who does
+ * not get it can still say what the node is on. */
+static int open_run(struct run *run, int *lock, struct sf_error *err)
 {
         char note[512];
         int r = sf_store_open(run->config->root, run->config->prefix, &run->store, err);
 
-        if (r == 0)
+        if (r < 0)
+                return r;
+        sf_active_note(&run->store, &run->report);
+        r = *lock = sf_lock_take(run->config->state, err);
+        if (r >= 0)
                 r = sf_recover_run(run->config, &run->store, false, note, err);
-        if (r > 0)
+        if (r > 0) {
                 sf_log_warning("%s", note);
+                sf_active_note(&run->store, &run->report);
+        }
         if (r >= 0)
                 r = sf_state_load(run->config->state, &run->state, err);
         if (r == 0 && sf_active_find(&run->store, &run->from, NULL) < 0)
                 run->from = (struct sf_store_release){ 0 };
-        if (r == 0)
-                r = sf_live_open(run->config, &run->store, &run->live, err);
-        sf_active_note(&run->store, &run->report);
-        return r;
+        return r < 0 ? r : sf_live_open(run->config, &run->store, &run->live, err);
 }
 
 static void summarize(const struct run *run, char *out, size_t room)
@@ -298,9 +303,7 @@ int sf_upgrade_run(const struct sf_upgrade *upgrade)
         sf_report_start(&run.report, upgrade->verb);
         snprintf(run.report.to, sizeof run.report.to, "%s", upgrade->wanted ? upgrade->wanted : "");
         run.report.step = "plan";
-        r = lock = sf_lock_take(upgrade->config->state, &err);
-        if (r >= 0)
-                r = open_run(&run, &err);
+        r = open_run(&run, &lock, &err);
         for (size_t i = 0; r >= 0 && i < sizeof steps / sizeof *steps; i++) {
                 run.report.step = steps[i].name;
                 r = steps[i].run(&run, &err);

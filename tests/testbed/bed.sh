@@ -27,7 +27,7 @@ bed_need()
         [ "$(id -u)" = 0 ] || bed_skip "booting nodes needs root"
         [ -e /sys/fs/cgroup/unified/cgroup.procs ] || [ -e /sys/fs/cgroup/cgroup.procs ] || bed_skip "no cgroup2 here"
         for tool in systemd-nspawn mmdebstrap ip nsenter unshare dpkg; do
-                command -v "$tool" >/dev/null || bed_skip "$tool is not installed (see tests/testbed/packages)"
+                command -v "$tool" >/dev/null || bed_skip "$tool is not installed"
         done
 }
 
