@@ -12,8 +12,8 @@
 #include "factory/frames.h"
 #include "factory/compose.h"
 
-/* Frames are cut between members: from MIN on where the kind of file changes, before MAX in any case (a file that is
- * larger makes a larger frame). */
+/* Frames are cut between members, once they hold MIN bytes: where the kind of file changes, or before a file that would
+ * take them past MAX. Only a large file behind less than MIN makes a larger frame. */
 #define SF_FRAME_CONTENT_MIN (8ull << 20)
 #define SF_FRAME_CONTENT_MAX (16ull << 20)
 
