@@ -110,16 +110,37 @@ if [ -d "$work/hand/opt/slurm/view" ]; then
                 "/opt/slurm/releases/$version-$toolchain" "$second/releases/$version-$toolchain" /s
 fi
 
+# Nothing to do costs two small requests: the next root (which is not there) and the timestamp.
+mkfifo "$work/stdin"
+python3 "$top_srcdir/tests/hostile-server.py" --directory "$demo/repo" <"$work/stdin" >"$work/ports" 2>"$work/server.log" &
+server=$!
+exec 9>"$work/stdin" # the server ends with its standard input
+for _ in $(seq 100); do
+        ! grep -q ready "$work/ports" || break
+        sleep 0.1
+done
+quiet_upgrade() {
+        "$top_builddir/sf-node" --json --repo "http://127.0.0.1:$(sed -n 's/^http //p' "$work/ports")/plain" \
+                --root "$work/second" --prefix "$second" upgrade >"$work/json" || return 1
+        python3 - "$work/json" <<'EOP'
+import json, sys
+report = json.load(open(sys.argv[1]))
+assert report["result"] == "unchanged" and report["bytes_fetched"] < 2000, report
+EOP
+}
+check "an upgrade with nothing to do fetches less than 2,000 bytes" quiet_upgrade
+exec 9>&-
+wait "$server" || :
+
 # A damaged file is found and mended with a few bytes.
-node_root() { "$top_builddir/sf-node" --repo "file://$(realpath "$demo/repo")" --root "$work/second" --prefix "$second" "$@"; }
 tree=$work/second$second/releases/$version-$toolchain
 printf 'x' | dd of="$tree/bin/srun" bs=1 seek=5000 conv=notrunc status=none
 rm "$tree/lib/slurm/auth_munge.so"
 chmod 777 "$tree/bin/sinfo"
-broken() { ! node_root verify >"$work/verify" && [ "$(grep -cE 'bin/srun|auth_munge.so|bin/sinfo' "$work/verify")" -ge 3 ]; }
+broken() { ! node verify >"$work/verify" && [ "$(grep -cE 'bin/srun|auth_munge.so|bin/sinfo' "$work/verify")" -ge 3 ]; }
 check "verify finds content, absence and mode" broken
-check "verify --repair mends them" node_root verify --repair
-check "and the tree is whole again" node_root verify
+check "verify --repair mends them" node verify --repair
+check "and the tree is whole again" node verify
 
 echo "$failures not ok"
 [ "$failures" = 0 ]
