@@ -218,9 +218,12 @@ static void test_changed_record(void **state)
 
         install_checked(n);
         _cleanup_free_ char *path = sf_format("%s/%s/.sf-release/filelist", n->store.releases, n->release.directory);
-        assert_int_equal(sf_buffer_puts(&n->text, "d 0755 zzz\n", &err), 0);
+        char *mode = strstr((char *)n->text.data, "f 0555 ");
+        assert_non_null(mode);
+        mode[3] = '7';
         assert_int_equal(sf_fs_write(path, n->text.data, n->text.len, 0644, &err), 0);
-        assert_true(sf_store_filelist(&n->store, &n->release, &list, &err) < 0);
+        assert_int_equal(sf_store_filelist(&n->store, &n->release, &list, &err), SF_ERR_CORRUPT);
+        assert_non_null(strstr(err.text, "not the list that release.json names"));
 }
 
 /* It stays in sight, says nothing, and gives way to the same release installed again. */
@@ -588,6 +591,22 @@ static void test_reuse_of_damaged(void **state)
         install_by_reuse(n, true);
 }
 
+/* A hard link would share the wrong mode, and mending it would change the other release. */
+static void test_reuse_of_other_mode(void **state)
+{
+        struct node *n = *state;
+        struct stat st;
+
+        install_checked(n);
+        int old = open_installed(n);
+        assert_int_equal(fchmodat(old, "lib/libhwloc.so.15", 0700, 0), 0);
+        load(n, NEW);
+        install_by_reuse(n, false);
+        assert_int_equal(fstatat(old, "lib/libhwloc.so.15", &st, AT_SYMLINK_NOFOLLOW), 0);
+        assert_int_equal(st.st_mode, S_IFREG | 0700);
+        close(old);
+}
+
 static void test_repair_from_other_release(void **state)
 {
         struct node *n = *state;
@@ -626,6 +645,7 @@ int main(void)
                 NODE_TEST(test_verify_and_repair),
                 NODE_TEST(test_reuse),
                 NODE_TEST(test_reuse_of_damaged),
+                NODE_TEST(test_reuse_of_other_mode),
                 NODE_TEST(test_repair_from_other_release),
                 NODE_TEST(test_repair_without_ranges),
         };

@@ -151,6 +151,53 @@ static void test_wanted_only(void **state)
         drop_scratch(&s);
 }
 
+/* A server that turns out to have no ranges when the second one is asked for. */
+static int first_range_only(void *ctx, size_t layer, uint64_t offset, uint64_t length, struct sf_stream **ret,
+                            struct sf_error *err)
+{
+        if (offset)
+                return sf_error_set(err, SF_ERR_UNSUPPORTED, "no ranges here");
+        return maker_open_range(ctx, layer, offset, length, ret, err);
+}
+
+/* The layer is then read whole, and what the first range brought is not written again. */
+static void test_ranges_end(void **state)
+{
+        static uint8_t noise[200000];
+        struct maker m = { 0 };
+        struct sf_filelist list;
+        struct sf_error err = SF_ERROR_INIT;
+        struct scratch s = make_scratch();
+        uint8_t wanted[] = { 1, 0, 1 };
+        struct stat st;
+        uint32_t random = 1;
+
+        (void)state;
+        for (size_t i = 0; i < sizeof noise; i++)
+                noise[i] = (uint8_t)((random = random * 1664525u + 1013904223u) >> 24);
+        m.list.release = RELEASE;
+        m.list.prefix_length = MAKER_PREFIX;
+        maker_layer(&m, "deps");
+        maker_file(&m, "a", 0644, "first", 5);
+        maker_cut(&m);
+        maker_file(&m, "b", 0644, noise, sizeof noise);
+        maker_cut(&m);
+        maker_file(&m, "c", 0644, "third", 5);
+        maker_end_layer(&m);
+        maker_seal(&m);
+        assert_int_equal(read_list(&m, &list, &err), 0);
+        struct sf_unpack u = unpack_of(&m, &list, s.dirfd, 2);
+        u.wanted = wanted;
+        u.open_range = first_range_only;
+        assert_int_equal(sf_unpack_run(&u, &err), 0);
+        assert_content(&s, "a", "first");
+        assert_content(&s, "c", "third");
+        assert_int_equal(fstatat(s.dirfd, "b", &st, AT_SYMLINK_NOFOLLOW), -1);
+        sf_filelist_free(&list);
+        maker_free(&m);
+        drop_scratch(&s);
+}
+
 static void test_long_prefix(void **state)
 {
         struct maker m = { 0 };
@@ -403,6 +450,19 @@ static void put_wrong_map(struct maker *m)
                   &offset, 1);
 }
 
+static void put_map_at_end(struct maker *m)
+{
+        static const uint64_t offset = 7;
+        static const char content[] = "victim\n/opt/slurm";
+        struct maker_member v = victim();
+
+        v.data = content;
+        v.size = sizeof content - 1;
+        maker_tar(m, &v);
+        maker_map(m, maker_list(m, SF_ENTRY_FILE, "lib/victim", 0644, NULL, content, sizeof content - 1), SF_MAP_TEXT,
+                  &offset, 1);
+}
+
 /* What happens to the layer after its frames are made; before it is listed, and after. */
 static void no_end_marker(struct maker *m)
 {
@@ -501,6 +561,22 @@ static void huge_window(struct maker *m)
         frame->size = to.pos;
 }
 
+static void junk_in_frame(struct maker *m)
+{
+        struct sf_frame *frame = maker_end_layer(m);
+
+        assert_int_equal(sf_buffer_append(&m->blobs[0], "garbage", 7, NULL), 0);
+        frame->size += 7;
+}
+
+static void frame_cut_short(struct maker *m)
+{
+        struct sf_frame *frame = maker_end_layer(m);
+
+        m->blobs[0].len -= 5;
+        frame->size -= 5;
+}
+
 static void flip_byte(struct maker *m)
 {
         m->blobs[0].data[m->blobs[0].len / 2] ^= 0x10;
@@ -569,7 +645,7 @@ static const struct hostile {
         { "pax: attribute of 3 MiB", put_pax_huge_xattr, NULL, NULL, SF_ERR_CORRUPT, "layer deps" },
         { "pax: access control list", put_pax_acl, NULL, NULL, SF_ERR_CORRUPT, "has an access control list" },
         { "pax: file flags", put_pax_fflags, NULL, NULL, SF_ERR_CORRUPT, "has file flags" },
-        { "pax: sparse", put_pax_sparse, NULL, NULL, SF_ERR_CORRUPT, "layer deps" },
+        { "pax: sparse", put_pax_sparse, NULL, NULL, SF_ERR_CORRUPT, "is sparse" },
         { "GNU long name", put_gnu_long_name, NULL, NULL, SF_ERR_CORRUPT, "lib/slurm/evil.so: not listed here" },
         { "GNU sparse", put_gnu_sparse, NULL, NULL, SF_ERR_CORRUPT, "layer deps" },
         { "damaged header", put_bad_checksum, NULL, NULL, SF_ERR_CORRUPT, "not a readable tar member" },
@@ -583,6 +659,11 @@ static const struct hostile {
         { "300 MiB bomb", put_honest, bomb, NULL, SF_ERR_CORRUPT, "more than the listed" },
         { "two zstd frames as one", put_honest, two_zstd_frames, NULL, SF_ERR_CORRUPT, "frame 0" },
         { "window of 512 MiB", put_big, huge_window, NULL, SF_ERR_CORRUPT, "too much memory" },
+        { "bytes behind the zstd frame", put_honest, junk_in_frame, NULL, SF_ERR_CORRUPT,
+          "bytes behind the zstd frame" },
+        { "frame ends early", put_honest, frame_cut_short, NULL, SF_ERR_CORRUPT, "frame 0: zstd" },
+        { "large frame ends early", put_big, frame_cut_short, NULL, SF_ERR_CORRUPT, "in the middle of a zstd frame" },
+        { "map beyond the end", put_map_at_end, NULL, NULL, SF_ERR_CORRUPT, "points outside the file" },
         { "flipped bit", put_honest, NULL, flip_byte, SF_ERR_CORRUPT, "frame 0: sha256 mismatch" },
         { "flipped last bit", put_honest, NULL, flip_last_byte, SF_ERR_CORRUPT, "frame 0: sha256 mismatch" },
         { "layer cut short", put_honest, NULL, cut_short, SF_ERR_CORRUPT, "layer deps: ends after" },
@@ -684,7 +765,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_honest_one_thread), cmocka_unit_test(test_honest_many_threads),
                 cmocka_unit_test(test_wanted_only),       cmocka_unit_test(test_long_prefix),
-                cmocka_unit_test(test_large_frames),      cmocka_unit_test(test_hostile),
+                cmocka_unit_test(test_ranges_end),        cmocka_unit_test(test_large_frames),
+                cmocka_unit_test(test_hostile),
         };
         return cmocka_run_group_tests_name("unpack", tests, NULL, NULL);
 }
