@@ -24,6 +24,13 @@
 
 #define NAMES_MAX 64
 
+/* Built with AddressSanitizer this program has to live with faketime's library being loaded before the sanitizer's. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+        return "verify_asan_link_order=0";
+}
+
 struct arguments {
         const char *metadata_url, *metadata_dir, *target_dir, *target_base_url;
         const char *names[NAMES_MAX];
