@@ -10,6 +10,7 @@ set -euo pipefail
 [ "$(id -u)" = 0 ] || { echo "skipped: namespaces and mounts need root"; exit 77; }
 command -v ip >/dev/null || { echo "skipped: no iproute2 here"; exit 77; }
 command -v python3 >/dev/null || { echo "skipped: no python3 here"; exit 77; }
+[ -z "${SF_TEST_QUICK-}" ] || { echo "skipped: SF_TEST_QUICK is set"; exit 77; }
 
 demo=$top_builddir/demo
 work=$(mktemp -d)
