@@ -17,9 +17,10 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/json.h"
-#include "release/filelist.h"
+#include "rpath/elf.h"
 
 #define MUNGE_SOCKET   "/run/munge/munge.socket.2"
+#define PROGRAM_MAX    (256u << 20)
 #define SLURMD_TIMEOUT 60 /* seconds; below, a switch that goes wrong may cost jobs */
 
 struct patient {
@@ -35,33 +36,54 @@ static int check_links(const struct patient *p, struct sf_buffer *ret, struct sf
         return sf_check_all_libraries(&p->checks, ret, err);
 }
 
-/* A path that only existed where the release was built would be in the file list's maps, had the factory seen it; what
- * it could not know is a RUNPATH or script that somebody changed since. */
 struct leftover {
+        const char *prefix;
         struct sf_buffer *ret;
 };
+
+/* A search path that exists nowhere is where the release was built, or a door for whoever creates it. */
+static int check_runpath(const struct leftover *l, const char *path, const char *runpath, struct sf_error *err)
+{
+        int r = 0;
+
+        for (const char *c = runpath; *c && r == 0; c += strcspn(c, ":"), c += *c == ':') {
+                _cleanup_free_ char *entry = strndup(c, strcspn(c, ":"));
+                if (!entry)
+                        return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+                if (entry[0] == '$' || strncmp(entry, l->prefix, strlen(l->prefix)) == 0)
+                        continue;
+                if (entry[0] != '/' || !sf_fs_exists(entry))
+                        r = sf_buffer_printf(l->ret, err, "%s searches libraries in %s\n", path, entry);
+        }
+        return r;
+}
 
 static int look_for_leftovers(void *ctx, int dirfd, const char *name, const char *path, const struct stat *st,
                               struct sf_error *err)
 {
-        static const char *const marks[] = { "/__spack_path_placeholder__", "/slurm-factory-placeholder" };
         _cleanup_(sf_buffer_free) struct sf_buffer file = SF_BUFFER_INIT;
         struct leftover *l = ctx;
+        struct sf_elf elf;
         int r = 0;
 
-        if (!S_ISREG(st->st_mode) || st->st_size == 0)
+        if (!S_ISREG(st->st_mode))
                 return 0;
-        r = sf_fs_read_at(dirfd, name, 256u << 20, &file, err);
-        for (size_t i = 0; r == 0 && i < sizeof marks / sizeof *marks; i++)
-                if (memmem(file.data, file.len, marks[i], strlen(marks[i])))
-                        r = sf_buffer_printf(l->ret, err, "%s still names the place it was built at (%s...)\n", path,
-                                             marks[i]);
+        r = sf_fs_read_at(dirfd, name, PROGRAM_MAX, &file, err);
+        if (r < 0 || !sf_elf_is(file.data, file.len) || sf_elf_open(file.data, file.len, path, &elf, NULL) < 0)
+                return r;
+        for (uint64_t i = 0; r == 0 && i < elf.dynamic_count; i++) {
+                Elf64_Dyn d = sf_elf_dynamic(&elf, i);
+                const char *text = d.d_tag == DT_RUNPATH || d.d_tag == DT_RPATH ? sf_elf_dynstr(&elf, d.d_un.d_val)
+                                                                                : NULL;
+                if (text)
+                        r = check_runpath(l, path, text, err);
+        }
         return r;
 }
 
 static int check_leftovers(const struct patient *p, struct sf_buffer *ret, struct sf_error *err)
 {
-        struct leftover l = { ret };
+        struct leftover l = { p->config->prefix, ret };
 
         return sf_fs_walk(p->checks.tree, look_for_leftovers, &l, err);
 }

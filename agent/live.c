@@ -141,11 +141,28 @@ static int place_unit(struct sf_live *live, const char *leaving, const struct sf
         return sf_unit_write(config->root, &after, err);
 }
 
+/* Whoever is about to leave a record needs somebody to read it after a power cut. */
+static int ensure_recovery(const struct sf_live *live, struct sf_error *err)
+{
+        const struct sf_config *config = live->config;
+        char agent[PATH_MAX];
+        ssize_t len = readlink("/proc/self/exe", agent, sizeof agent - 1);
+
+        if (!live->bus)
+                return 0;
+        if (len < 0)
+                return sf_error_errno(err, "/proc/self/exe");
+        agent[len] = '\0';
+        return sf_unit_ensure_recovery(config->root, agent, config->prefix, config->toolchain, err);
+}
+
 int sf_live_place(struct sf_live *live, const char *leaving, const struct sf_store_release *to, bool back,
                   struct sf_error *err)
 {
-        int r = place_unit(live, leaving, to, back, err);
+        int r = ensure_recovery(live, err);
 
+        if (r == 0)
+                r = place_unit(live, leaving, to, back, err);
         if (r == 0)
                 r = sf_activate_switch(live->store, to->directory, err);
         if (r == 0)

@@ -38,8 +38,7 @@ static int bus_failed(struct sf_error *err, int r, const sd_bus_error *bus_error
 {
         const char *text = bus_error && sd_bus_error_is_set(bus_error) ? bus_error->message : strerror(-r);
 
-        return sf_error_set(err, r == -ENOENT || r == -ECONNREFUSED ? SF_ERR_UNSUPPORTED : SF_ERR_IO, "systemd: %s: %s",
-                            what, text);
+        return sf_error_set(err, SF_ERR_IO, "systemd: %s: %s", what, text);
 }
 
 static uint64_t now_ms(void)
@@ -82,8 +81,16 @@ static int on_removed(sd_bus_message *m, void *ctx, sd_bus_error *error)
         return 0;
 }
 
+/* sd_booted(3), unless somebody says where else to ask. */
+static bool has_systemd(void)
+{
+        return access("/run/systemd/system", F_OK) == 0 || getenv("DBUS_SYSTEM_BUS_ADDRESS");
+}
+
 int sf_service_open(struct sf_service_bus **ret, struct sf_error *err)
 {
+        if (!has_systemd())
+                return sf_error_set(err, SF_ERR_UNSUPPORTED, "this system was not booted with systemd");
         struct sf_service_bus *bus = calloc(1, sizeof *bus);
         sd_bus_error error = SD_BUS_ERROR_NULL;
         const char *what = "connecting to the system bus";

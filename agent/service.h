@@ -13,7 +13,7 @@
 
 struct sf_service_bus; /* opaque: hides sd-bus */
 
-/* The system bus (or what DBUS_SYSTEM_BUS_ADDRESS names). SF_ERR_UNSUPPORTED: no systemd answers there. */
+/* The system bus (or what DBUS_SYSTEM_BUS_ADDRESS names). SF_ERR_UNSUPPORTED: not booted with systemd. */
 int sf_service_open(struct sf_service_bus **ret, struct sf_error *err);
 void sf_service_close(struct sf_service_bus *bus); /* NULL is fine */
 static inline void sf_cleanup_service(struct sf_service_bus **bus)

@@ -1,4 +1,5 @@
-/* agent/unit.h - the unit file of slurmd: a real file that each switch writes, and that rollback brings back.
+/* agent/unit.h - unit files: slurmd's, a real file that each switch writes and that rollback brings back, and the one that
+ * looks after interrupted switches at boot.
  *
  * systemd.unit(5), systemd.service(5). A unit file that sf-node did not write is never replaced. Paths are below `root`
  * ("" on a live node).
@@ -32,6 +33,11 @@ int sf_unit_write(const char *root, const struct sf_buffer *text, struct sf_erro
  * brings the very same file. Loading a missing one is SF_ERR_NOT_FOUND. */
 int sf_unit_keep(const char *state, const char *directory, const struct sf_buffer *text, struct sf_error *err);
 int sf_unit_kept(const char *state, const char *directory, struct sf_buffer *ret, struct sf_error *err);
+
+/* The unit that calls "sf-node recover --boot" after a power cut: written and enabled where systemd would not find one yet,
+ * written again where ours says something else. agent is the absolute path of this program. */
+int sf_unit_ensure_recovery(const char *root, const char *agent, const char *prefix, const char *toolchain,
+                            struct sf_error *err);
 
 /* A loaded unit that starts slurmd from outside prefix would not notice a switch: SF_ERR_USAGE, with the drop-in that
  * would do in `drop_in`. */

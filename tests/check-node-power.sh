@@ -71,7 +71,7 @@ done
 
 # The agent alone dies: the next run puts things right before it does its own work.
 start_until health activate "$RELEASES_BASE"
-kill -9 $(pgrep -P "$(cat "$BED/nodes/n1/init")" -x sf-node || pgrep -x sf-node -f "sf-node activate $RELEASES_BASE")
+bed_in n1 pkill -9 -x sf-node # in the node, where there is only this one
 wait
 bed_in n1 sf-node status | grep -q '^pending .* interrupted at health' || fail "status does not tell"
 expect 0 bed_in n1 sf-node activate "$RELEASES_GOOD"

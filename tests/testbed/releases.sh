@@ -187,9 +187,7 @@ releases_node()
         local layer=$1
         install -D "$top_builddir/sf-node" "$layer/usr/sbin/sf-node"
         mkdir -p "$layer/etc/sf-node" "$layer/etc/systemd/system/multi-user.target.wants"
-        sed 's|@sbindir@|/usr/sbin|' "$top_srcdir/units/sf-node-recover.service.in" \
-                >"$layer/etc/systemd/system/sf-node-recover.service"
-        ln -s ../sf-node-recover.service ../slurmd.service "$layer/etc/systemd/system/multi-user.target.wants/"
+        ln -s ../slurmd.service "$layer/etc/systemd/system/multi-user.target.wants/"
         cat >"$layer/etc/sf-node/sf-node.conf" <<-END
 		[repository]
 		url = file:///srv/repo
