@@ -36,64 +36,73 @@ static const char *keep(struct sf_conf *conf, const char *text)
 struct loading {
         struct sf_conf *conf;
         const char *file;
+        const char *at; /* what is left of the text */
+        int line;       /* number of the line that inih works on */
+        bool too_long;  /* that line does not fit into inih's room */
         bool out_of_memory;
 };
 
-/* libinih calls this per value; 0 stops it. Built with line numbers or not, so the line is found by position. */
+/* libinih asks for one line at a time, like fgets(3). It does not tell line numbers, so they are counted here. */
+static char *next_line(char *room, int size, void *ctx)
+{
+        struct loading *l = ctx;
+        size_t len = strcspn(l->at, "\n");
+
+        if (*l->at == '\0')
+                return NULL;
+        l->line++;
+        len += l->at[len] == '\n';
+        if (len >= (size_t)size) {
+                l->too_long = true;
+                return NULL;
+        }
+        memcpy(room, l->at, len);
+        room[len] = '\0';
+        l->at += len;
+        return room;
+}
+
+/* libinih calls this per value; 0 marks the line as wrong. */
 static int on_value(void *ctx, const char *section, const char *key, const char *value)
 {
         struct loading *l = ctx;
         struct sf_conf *conf = l->conf;
         struct sf_conf_entry *grown = realloc(conf->entries, (conf->count + 1) * sizeof *grown);
-
-        l->out_of_memory = true;
-        if (!grown)
-                return 0;
-        conf->entries = grown;
         struct sf_conf_entry entry = {
                 .section = keep(conf, section),
                 .key = keep(conf, key),
                 .value = keep(conf, value ? value : ""),
                 .file = l->file,
+                .line = l->line,
         };
-        if (!entry.section || !entry.key || !entry.value)
+
+        if (grown)
+                conf->entries = grown;
+        if (!grown || !entry.section || !entry.key || !entry.value) {
+                l->out_of_memory = true;
                 return 0;
-        conf->entries[conf->count++] = entry;
-        l->out_of_memory = false;
-        return 1;
-}
-
-/* inih does not hand out line numbers: the n-th value stands on the n-th line that is neither blank, comment nor header. */
-static void number_lines(struct sf_conf *conf, size_t first, const char *text)
-{
-        size_t at = first;
-        int line = 1;
-
-        for (const char *p = text; *p && at < conf->count; line++) {
-                const char *end = strchrnul(p, '\n');
-                const char *start = p + strspn(p, " \t\r");
-                if (start < end && *start != ';' && *start != '#' && *start != '[')
-                        conf->entries[at++].line = line;
-                p = *end ? end + 1 : end;
         }
+        conf->entries[conf->count++] = entry;
+        return 1;
 }
 
 int sf_conf_parse(struct sf_conf *conf, const char *name, const char *text, struct sf_error *err)
 {
-        size_t first = conf->count;
-        struct loading l = { .conf = conf, .file = keep(conf, name) };
+        struct loading l = { .conf = conf, .file = keep(conf, name), .at = text };
 
         if (!l.file)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for %s", name);
-        int bad_line = ini_parse_string(text, on_value, &l);
-        if (l.out_of_memory)
+        int bad_line = ini_parse_stream(next_line, &l, on_value, &l);
+        if (l.out_of_memory || bad_line < 0)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for %s", name);
         if (bad_line > 0)
                 return sf_error_set(err, SF_ERR_USAGE, "%s:%d: neither a [section] nor a name = value line", name,
                                     bad_line);
-        if (bad_line < 0)
-                return sf_error_set(err, SF_ERR_NOMEM, "no memory for %s", name);
-        number_lines(conf, first, text);
+        if (l.too_long)
+                return sf_error_set(err, SF_ERR_USAGE,
+                                    "%s:%d: the line is too long; a value goes on in the next line where that is "
+                                    "indented",
+                                    name, l.line);
         return 0;
 }
 

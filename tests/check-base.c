@@ -103,6 +103,10 @@ static void conf_remembers_places(void **state)
         assert_int_equal(sf_conf_check_used(&conf, &err), 0);
         assert_int_equal(sf_conf_parse(&conf, "b.conf", "[x]\nno equals sign\n", &err), SF_ERR_USAGE);
         assert_non_null(strstr(err.text, "b.conf:2"));
+        char *large = sf_format("[x]\na = 1\nb = %0300d\n", 0);
+        assert_int_equal(sf_conf_parse(&conf, "c.conf", large, &err), SF_ERR_USAGE);
+        assert_non_null(strstr(err.text, "c.conf:3: the line is too long"));
+        free(large);
         sf_conf_free(&conf);
 }
 
