@@ -169,11 +169,12 @@ static int update_timestamp(struct sf_trust *trust, const struct sf_trust_source
 {
         _cleanup_(sf_buffer_free) struct sf_buffer old_bytes = SF_BUFFER_INIT, bytes = SF_BUFFER_INIT;
         _cleanup_tufmeta_ struct sf_tufmeta old = SF_TUFMETA_INIT, new = SF_TUFMETA_INIT;
-        bool known = sf_tufstore_read(trust->directory, "timestamp", "timestamp", top_keys(trust),
-                                      top_spec(trust, "timestamp"), SF_TUF_TIMESTAMP_MAX, &old_bytes, &old) == 0;
-        int newer = 1;
-        int r = source->fetch(source->ctx, "timestamp.json", SF_TUF_TIMESTAMP_MAX, &bytes, err);
+        int known = sf_tufstore_read(trust->directory, "timestamp", "timestamp", top_keys(trust),
+                                     top_spec(trust, "timestamp"), SF_TUF_TIMESTAMP_MAX, &old_bytes, &old, err);
+        int r = known, newer = 1;
 
+        if (r >= 0)
+                r = source->fetch(source->ctx, "timestamp.json", SF_TUF_TIMESTAMP_MAX, &bytes, err);
         if (r == 0)
                 r = sf_tufmeta_parse("timestamp.json", "timestamp", bytes.data, bytes.len, &new, err);
         if (r == 0)
@@ -249,10 +250,12 @@ static int update_snapshot(struct sf_trust *trust, const struct sf_trust_source 
         _cleanup_(sf_buffer_free) struct sf_buffer old_bytes = SF_BUFFER_INIT, bytes = SF_BUFFER_INIT;
         _cleanup_tufmeta_ struct sf_tufmeta old = SF_TUFMETA_INIT, new = SF_TUFMETA_INIT;
         const json_t *entry = sf_tufmeta_listed(&trust->timestamp, "snapshot");
-        bool known = sf_tufstore_read(trust->directory, "snapshot", "snapshot", top_keys(trust),
-                                      top_spec(trust, "snapshot"), SF_TUF_SNAPSHOT_MAX, &old_bytes, &old) == 0;
+        int known = sf_tufstore_read(trust->directory, "snapshot", "snapshot", top_keys(trust),
+                                     top_spec(trust, "snapshot"), SF_TUF_SNAPSHOT_MAX, &old_bytes, &old, err);
         int r;
 
+        if (known < 0)
+                return known;
         if (known && check_version(&old, "snapshot", entry, NULL) == 0 &&
             sf_tufmeta_check_bytes("snapshot", entry, old_bytes.data, old_bytes.len, NULL) == 0) {
                 if ((r = check_expiry(trust, &old, "snapshot", trust->options.grace, err)) < 0)
@@ -286,13 +289,15 @@ static int load_targets(struct sf_trust *trust, const struct sf_trust_source *so
         _cleanup_(sf_buffer_free) struct sf_buffer old_bytes = SF_BUFFER_INIT, bytes = SF_BUFFER_INIT;
         _cleanup_tufmeta_ struct sf_tufmeta meta = SF_TUFMETA_INIT;
         const json_t *entry = sf_tufmeta_listed(&trust->snapshot, role);
-        int r;
+        int known, r;
 
         if (!entry)
                 return sf_error_set(err, SF_ERR_TRUST, "%s: not listed by the snapshot", role);
-        if (sf_tufstore_read(trust->directory, role, "targets", keys, spec, SF_TUF_TARGETS_MAX, &old_bytes, &meta) ==
-                    0 &&
-            check_version(&meta, role, entry, NULL) == 0 &&
+        known = sf_tufstore_read(trust->directory, role, "targets", keys, spec, SF_TUF_TARGETS_MAX, &old_bytes, &meta,
+                                 err);
+        if (known < 0)
+                return known;
+        if (known && check_version(&meta, role, entry, NULL) == 0 &&
             sf_tufmeta_check_bytes(role, entry, old_bytes.data, old_bytes.len, NULL) == 0) {
                 if ((r = check_expiry(trust, &meta, role, 0, err)) < 0)
                         return r;

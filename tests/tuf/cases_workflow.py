@@ -701,6 +701,24 @@ def a_forged_trusted_copy_is_not_trusted(repo, client):
 
 
 @case
+def a_trusted_copy_that_cannot_be_read_ends_the_update(repo, client):
+    """Going on as if nothing had been seen would open the door to rollback. (A directory in its place: root reads all.)"""
+    import os
+    repo.publish("timestamp")
+    started(repo, client)
+    os.rename(client.metadata + "/timestamp.json", client.top + "/aside")
+    os.mkdir(client.metadata + "/timestamp.json")
+    repo.timestamp["version"] = 1
+    repo.publish("timestamp", bump=False)
+    assert client.refresh() == 1
+    refused(client, "timestamp.json is not a regular file")
+    os.rmdir(client.metadata + "/timestamp.json")
+    os.rename(client.top + "/aside", client.metadata + "/timestamp.json")
+    assert client.refresh() == 1
+    refused(client, "was seen")
+
+
+@case
 def snapshot_ahead_of_its_announcement(repo, client):
     assert client.init() == 0
     body = dict(repo.snapshot, version=2)

@@ -157,6 +157,8 @@ MUTANTS = [
     # storage
     ("trusted copies not verified", STORE, "r = sf_tufmeta_verify(&meta, role, keys, spec, NULL);", "r = 0;",
      "a_forged_trusted_copy_is_not_trusted"),
+    ("an unreadable trusted copy counts as none", STORE, "if (r < 0 && r != SF_ERR_NOT_FOUND && r != SF_ERR_LIMIT)", "if (false)",
+     "a_trusted_copy_that_cannot_be_read*"),
     ("trusted snapshot not compared with the announcement", TRUST,
      '&&\n            sf_tufmeta_check_bytes("snapshot", entry, old_bytes.data, old_bytes.len, NULL) == 0', "",
      "a_changed_trusted_copy_is_fetched_anew"),
