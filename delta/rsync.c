@@ -38,6 +38,13 @@ static void cleanup_signature(rs_signature_t **signature)
                 rs_free_sumset(*signature);
 }
 
+/* librsync would report on standard error; here the caller gets the error. */
+static void stay_silent(rs_loglevel level, const char *text)
+{
+        (void)level;
+        (void)text;
+}
+
 /* Runs a job over a whole input. `ret` may be NULL for a job without output. */
 static int run_job(rs_job_t *job, const uint8_t *in, size_t len, struct sf_buffer *ret, struct sf_error *err)
 {
@@ -81,6 +88,7 @@ static int encode(const struct sf_delta_files *old, const struct sf_delta_files 
 {
         _cleanup_(cleanup_signature) rs_signature_t *signature = NULL;
         _cleanup_(sf_buffer_free) struct sf_buffer delta = SF_BUFFER_INIT;
+        rs_trace_to(stay_silent);
         int r = make_signature(old, &signature, err);
 
         if (r < 0)
@@ -139,6 +147,7 @@ static int decode(const struct sf_delta_files *old, const struct sf_delta_files 
         _cleanup_(sf_buffer_free) struct sf_buffer delta = SF_BUFFER_INIT;
         uint64_t new_size = sf_delta_files_size(new_files);
         struct basis basis = { sf_delta_files_bytes(old), sf_delta_files_size(old) };
+        rs_trace_to(stay_silent);
         int r = unpack_delta(patch, patch_len, delta_max(new_size), &delta, err);
 
         if (r < 0)
