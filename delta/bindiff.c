@@ -1,7 +1,4 @@
-/* delta/bindiff.c - suffix-sorted difference of the two contents, decoder: delta/replay.h without predictions.
- *
- * Patch: one byte, the version of the format; then one run of coded bits.
- */
+/* delta/bindiff.c - suffix-sorted difference of the two contents, decoder: delta/replay.h without predictions. */
 #include "delta/differ.h"
 
 static uint64_t decode_memory(const struct sf_delta_files *old, const struct sf_delta_files *new_files)

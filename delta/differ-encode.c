@@ -14,7 +14,7 @@
 
 #define REFERENCES 2 /* of one file, at most: more cost the decoder memory and gain little */
 #define GAIN_MIN   6 /* samples that a further reference must add */
-#define PASSES     3 /* alignments of an ELF file: plain, then by labels */
+#define PASSES     5 /* alignments of an ELF file: plain, then by labels */
 
 /* One file being aligned. */
 struct pairing {
@@ -235,28 +235,65 @@ static int make_script(const struct sf_delta_files *old, const struct sf_delta_f
         return 0;
 }
 
+/* How all new files are put together. */
+struct scripts {
+        struct sf_script *scripts; /* owned */
+        size_t count;
+        uint64_t literals; /* bytes spelt out, in all */
+};
+
+static void cleanup_scripts(struct scripts *s)
+{
+        for (size_t i = 0; i < s->count; i++)
+                sf_script_free(&s->scripts[i]);
+        free(s->scripts);
+}
+
+static int make_scripts(const struct sf_delta_files *old, const struct sf_delta_files *new, bool predict,
+                        struct scripts *ret, struct sf_error *err)
+{
+        _cleanup_(cleanup_library) struct library library = { 0 };
+        int r = open_library(&library, old, new, predict, err);
+
+        if (r < 0)
+                return r;
+        ret->scripts = calloc(new->count + 1, sizeof *ret->scripts);
+        if (!ret->scripts)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory to make a delta");
+        for (; ret->count < new->count; ret->count++) {
+                struct sf_script *script = &ret->scripts[ret->count];
+
+                if ((r = make_script(old, new, ret->count, predict, &library, script, err)) < 0) {
+                        sf_script_free(script);
+                        return r;
+                }
+                for (size_t i = 0; i < script->count; i++)
+                        ret->literals += script->steps[i].literal;
+        }
+        return 0;
+}
+
 int sf_differ_encode(const struct sf_delta_files *old, const struct sf_delta_files *new, bool predict,
                      struct sf_buffer *ret_patch, struct sf_error *err)
 {
         _cleanup_(sf_replay_close) struct sf_replay replay = { 0 };
-        _cleanup_(cleanup_library) struct library library = { 0 };
+        _cleanup_(cleanup_scripts) struct scripts scripts = { 0 };
         _cleanup_free_ uint8_t *out = malloc(sf_delta_files_size(new) + 1);
-        const uint8_t version = SF_PREDICTOR_VERSION;
         uint64_t offset = 0;
         int r;
 
         if (!out)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory to make a delta");
-        if ((r = open_library(&library, old, new, predict, err)) < 0 ||
-            (r = sf_replay_open(&replay, old, new, sf_delta_files_bytes(new), out, predict, err)) < 0 ||
-            (r = sf_buffer_append(ret_patch, &version, 1, err)) < 0)
+        if ((r = make_scripts(old, new, predict, &scripts, err)) < 0)
+                return r;
+        const uint8_t header[SF_DIFFER_HEADER] = { SF_PREDICTOR_VERSION,
+                                                   (uint8_t)sf_replay_slots_log(scripts.literals) };
+        if ((r = sf_replay_open(&replay, old, new, sf_delta_files_bytes(new), out, predict, header[1], err)) < 0 ||
+            (r = sf_buffer_append(ret_patch, header, sizeof header, err)) < 0)
                 return r;
         sf_coder_encode(&replay.coder, ret_patch);
         for (size_t i = 0; i < new->count; i++) {
-                _cleanup_(sf_script_free) struct sf_script script = { 0 };
-
-                if ((r = make_script(old, new, i, predict, &library, &script, err)) < 0 ||
-                    (r = sf_replay_file(&replay, i, offset, &script, err)) < 0)
+                if ((r = sf_replay_file(&replay, i, offset, &scripts.scripts[i], err)) < 0)
                         return r;
                 offset += new->files[i].size;
         }

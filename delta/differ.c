@@ -9,12 +9,14 @@ int sf_differ_decode(const struct sf_delta_files *old, const struct sf_delta_fil
         _cleanup_(sf_replay_close) struct sf_replay replay = { 0 };
         uint64_t offset = 0;
 
-        if (patch_len < 1 || patch[0] != SF_PREDICTOR_VERSION)
+        if (patch_len < SF_DIFFER_HEADER || patch[0] != SF_PREDICTOR_VERSION)
                 return sf_error_set(err, SF_ERR_UNSUPPORTED, "the patch is for another version of the predictor");
-        int r = sf_replay_open(&replay, old, new_files, NULL, out, predict, err);
+        if (patch[1] < SF_REPLAY_SLOTS_LOG_MIN || patch[1] > SF_REPLAY_SLOTS_LOG_MAX)
+                return sf_error_set(err, SF_ERR_CORRUPT, "the patch asks for a model of 2^%u slots", patch[1]);
+        int r = sf_replay_open(&replay, old, new_files, NULL, out, predict, patch[1], err);
         if (r < 0)
                 return r;
-        sf_coder_decode(&replay.coder, patch + 1, patch_len - 1);
+        sf_coder_decode(&replay.coder, patch + SF_DIFFER_HEADER, patch_len - SF_DIFFER_HEADER);
         for (size_t i = 0; i < new_files->count; i++) {
                 _cleanup_(sf_script_free) struct sf_script script = { 0 };
 

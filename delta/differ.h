@@ -1,6 +1,8 @@
 /* delta/differ.h - what the bindiff and elf codecs share: all files of a delta through one replay.
  *
  * They differ in one thing, whether references are predicted. Private to the codecs.
+ *
+ * Patch: SF_PREDICTOR_VERSION (1 byte), log2 of the model's slots (1 byte), then one run of coded bits.
  */
 #ifndef SF_DELTA_DIFFER_H
 #define SF_DELTA_DIFFER_H
@@ -9,6 +11,8 @@
 
 #include "delta/codecs.h"
 #include "delta/replay.h"
+
+#define SF_DIFFER_HEADER 2 /* bytes in front of the coded ones */
 
 int sf_differ_decode(const struct sf_delta_files *old, const struct sf_delta_files *new_files, const uint8_t *patch,
                      size_t patch_len, bool predict, uint8_t *out, struct sf_error *err);

@@ -1,7 +1,4 @@
-/* delta/elf.c - difference of the two contents with prediction of references, decoder: delta/replay.h in full.
- *
- * Patch: one byte, SF_PREDICTOR_VERSION; then one run of coded bits.
- */
+/* delta/elf.c - difference of the two contents with prediction of references, decoder: delta/replay.h in full. */
 #include "delta/differ.h"
 
 static uint64_t decode_memory(const struct sf_delta_files *old, const struct sf_delta_files *new_files)

@@ -7,9 +7,7 @@
 #include "base/cleanup.h"
 
 #define DIFFERING_CONTEXTS 6
-#define SLOTS_LOG_MIN      12
-#define SLOTS_LOG_MAX      20
-#define BYTES_PER_SLOT_LOG 3    /* one slot for so many (log2) new bytes */
+#define SLOTS_PER_BYTE     16    /* of the model, for each byte that is spelt out */
 #define BYTES_PER_STEP     8    /* of a file, for a step, its copy and its two pieces in a map */
 #define MATCHER_WORTH      2048 /* literal bytes in a file for which matches are looked for */
 #define FIXED_MEMORY       (UINT64_C(8) << 20)
@@ -28,11 +26,11 @@ struct job {
         uint8_t last_old, last_new; /* of the last byte that differed */
 };
 
-static unsigned slots_log(uint64_t size)
+unsigned sf_replay_slots_log(uint64_t coded_bytes)
 {
-        unsigned log = SLOTS_LOG_MIN;
+        unsigned log = SF_REPLAY_SLOTS_LOG_MIN;
 
-        while (log < SLOTS_LOG_MAX && size >> (log + BYTES_PER_SLOT_LOG))
+        while (log < SF_REPLAY_SLOTS_LOG_MAX && coded_bytes * SLOTS_PER_BYTE >> log)
                 log++;
         return log;
 }
@@ -50,15 +48,15 @@ uint64_t sf_replay_memory(const struct sf_delta_files *old, const struct sf_delt
         if (largest_new > largest)
                 largest = largest_new;
         uint64_t script = largest_new / BYTES_PER_STEP * (sizeof(struct sf_step) + 4 * sizeof(struct sf_piece));
-        return sf_model_memory(slots_log(sf_delta_files_size(new))) + script + FIXED_MEMORY +
-               sf_matcher_memory(largest, 0) + SF_SCRIPT_REFERENCES_MAX * sf_fields_memory(largest);
+        return sf_model_memory(SF_REPLAY_SLOTS_LOG_MAX) + script + FIXED_MEMORY + sf_matcher_memory(largest, 0) +
+               SF_SCRIPT_REFERENCES_MAX * sf_fields_memory(largest);
 }
 
 int sf_replay_open(struct sf_replay *r, const struct sf_delta_files *old, const struct sf_delta_files *new,
-                   const uint8_t *truth, uint8_t *out, bool predict, struct sf_error *err)
+                   const uint8_t *truth, uint8_t *out, bool predict, unsigned slots_log, struct sf_error *err)
 {
         *r = (struct sf_replay){ .old = old, .new = new, .truth = truth, .out = out, .predict = predict };
-        int result = sf_model_open(&r->model, slots_log(sf_delta_files_size(new)), err);
+        int result = sf_model_open(&r->model, slots_log, err);
 
         if (result < 0 || (result = sf_literals_open(&r->literals, &r->coder, &r->model, err)) < 0 ||
             (result = sf_mixer_open(&r->differing, &r->model, DIFFERING_CONTEXTS, 1, err)) < 0) {

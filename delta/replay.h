@@ -48,9 +48,14 @@ struct sf_replay {
 /* Bytes that a replay takes, at most. */
 uint64_t sf_replay_memory(const struct sf_delta_files *old, const struct sf_delta_files *new);
 
+/* The size of the model (log2 of its slots) is the encoder's choice, made by the number of bytes that are spelt out. */
+#define SF_REPLAY_SLOTS_LOG_MIN 12
+#define SF_REPLAY_SLOTS_LOG_MAX 20
+unsigned sf_replay_slots_log(uint64_t coded_bytes);
+
 /* `out` has room for all new contents. Start r->coder before the first file. */
 int sf_replay_open(struct sf_replay *r, const struct sf_delta_files *old, const struct sf_delta_files *new,
-                   const uint8_t *truth, uint8_t *out, bool predict, struct sf_error *err);
+                   const uint8_t *truth, uint8_t *out, bool predict, unsigned slots_log, struct sf_error *err);
 void sf_replay_close(struct sf_replay *r);
 
 /* Codes new file `index`, which starts `offset` bytes into all new contents. When encoding, `script` says how; when

@@ -35,7 +35,9 @@ static void walk_headers(struct sf_collector *c)
         sf_collect_address(c, offsetof(Elf64_Ehdr, e_entry), SF_FORM_ADDRESS, SF_FIELD_HEADER, 8, 0,
                            sf_get64(c->data + offsetof(Elf64_Ehdr, e_entry)), 0);
         add_plain(c, offsetof(Elf64_Ehdr, e_shoff), SF_FORM_POSITION, SF_FIELD_HEADER, 8, 0, table, 0);
-        for (uint64_t at = EHDR_BYTES; at + PHDR_BYTES <= sf_image_headers(c->data, c->size); at += PHDR_BYTES) {
+        uint64_t headers = sf_image_headers(c->data, c->size);
+
+        for (uint64_t at = EHDR_BYTES; at + PHDR_BYTES <= headers && at + PHDR_BYTES <= c->size; at += PHDR_BYTES) {
                 uint64_t position = sf_get64(c->data + at + 8);
 
                 add_plain(c, at + 8, SF_FORM_POSITION, SF_FIELD_HEADER, 8, 0, position, 0);
