@@ -55,7 +55,7 @@ for pid in $(pidof slurmd slurmctld munged); do
         ! grep -E 'slurm|munge|hwloc|json-c' /proc/$pid/maps | grep -v " $place/" | grep ' /' || exit 1
 done
 ! scontrol show config | grep -E '/media/' || exit 1
-scontrol show config | grep -q "PluginDir *= $place/lib/slurm" || { scontrol show config | grep PluginDir; exit 1; }
+scontrol show config | grep -qE "PluginDir *= $place/+lib/slurm$" || { scontrol show config | grep PluginDir; exit 1; }
 EOT
 
 check "jobs at /opt/slurm, build prefix hidden" \
