@@ -22,6 +22,8 @@ static int read_fd(int fd, const char *name, size_t max, struct sf_buffer *ret, 
                 return sf_error_errno(err, "cannot stat %s", name);
         if (!S_ISREG(st.st_mode))
                 return sf_error_set(err, SF_ERR_IO, "%s is not a regular file", name);
+        if ((uint64_t)st.st_size > max)
+                return sf_error_set(err, SF_ERR_LIMIT, "%s is longer than %zu bytes", name, max);
         for (;;) {
                 /* One spare byte tells "exactly as large as stat said" from "still growing". */
                 size_t left = (size_t)st.st_size > ret->len - start ? (size_t)st.st_size - (ret->len - start) : 0;
@@ -188,6 +190,8 @@ static int empty_directory(int fd, const char *name, struct sf_error *err)
                         continue;
                 r = sf_fs_remove_tree_at(fd, entry->d_name, err);
         }
+        if (r == 0 && errno)
+                r = sf_error_errno(err, "cannot read directory %s", name);
         closedir(dir);
         return r;
 }

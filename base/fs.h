@@ -13,7 +13,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 
-/* The whole file, at most max bytes (more is SF_ERR_LIMIT). */
+/* The whole regular file, appended to ret; more than max bytes is SF_ERR_LIMIT. After an error ret may hold a part. */
 int sf_fs_read(const char *path, size_t max, struct sf_buffer *ret, struct sf_error *err);
 int sf_fs_read_at(int dirfd, const char *name, size_t max, struct sf_buffer *ret, struct sf_error *err);
 
@@ -42,8 +42,8 @@ int sf_fs_open_beneath(int dirfd, const char *path, int flags, mode_t mode, stru
 int sf_fs_readlink(const char *path, char **ret, struct sf_error *err);
 bool sf_fs_exists(const char *path); /* lstat; true for a dangling link */
 
-/* Free blocks (bytes) and inodes for root on the file system that holds `path`. A file system that does not count
- * inodes reports UINT64_MAX. */
+/* Free bytes and inodes on the file system that holds `path`. What is set aside for root is left alone, also as root. A file
+ * system that does not count inodes reports UINT64_MAX. */
 int sf_fs_free_space(const char *path, uint64_t *ret_bytes, uint64_t *ret_inodes, struct sf_error *err);
 int sf_fs_free_space_at(int fd, uint64_t *ret_bytes, uint64_t *ret_inodes, struct sf_error *err);
 
