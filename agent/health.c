@@ -10,18 +10,11 @@
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/proc.h"
 
 #define FIRST_PAUSE_MS 50
 #define LAST_PAUSE_MS  2000
-
-static double clock_now(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 /* Returns 0 when all is well, 1 where it may become so (err says what is missing), an error where it will not. */
 static int look(const struct sf_health *h, struct sf_error *err)
@@ -91,12 +84,12 @@ static int run_hooks(const struct sf_health *h, struct sf_error *err)
 
 int sf_health_wait(const struct sf_health *h, struct sf_error *err)
 {
-        double end = clock_now() + h->timeout;
+        double end = sf_clock_seconds() + h->timeout;
         long pause_ms = FIRST_PAUSE_MS;
         int r;
 
         while ((r = look(h, err)) > 0) {
-                if (clock_now() + (double)pause_ms / 1000 > end) {
+                if (sf_clock_seconds() + (double)pause_ms / 1000 > end) {
                         if (err)
                                 err->code = SF_ERR_TIMEOUT;
                         return err ? sf_error_prefix(err, "not healthy within %u s", h->timeout) : SF_ERR_TIMEOUT;

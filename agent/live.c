@@ -13,6 +13,7 @@
 #include "agent/unit.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "installer/activate.h"
@@ -190,11 +191,11 @@ int sf_live_restart(struct sf_live *live, const char *directory, struct sf_error
                 if (!live->running[i])
                         continue;
                 time_t since = time(NULL);
-                double stopped = sf_report_clock();
+                double stopped = sf_clock_seconds();
                 r = sf_service_run(live->bus, SF_SERVICE_RESTART, config->units[i], restart_ms(live), err);
                 if (is_slurmd(config->units[i])) {
                         live->restarted = since;
-                        live->downtime = (live->downtime < 0 ? 0 : live->downtime) + sf_report_clock() - stopped;
+                        live->downtime = (live->downtime < 0 ? 0 : live->downtime) + sf_clock_seconds() - stopped;
                 }
         }
         /* All are up again before the first of them is watched. */
@@ -217,12 +218,12 @@ int sf_live_stop(struct sf_live *live, struct sf_error *err)
         for (size_t i = config->unit_count; live->bus && r == 0 && i-- > 0;) {
                 if (!live->running[i])
                         continue;
-                double began = sf_report_clock();
+                double began = sf_clock_seconds();
                 r = sf_service_run(live->bus, SF_SERVICE_STOP, config->units[i], STOP_MS, err);
                 if (r == SF_ERR_TIMEOUT)
                         r = sf_service_kill_main(live->bus, config->units[i], err);
                 if (is_slurmd(config->units[i]))
-                        live->downtime += sf_report_clock() - began;
+                        live->downtime += sf_clock_seconds() - began;
         }
         return r;
 }

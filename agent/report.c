@@ -6,21 +6,14 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
-
-double sf_report_clock(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 void sf_report_start(struct sf_report *report, const char *verb)
 {
         *report = (struct sf_report){
-                .verb = verb, .step = "plan", .result = "done", .started = sf_report_clock(), .downtime = -1
+                .verb = verb, .step = "plan", .result = "done", .started = sf_clock_seconds(), .downtime = -1
         };
 }
 
@@ -34,7 +27,7 @@ static void print_json(const struct sf_report *r, const char *result, int exit_c
         json_object_set_new(object, "from", *r->from ? json_string(r->from) : json_null());
         json_object_set_new(object, "to", *r->to ? json_string(r->to) : json_null());
         json_object_set_new(object, "bytes_fetched", json_integer((json_int_t)r->bytes_fetched));
-        json_object_set_new(object, "seconds", json_real(sf_report_clock() - r->started));
+        json_object_set_new(object, "seconds", json_real(sf_clock_seconds() - r->started));
         json_object_set_new(object, "downtime_seconds", r->downtime < 0 ? json_null() : json_real(r->downtime));
         json_object_set_new(object, "exit", json_integer(exit_code));
         if (err) {

@@ -35,6 +35,5 @@ int sf_report_done(const struct sf_report *report, bool json, const char *summar
  * Returns `code`, or where it is 0 the exit code that fits err: 2 for SF_ERR_USAGE, else 3. */
 int sf_report_failed(const struct sf_report *report, bool json, int code, const struct sf_error *err);
 
-double sf_report_clock(void); /* CLOCK_MONOTONIC in seconds */
 
 #endif

@@ -17,6 +17,7 @@
 #include "agent/transaction.h"
 #include "agent/verbs.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "installer/activate.h"
 
@@ -265,7 +266,7 @@ static void summarize(const struct run *run, char *out, size_t room)
                          run->what->flip ? "active" : "installed");
         else if (!run->what->flip)
                 snprintf(out, room, "%s installed in %.1f s, %s fetched; 'sf-node activate %s' makes it the active one",
-                         run->report.to, sf_report_clock() - run->report.started,
+                         run->report.to, sf_clock_seconds() - run->report.started,
                          sf_log_size(run->report.bytes_fetched, fetched), run->report.to);
         else
                 snprintf(out, room, "%s is active, %s fetched%s; %s/view/bin/scontrol is it", run->report.to,

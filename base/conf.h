@@ -30,7 +30,8 @@ struct sf_conf {
 
 #define SF_CONF_INIT { NULL, 0, NULL }
 
-/* Appends the entries of one file. SF_ERR_USAGE names file and line. */
+/* Appends the entries of one file. An indented line goes on with the value above it, as a further entry of the same key; a
+ * line longer than libinih's buffer (200 bytes as distributions build it) is refused. SF_ERR_USAGE names file and line. */
 int sf_conf_load(struct sf_conf *conf, const char *path, struct sf_error *err);
 /* The same from text that is already in memory; `name` stands for the file. */
 int sf_conf_parse(struct sf_conf *conf, const char *name, const char *text, struct sf_error *err);

@@ -5,12 +5,14 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 static const char *program_name = "slurm-factory";
 static enum sf_log_level current_level = SF_LOG_NORMAL;
-static bool progress_drawn;
+static bool line_drawn;       /* on the terminal, to be removed before anything else is said */
+static bool progress_started; /* a transfer is being shown: its rate counts from the first call */
 
 void sf_log_open(const char *program, enum sf_log_level level)
 {
@@ -89,14 +91,6 @@ char *sf_log_size(uint64_t bytes, char out[32])
         return out;
 }
 
-static double seconds_now(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 void sf_log_progress(const char *what, uint64_t done, uint64_t total)
 {
         static double started, drawn;
@@ -104,13 +98,13 @@ void sf_log_progress(const char *what, uint64_t done, uint64_t total)
 
         if (current_level != SF_LOG_NORMAL || !isatty(STDERR_FILENO))
                 return;
-        double now = seconds_now();
-        if (!progress_drawn)
+        double now = sf_clock_seconds();
+        if (!progress_started)
                 started = now;
         else if (now - drawn < 0.1 && done != total)
                 return;
         drawn = now;
-        progress_drawn = true;
+        line_drawn = progress_started = true;
         double elapsed = now - started > 0.05 ? now - started : 0.05;
         sf_log_size((uint64_t)((double)done / elapsed), rate);
         if (total)
@@ -131,13 +125,14 @@ void sf_log_status(const char *format, ...)
         vfprintf(stderr, format, args);
         va_end(args);
         fflush(stderr);
-        progress_drawn = true;
+        line_drawn = true;
 }
 
 void sf_log_progress_end(void)
 {
-        if (!progress_drawn)
+        progress_started = false;
+        if (!line_drawn)
                 return;
         fputs("\r\033[K", stderr);
-        progress_drawn = false;
+        line_drawn = false;
 }

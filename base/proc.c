@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fs.h"
 
 #define OUTPUT_MAX_DEFAULT (1u << 20)
@@ -31,14 +32,6 @@ struct child {
         pid_t pid;
         int out, errors;
 };
-
-static double seconds_now(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 /* In the child: nothing here may return. 127 says that the program could not be started, as a shell says it. */
 static void become(const struct sf_proc *proc, int out, int errors, int report)
@@ -135,7 +128,7 @@ static bool asked_to_stop(const struct sf_proc *proc)
 static int watch(const struct sf_proc *proc, struct child *child)
 {
         size_t max = proc->output_max ? proc->output_max : OUTPUT_MAX_DEFAULT;
-        double deadline = proc->timeout_seconds ? seconds_now() + proc->timeout_seconds : 0;
+        double deadline = proc->timeout_seconds ? sf_clock_seconds() + proc->timeout_seconds : 0;
         int status;
 
         for (;;) {
@@ -149,7 +142,7 @@ static int watch(const struct sf_proc *proc, struct child *child)
                 /* A grandchild may hold the pipes open for ever: the child's own end is what counts. */
                 if (waitpid(child->pid, &status, WNOHANG) == child->pid)
                         break;
-                if ((deadline > 0 && seconds_now() > deadline) || asked_to_stop(proc))
+                if ((deadline > 0 && sf_clock_seconds() > deadline) || asked_to_stop(proc))
                         return -1;
                 if (proc->tick)
                         proc->tick(proc->tick_ctx);

@@ -3,9 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "delta/codecs.h"
 #include "delta/container.h"
 #include "delta/pair.h"
@@ -28,14 +28,6 @@ static void cleanup_contents(struct contents *c)
         sf_buffer_free(&c->new_bytes);
         free(c->old_files);
         free(c->new_files);
-}
-
-static double now(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 static int append_checked(int (*read)(void *ctx, const struct sf_entry *entry, struct sf_buffer *ret,
@@ -111,11 +103,11 @@ static int attempt(const struct sf_delta_make *job, const struct contents *c, co
                    struct sf_delta_attempt *row, struct sf_buffer *ret_blob, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer patch = SF_BUFFER_INIT;
-        double start = now();
+        double start = sf_clock_seconds();
         int r = codec->encode(&(struct sf_delta_files){ c->old_files, c->plan.base_count },
                               &(struct sf_delta_files){ c->new_files, c->plan.target_count }, &patch, err);
 
-        row->seconds = now() - start;
+        row->seconds = sf_clock_seconds() - start;
         if (r < 0 || (r = prove(c, codec, &patch, err)) < 0)
                 return r;
         return sf_delta_wrap(job->old, job->new, &c->plan, codec->name, &patch, ret_blob, err);

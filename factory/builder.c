@@ -4,10 +4,10 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "factory/compile.h"
@@ -150,7 +150,7 @@ static int provide_layer(const struct sf_builder *build, struct sf_builder_layer
 {
         _cleanup_free_ char *archive = NULL;
         _cleanup_close_ int lock = -1;
-        struct timespec start, end;
+        double start;
         int r = sf_cache_find(build->cache, &layer->key, &layer->tree, err);
 
         if (r == SF_ERR_NOT_FOUND && (r = lock_for(build, layer, &lock, err)) == 0)
@@ -163,12 +163,10 @@ static int provide_layer(const struct sf_builder *build, struct sf_builder_layer
         if ((r = sf_source_fetch(build->cache, build->mirrors, &layer->recipe, &archive, err)) < 0)
                 return r;
         sf_log_info("%s %s: building", layer->recipe.name, layer->recipe.version);
-        clock_gettime(CLOCK_MONOTONIC, &start);
+        start = sf_clock_seconds();
         if ((r = make_layer(build, layer, archive, err)) < 0)
                 return r;
-        clock_gettime(CLOCK_MONOTONIC, &end);
-        sf_log_info("%s %s: built in %ld s", layer->recipe.name, layer->recipe.version,
-                    (long)(end.tv_sec - start.tv_sec));
+        sf_log_info("%s %s: built in %.0f s", layer->recipe.name, layer->recipe.version, sf_clock_seconds() - start);
         return sf_cache_find(build->cache, &layer->key, &layer->tree, err);
 }
 

@@ -8,11 +8,11 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/stop.h"
 #include "factory/builder.h"
 #include "factory/command.h"
 #include "factory/matrix.h"
 #include "factory/pack.h"
-#include "base/stop.h"
 
 /* What a build verb holds open. */
 struct session {

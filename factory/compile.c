@@ -3,10 +3,10 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/proc.h"
@@ -16,16 +16,13 @@
 struct step_clock {
         const struct sf_recipe *recipe;
         const struct sf_recipe_step *step;
-        struct timespec start;
+        double start;
         unsigned told; /* seconds after which a line was last printed */
 };
 
 static unsigned elapsed(const struct step_clock *clock)
 {
-        struct timespec now;
-
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return (unsigned)(now.tv_sec - clock->start.tv_sec);
+        return (unsigned)(sf_clock_seconds() - clock->start);
 }
 
 /* A line that replaces itself on a terminal; elsewhere one every half minute, so that a log shows a long step going on. */
@@ -99,7 +96,7 @@ static int run_step(const struct sf_compile *c, size_t number, struct sf_error *
         const struct sf_recipe_step *step = &c->recipe->steps[number];
         _cleanup_(sf_words_free) struct sf_words argv = SF_WORDS_INIT, env = SF_WORDS_INIT, directory = SF_WORDS_INIT;
         _cleanup_free_ char *log = sf_format("%s/%zu-%s.log", c->logs, number + 1, step->name);
-        struct step_clock clock = { .recipe = c->recipe, .step = step };
+        struct step_clock clock = { .recipe = c->recipe, .step = step, .start = sf_clock_seconds() };
         int r;
 
         if (!log)
@@ -113,7 +110,6 @@ static int run_step(const struct sf_compile *c, size_t number, struct sf_error *
                 return r;
         if (unlink(log) < 0 && sf_fs_exists(log))
                 return sf_error_errno(err, "cannot replace log %s", log);
-        clock_gettime(CLOCK_MONOTONIC, &clock.start);
         const struct sf_proc proc = {
                 .argv = sf_words_argv(&argv),
                 .env = sf_words_argv(&env),

@@ -5,11 +5,11 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <zstd.h>
 
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "base/parallel.h"
 
 #define SLOTS_MAX 8 /* level 19 takes about 150 MB per frame in flight */
 
@@ -67,11 +67,11 @@ static void *compress_slot(void *argument)
 int sf_frames_new(int fd, const char *name, struct sf_frames **ret, struct sf_error *err)
 {
         struct sf_frames *frames = calloc(1, sizeof *frames);
-        long cores = sysconf(_SC_NPROCESSORS_ONLN);
+        unsigned cores = sf_parallel_processors();
 
         if (frames) {
                 frames->fd = fd;
-                frames->slot_count = cores < 1 ? 1 : cores > SLOTS_MAX ? SLOTS_MAX : (size_t)cores;
+                frames->slot_count = cores < SLOTS_MAX ? cores : SLOTS_MAX;
                 frames->digester = sf_digester_new();
                 frames->name = strdup(name);
         }

@@ -4,14 +4,13 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/parallel.h"
 #include "factory/command.h"
-#include "base/stop.h"
 
 #define CONFIG_FILE "/etc/slurm-factory.conf"
 
@@ -85,17 +84,14 @@ static void print_json(json_t *result, int code, const struct sf_error *err, dou
 static int run_command(const struct sf_factory *factory, const struct sf_command_line *line, sf_command_fn *command)
 {
         struct sf_error err = SF_ERROR_INIT;
-        struct timespec start, end;
         _cleanup_json_ json_t *result = json_object();
 
-        clock_gettime(CLOCK_MONOTONIC, &start);
+        double start = sf_clock_seconds();
         int r = command(factory, line, result, &err);
-        clock_gettime(CLOCK_MONOTONIC, &end);
         if (r < 0)
                 sf_log_error("%s: %s", line->verb->name, err.text);
         if (factory->json)
-                print_json(result, r, &err,
-                           (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9);
+                print_json(result, r, &err, sf_clock_seconds() - start);
         return exit_code(r);
 }
 
@@ -212,10 +208,8 @@ static int apply_options(struct sf_factory *f, const struct sf_command_line *lin
                 return r;
         if ((value = sf_option_get(line, "jobs")) && (r = parse_jobs(value, &f->jobs, err)) < 0)
                 return r;
-        if (f->jobs == 0) {
-                long processors = sysconf(_SC_NPROCESSORS_ONLN);
-                f->jobs = processors > 0 ? (unsigned)processors : 1;
-        }
+        if (f->jobs == 0)
+                f->jobs = sf_parallel_processors();
         if (!f->data)
                 f->data = SF_DATADIR;
         f->json = sf_option_given(line, "json");
