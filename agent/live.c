@@ -190,6 +190,7 @@ int sf_live_restart(struct sf_live *live, const char *directory, struct sf_error
         for (size_t i = 0; live->bus && r == 0 && i < config->unit_count; i++) {
                 if (!live->running[i])
                         continue;
+                sf_service_forgive(live->bus, config->units[i]);
                 time_t since = time(NULL);
                 double stopped = sf_clock_seconds();
                 r = sf_service_run(live->bus, SF_SERVICE_RESTART, config->units[i], restart_ms(live), err);
@@ -234,7 +235,7 @@ static void say_waiting(void *ctx, const char *for_what)
         sf_log_detail("waiting: %s", for_what);
 }
 
-int sf_live_health(struct sf_live *live, const struct sf_store_release *release, struct sf_error *err)
+int sf_live_health(struct sf_live *live, const struct sf_store_release *release, bool site_checks, struct sf_error *err)
 {
         const struct sf_config *config = live->config;
         _cleanup_free_ char *tree = sf_live_tree(live, release->directory);
@@ -246,7 +247,7 @@ int sf_live_health(struct sf_live *live, const struct sf_store_release *release,
                 .pid = live->slurmd.main_pid,
                 .since = live->restarted,
                 .timeout = (unsigned)(config->health_timeout ? config->health_timeout : spacing + HEALTH_SLACK),
-                .hooks = config->hooks,
+                .hooks = site_checks ? config->hooks : NULL,
                 .hook_timeout = (unsigned)config->hook_timeout,
                 .waiting = say_waiting,
         };

@@ -50,7 +50,8 @@ int sf_live_restart(struct sf_live *live, const char *directory, struct sf_error
 /* Stops what sf_live_restart started; a slurmd that neither starts nor ends is killed, its steps are left alone. */
 int sf_live_stop(struct sf_live *live, struct sf_error *err);
 
-/* Waits until slurmd of this release is back in slurmctld's books. Nothing to wait for: 0. */
-int sf_live_health(struct sf_live *live, const struct sf_store_release *release, struct sf_error *err);
+/* Waits until slurmd of this release is back in slurmctld's books. Nothing to wait for: 0. site_checks: the site's own are
+ * asked as well; not on the way back, where there is nowhere else to go. */
+int sf_live_health(struct sf_live *live, const struct sf_store_release *release, bool site_checks, struct sf_error *err);
 
 #endif

@@ -24,7 +24,7 @@ int sf_recover_return(struct sf_live *live, const struct sf_transaction *record,
                 r = sf_live_place(live, "", &home, true, err);
         if (r == 0)
                 r = sf_live_restart(live, home.directory, err);
-        return r < 0 ? r : sf_live_health(live, &home, err);
+        return r < 0 ? r : sf_live_health(live, &home, false, err);
 }
 
 /* slurmd may have been stopped for good when its restart was interrupted. */

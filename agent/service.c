@@ -299,6 +299,11 @@ static int await_job(struct sf_service_bus *bus, const char *job, uint64_t deadl
         }
 }
 
+void sf_service_forgive(struct sf_service_bus *bus, const char *unit)
+{
+        sd_bus_call_method(bus->bus, DESTINATION, MANAGER_PATH, MANAGER, "ResetFailedUnit", NULL, NULL, "s", unit);
+}
+
 int sf_service_run(struct sf_service_bus *bus, enum sf_service_job job, const char *unit, unsigned timeout_ms,
                    struct sf_error *err)
 {
@@ -310,8 +315,6 @@ int sf_service_run(struct sf_service_bus *bus, enum sf_service_job job, const ch
         uint64_t deadline = now_ms() + timeout_ms;
 
         forget_removed(bus);
-        /* Earlier attempts must not count against this one (StartLimitBurst=); an unknown unit is the next call's matter. */
-        sd_bus_call_method(bus->bus, DESTINATION, MANAGER_PATH, MANAGER, "ResetFailedUnit", NULL, NULL, "s", unit);
         int r = sd_bus_call_method(bus->bus, DESTINATION, MANAGER_PATH, MANAGER, methods[job], &error, &reply, "ss",
                                    unit, "replace");
         if (r >= 0)

@@ -43,6 +43,10 @@ int sf_service_read(struct sf_service_bus *bus, const char *unit, struct sf_serv
 /* Makes systemd read unit files again. */
 int sf_service_reload(struct sf_service_bus *bus, struct sf_error *err);
 
+/* Forgets that the unit failed, so that earlier attempts do not count against the next one (StartLimitBurst=). A unit that
+ * is not there is the next call's matter. */
+void sf_service_forgive(struct sf_service_bus *bus, const char *unit);
+
 enum sf_service_job { SF_SERVICE_START, SF_SERVICE_STOP, SF_SERVICE_RESTART };
 
 /* Queues the job and waits until exactly this job is removed, at most timeout_ms: SF_ERR_TIMEOUT. A result other than

@@ -158,7 +158,7 @@ static int run_health(struct run *run, struct sf_error *err)
         if (!run->what->flip || !run->what->restart || run->unchanged)
                 return 0;
         int r = note_step(run, "health", err);
-        return r < 0 ? r : sf_live_health(&run->live, &run->to, err);
+        return r < 0 ? r : sf_live_health(&run->live, &run->to, !run->what->back, err);
 }
 
 static int run_done(struct run *run, struct sf_error *err)

@@ -28,6 +28,25 @@ says "23.11 → 24.11 → 25.11"
 expect 0 bed_in n1 sf-node rollback
 active n1 "$RELEASES_BASE"
 
+# What doctor says of a healthy node, and of one whose munge is gone.
+expect 3 bed_in n1 sf-node doctor
+says "munge          ok"
+says "SlurmdTimeout is 15 s"
+bed_in n1 systemctl stop munge
+expect 3 bed_in n1 sf-node doctor
+says "munge does not answer"
+bed_in n1 systemctl start munge
+
+# A site's own check sends the node back.
+bed_in n1 sh -c 'mkdir -p /etc/sf-node/health.d; printf "#!/bin/sh\necho no licence server; exit 1\n" \
+        >/etc/sf-node/health.d/10-licence; chmod 755 /etc/sf-node/health.d/10-licence'
+expect 4 bed_in n1 sf-node upgrade "$RELEASES_GOOD"
+says "site check"
+says "no licence server"
+bed_in n1 rm -r /var/lib/sf-node/failed
+bed_in n1 rm /etc/sf-node/health.d/10-licence
+active n1 "$RELEASES_BASE"
+
 # A unit that would kill jobs.
 bed_in n1 sh -c 'mkdir -p /etc/systemd/system/slurmd.service.d
 printf "[Service]\nKillMode=control-group\n" >/etc/systemd/system/slurmd.service.d/kill.conf; systemctl daemon-reload'
