@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "installer/reuse.h"
 #include "installer/tree.h"
 #include "installer/unpack.h"
 #include "release/layout.h"
@@ -90,7 +91,20 @@ static int check_signed(const struct sf_repository *rp, const struct sf_store_re
         return 0;
 }
 
-static int repair_tree(const struct sf_config *config, const struct sf_tree *tree,
+/* What another installed release holds intact costs no bytes: only the rest stays wanted. */
+static int repair_from_disk(const struct sf_store *store, const struct sf_tree *tree, uint8_t *wanted,
+                            struct sf_error *err)
+{
+        _cleanup_free_ uint8_t *missing = NULL;
+        int r = sf_reuse_repair(store, tree, wanted, &missing, err);
+
+        for (size_t i = 0; r == 0 && i < tree->list->entry_count; i++)
+                if (tree->list->entries[i].type == SF_ENTRY_FILE)
+                        wanted[i] = missing[i];
+        return r;
+}
+
+static int repair_tree(const struct sf_config *config, const struct sf_store *store, const struct sf_tree *tree,
                        const struct sf_store_release *release, struct findings *found, struct sf_report *report,
                        struct sf_error *err)
 {
@@ -109,8 +123,10 @@ static int repair_tree(const struct sf_config *config, const struct sf_tree *tre
                 r = check_signed(&rp, release, err);
         if (r == 0) {
                 report->step = "repair";
-                r = sf_unpack_run(&job, err);
+                r = repair_from_disk(store, tree, found->wanted, err);
         }
+        if (r == 0)
+                r = sf_unpack_run(&job, err);
         report->bytes_fetched = sf_repository_bytes(&rp);
         sf_repository_close(&rp);
         if (r < 0)
@@ -157,7 +173,7 @@ static int verify_release(const struct sf_config *config, const struct sf_store 
         snprintf(summary, 512, "%s: %zu files, %zu entries, all as signed", release->name.text, list.file_count,
                  list.entry_count);
         if (found.broken && repair) {
-                r = repair_tree(config, &tree, release, &found, report, err);
+                r = repair_tree(config, store, &tree, release, &found, report, err);
                 snprintf(summary, 512, "%s: %zu of %zu entries repaired, %s fetched", release->name.text, found.broken,
                          list.entry_count, sf_log_size(report->bytes_fetched, size));
         } else if (found.broken) {
