@@ -119,13 +119,6 @@ static bool verify(EVP_PKEY *pkey, const char *signature, const void *data, size
         return EVP_DigestVerify(context, raw, digits / 2, data, len) == 1;
 }
 
-bool sf_tufkey_verify(const json_t *key, const char *signature, const void *data, size_t len)
-{
-        _cleanup_(cleanup_pkey) EVP_PKEY *pkey = read_key(key);
-
-        return pkey && verify(pkey, signature, data, len);
-}
-
 static const char *signature_of(const json_t *signatures, const char *keyid)
 {
         const json_t *entry;
@@ -140,11 +133,10 @@ static const char *signature_of(const json_t *signatures, const char *keyid)
 }
 
 /* Marks the key as counted; false where the same public key counted before under another keyid. */
-static bool count_once(json_t *counted, const json_t *key)
+static bool count_once(json_t *counted, EVP_PKEY *pkey)
 {
-        _cleanup_(cleanup_pkey) EVP_PKEY *pkey = read_key(key);
         uint8_t *der = NULL;
-        int len = pkey ? i2d_PUBKEY(pkey, &der) : -1;
+        int len = i2d_PUBKEY(pkey, &der);
         struct sf_digest digest;
         char name[SF_DIGEST_HEX + 1];
 
@@ -169,10 +161,11 @@ int sf_tufkey_check_threshold(const char *name, const json_t *keys, const json_t
         if (!counted)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for signatures");
         json_array_foreach ((json_t *)keyids, i, keyid) {
-                const json_t *key = json_object_get(keys, json_string_value(keyid));
                 const char *signature = signature_of(signatures, json_string_value(keyid));
+                const json_t *key = signature ? json_object_get(keys, json_string_value(keyid)) : NULL;
+                _cleanup_(cleanup_pkey) EVP_PKEY *pkey = read_key(key);
 
-                if (key && signature && sf_tufkey_verify(key, signature, data, len) && count_once(counted, key))
+                if (pkey && verify(pkey, signature, data, len) && count_once(counted, pkey))
                         good++;
         }
         json_decref(counted);

@@ -9,16 +9,12 @@
 #define SF_RELEASE_TUFKEY_H
 
 #include <jansson.h>
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/error.h"
 
-/* True where `signature` (hexadecimal) is the key's signature of `data`. An unusable key or signature is just false. */
-bool sf_tufkey_verify(const json_t *key, const char *signature, const void *data, size_t len);
-
 /* Counts the distinct keys of `role` ({keyids, threshold}) that have a good signature of `data` in `signatures` (an array
- * of {keyid, sig}). Two keyids with the same public key count once. Fewer than the threshold: SF_ERR_TRUST. */
+ * of {keyid, sig}). Two keyids with the same public key count once; unusable keys and signatures do not count. Fewer than the threshold: SF_ERR_TRUST. */
 int sf_tufkey_check_threshold(const char *name, const json_t *keys, const json_t *role, const json_t *signatures,
                               const void *data, size_t len, struct sf_error *err);
 
