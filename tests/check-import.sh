@@ -12,7 +12,7 @@ plain=$demo/plain
 mkdir -p "$plain"
 plain=$(cd "$plain" && pwd)
 # At least 256 characters, never periodic, ending in a token that occurs nowhere else.
-prefix=$plain/prefix/$(seq -s, 1 60 | head -c 150)/$(seq -s, 61 100 | head -c 110)/pfxq
+prefix=$plain/prefix/$(seq -s_ 1 60 | head -c 150)/$(seq -s_ 61 100 | head -c 110)/pfxq
 
 # get RECIPE: the source of a recipe, by name and digest, from the factory's cache or this machine's package mirror
 get() {
