@@ -161,19 +161,23 @@ static int run_health(struct run *run, struct sf_error *err)
         return r < 0 ? r : sf_live_health(&run->live, &run->to, !run->what->back, err);
 }
 
-static int run_done(struct run *run, struct sf_error *err)
+static int save_switch(struct run *run, struct sf_error *err)
 {
-        if (!run->recorded)
-                return 0;
         snprintf(run->state.active, sizeof run->state.active, "%s", run->to.directory);
         if (strcmp(run->record.from, run->to.directory) != 0)
                 snprintf(run->state.previous, sizeof run->state.previous, "%s", run->record.from);
         sf_state_note(&run->state, &run->report, "done");
         int r = sf_state_save(run->config->state, &run->state, err);
+        return r < 0 ? r : sf_transaction_end(run->config->state, err);
+}
+
+static int run_done(struct run *run, struct sf_error *err)
+{
+        if (!run->recorded)
+                return 0;
+        int r = sf_transaction_forget_failed(run->config->state, &run->to.tree, err);
         if (r == 0)
-                r = sf_transaction_forget_failed(run->config->state, &run->to.tree, err);
-        if (r == 0)
-                r = sf_transaction_end(run->config->state, err);
+                r = save_switch(run, err);
         if (r < 0)
                 return r;
         _cleanup_free_ char *text = sf_format("%s: switched from %s to %s", run->what->verb,
@@ -201,8 +205,11 @@ static int go_back(struct run *run, const struct sf_error *why, struct sf_error 
                        *home ? home : "nothing");
         if (!*home)
                 return sf_error_set(err, SF_ERR_FAILED, "%s; there is no release to go back to", why->text);
-        if (run->what->back)
-                return sf_error_set(err, SF_ERR_FAILED, "%s; this was the way back already", why->text);
+        if (run->what->back) {
+                /* view and unit are home; what is wrong with slurmd there is not for another switch to mend. */
+                r = save_switch(run, err);
+                return r < 0 ? r : sf_error_set(err, SF_ERR_FAILED, "%s; this was the way back already", why->text);
+        }
         r = sf_recover_return(&run->live, &run->record, err);
         if (r < 0)
                 return sf_error_prefix(err, "%s; and the way back to %s failed", why->text, home);
@@ -270,7 +277,11 @@ static void summarize(const struct run *run, char *out, size_t room)
                          sf_log_size(run->report.bytes_fetched, fetched), run->report.to);
         else
                 snprintf(out, room, "%s is active, %s fetched%s; %s/view/bin/scontrol is it", run->report.to,
-                         sf_log_size(run->report.bytes_fetched, fetched), away, run->store.prefix);
+                         sf_log_size(run->report.bytes_fetched, fetched),
+                         run->what->restart && run->live.bus && run->report.downtime < 0 && !run->live.slurmd.main_pid
+                                 ? "; slurmd did not run and is left so"
+                                 : away,
+                         run->store.prefix);
 }
 
 static int finish_failed(struct run *run, const struct sf_error *why)
