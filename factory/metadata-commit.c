@@ -205,19 +205,30 @@ static int write_role(const struct sf_metadata *metadata, const struct sf_metada
         return sf_fs_write(path, role->bytes.data, role->bytes.len, 0644, err);
 }
 
+static int call_before_timestamp(const struct sf_metadata *metadata, struct sf_error *err)
+{
+        const struct sf_metadata_options *options = &metadata->options;
+
+        return options->before_timestamp ? options->before_timestamp(options->before_timestamp_ctx, err) : 0;
+}
+
 /* A new root comes last: what a rotation signs carries the old keys' signatures as well, so that clients of the old root
  * and of the new one both find a repository they accept, whenever they come by. The first root comes first. */
 static int write_all(const struct sf_metadata *metadata, struct sf_error *err)
 {
         const struct sf_metadata_role *root = sf_metadata_find(metadata, "root");
+        const struct sf_metadata_role *timestamp = sf_metadata_find(metadata, "timestamp");
         bool first = json_object_get(root->before, "version") == NULL;
         int r = write_targets(metadata, err);
 
         if (r == 0 && first)
                 r = write_role(metadata, root, err);
-        for (size_t i = 0; r == 0 && i < metadata->role_count; i++)
-                if (metadata->roles[i].bytes.len && &metadata->roles[i] != root)
+        for (size_t i = 0; r == 0 && i < metadata->role_count; i++) {
+                if (&metadata->roles[i] == timestamp)
+                        r = call_before_timestamp(metadata, err);
+                if (r == 0 && metadata->roles[i].bytes.len && &metadata->roles[i] != root)
                         r = write_role(metadata, &metadata->roles[i], err);
+        }
         if (r == 0 && !first && root->bytes.len)
                 r = write_role(metadata, root, err);
         return r;
@@ -242,7 +253,7 @@ int sf_metadata_commit(struct sf_metadata *metadata, struct sf_error *err)
         for (size_t i = 0; i < metadata->role_count; i++)
                 if (metadata->roles[i].changed)
                         return commit(metadata, err);
-        return 0;
+        return call_before_timestamp(metadata, err);
 }
 
 /* Less than half of its time left, and enough keys at hand to do something about it. */

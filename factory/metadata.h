@@ -4,8 +4,8 @@
  *
  * Roles: root and targets (offline), `releases` and `rollout` delegated by targets (release/layout.h), snapshot and
  * timestamp (online). Consistent snapshots always. Only the roles that change are signed again, so publishing needs no
- * offline key. Files are written durably in the order that keeps every reader consistent: target files, delegated roles,
- * targets, snapshot, timestamp last.
+ * offline key. Files are written durably in the order that keeps every reader consistent: target files, targets,
+ * delegated roles, snapshot, timestamp last (all but the timestamp under new names, so that nobody sees them before).
  */
 #ifndef SF_FACTORY_METADATA_H
 #define SF_FACTORY_METADATA_H
@@ -24,6 +24,10 @@ struct sf_metadata_options {
         unsigned days_offline;   /* validity of root and targets; 0 = 365 */
         unsigned days_delegated; /* of releases and rollout; 0 = 180 */
         unsigned days_online;    /* of snapshot and timestamp; 0 = 14 */
+        /* Called by a commit when all but the timestamp is written: for files that must not run ahead of the metadata, nor
+         * lag behind the timestamp. An error ends the commit there. May be NULL. */
+        int (*before_timestamp)(void *ctx, struct sf_error *err);
+        void *before_timestamp_ctx;
 };
 
 struct sf_metadata; /* opaque: the metadata as loaded plus what is to change */
@@ -44,7 +48,8 @@ int sf_metadata_put_target(struct sf_metadata *metadata, const char *role, const
 int sf_metadata_remove_target(struct sf_metadata *metadata, const char *role, const char *name, struct sf_error *err);
 
 /* Writes what was staged: the target files as targets/<dir>/<sha256>.<file>, each changed role with its version + 1, then
- * snapshot and timestamp. Nothing staged: nothing is written. A missing key is SF_ERR_NOT_FOUND naming the role, and then
+ * snapshot and timestamp. Nothing staged: nothing is written (before_timestamp is called all the
+ * same). A missing key is SF_ERR_NOT_FOUND naming the role, and then
  * nothing was written either. */
 int sf_metadata_commit(struct sf_metadata *metadata, struct sf_error *err);
 

@@ -26,29 +26,56 @@ static const char *annotation(const json_t *descriptor, const char *name)
         return value ? value : "";
 }
 
-static int load(const char *path, json_t **ret, struct sf_error *err)
+int sf_repo_index_open(const char *repository, struct sf_repo_index *ret, struct sf_error *err)
 {
+        _cleanup_(sf_repo_index_close) struct sf_repo_index index = SF_REPO_INDEX_INIT;
         _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
         json_t *manifests;
         int r;
 
-        if (!sf_fs_exists(path)) {
-                *ret = json_pack("{s:i, s:s, s:[]}", "schemaVersion", 2, "mediaType", SF_OCI_INDEX, "manifests");
-                return *ret ? 0 : no_memory(err);
+        index.path = sf_fs_join(repository, SF_LAYOUT_OCI_INDEX);
+        if (!index.path)
+                return no_memory(err);
+        if (!sf_fs_exists(index.path)) {
+                index.document = json_pack("{s:i, s:s, s:[]}", "schemaVersion", 2, "mediaType", SF_OCI_INDEX,
+                                           "manifests");
+                r = index.document ? 0 : no_memory(err);
+        } else {
+                r = sf_fs_read(index.path, INDEX_TEXT_LIMIT, &text, err);
+                if (r == 0)
+                        r = sf_json_parse(index.path, text.data, text.len, &index.document, err);
+                if (r == 0)
+                        r = sf_json_array(index.document, index.path, "manifests", &manifests, err);
         }
-        r = sf_fs_read(path, INDEX_TEXT_LIMIT, &text, err);
-        if (r == 0)
-                r = sf_json_parse(path, text.data, text.len, ret, err);
-        return r < 0 ? r : sf_json_array(*ret, path, "manifests", &manifests, err);
+        if (r < 0)
+                return r;
+        *ret = index;
+        index = (struct sf_repo_index)SF_REPO_INDEX_INIT;
+        return 0;
 }
 
-/* Series tags are made anew each time, so they go first; so does everything of `release`. */
-static void drop(json_t *manifests, const char *release)
+void sf_repo_index_close(struct sf_repo_index *index)
+{
+        free(index->path);
+        json_decref(index->document);
+        *index = (struct sf_repo_index)SF_REPO_INDEX_INIT;
+}
+
+void sf_repo_index_remove(struct sf_repo_index *index, const char *release)
+{
+        json_t *manifests = json_object_get(index->document, "manifests");
+
+        for (size_t i = json_array_size(manifests); i-- > 0;)
+                if (strcmp(annotation(json_array_get(manifests, i), RELEASE), release) == 0)
+                        json_array_remove(manifests, i);
+}
+
+/* Series tags are made anew each time; only they have a name and no release. */
+static void drop_series_tags(json_t *manifests)
 {
         for (size_t i = json_array_size(manifests); i-- > 0;) {
                 const json_t *descriptor = json_array_get(manifests, i);
-                if (strcmp(annotation(descriptor, RELEASE), release) == 0 ||
-                    (*annotation(descriptor, REF_NAME) && !*annotation(descriptor, RELEASE)))
+                if (*annotation(descriptor, REF_NAME) && !*annotation(descriptor, RELEASE))
                         json_array_remove(manifests, i);
         }
 }
@@ -159,67 +186,50 @@ static int sort(json_t *index, struct sf_error *err)
         return json_object_set_new(index, "manifests", sorted) < 0 ? no_memory(err) : 0;
 }
 
-static int store(const char *path, json_t *index, struct sf_error *err)
+int sf_repo_index_store(struct sf_repo_index *index, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT, before = SF_BUFFER_INIT;
-        int r = add_series_tags(json_object_get(index, "manifests"), err);
+        int r;
 
+        drop_series_tags(json_object_get(index->document, "manifests"));
+        r = add_series_tags(json_object_get(index->document, "manifests"), err);
         if (r == 0)
-                r = sort(index, err);
+                r = sort(index->document, err);
         if (r == 0)
-                r = sf_oci_dump(index, &text, err);
+                r = sf_oci_dump(index->document, &text, err);
         if (r < 0)
                 return r;
-        if (sf_fs_read(path, INDEX_TEXT_LIMIT, &before, NULL) == 0 && before.len == text.len &&
+        if (sf_fs_read(index->path, INDEX_TEXT_LIMIT, &before, NULL) == 0 && before.len == text.len &&
             memcmp(before.data, text.data, text.len) == 0)
                 return 0;
-        return sf_fs_write(path, text.data, text.len, 0644, err);
+        return sf_fs_write(index->path, text.data, text.len, 0644, err);
 }
 
-int sf_repo_tag(const char *repository, const struct sf_index_release *release,
-                const struct sf_repo_artifact *artifacts, size_t count, struct sf_error *err)
+int sf_repo_index_put(struct sf_repo_index *index, const struct sf_index_release *release,
+                      const struct sf_repo_artifact *artifacts, size_t count, struct sf_error *err)
 {
-        _cleanup_free_ char *path = sf_fs_join(repository, SF_LAYOUT_OCI_INDEX);
-        _cleanup_json_ json_t *index = NULL;
-        int r = path ? load(path, &index, err) : no_memory(err);
-        json_t *manifests;
+        json_t *manifests = json_object_get(index->document, "manifests");
 
-        if (r < 0)
-                return r;
-        manifests = json_object_get(index, "manifests");
-        drop(manifests, release->name.text);
+        sf_repo_index_remove(index, release->name.text);
         if (json_array_append_new(manifests, image_descriptor(release)) < 0)
                 return no_memory(err);
         for (size_t i = 0; i < count; i++)
                 if (json_array_append_new(manifests, artifact_descriptor(release->name.text, &artifacts[i])) < 0)
                         return no_memory(err);
-        return store(path, index, err);
-}
-
-int sf_repo_untag(const char *repository, const char *release, struct sf_error *err)
-{
-        _cleanup_free_ char *path = sf_fs_join(repository, SF_LAYOUT_OCI_INDEX);
-        _cleanup_json_ json_t *index = NULL;
-        int r = path ? load(path, &index, err) : no_memory(err);
-
-        if (r < 0)
-                return r;
-        drop(json_object_get(index, "manifests"), release);
-        return store(path, index, err);
+        return 0;
 }
 
 int sf_repo_releases(const char *repository, struct sf_release_name **ret, size_t *ret_count, struct sf_error *err)
 {
-        _cleanup_free_ char *path = sf_fs_join(repository, SF_LAYOUT_OCI_INDEX);
+        _cleanup_(sf_repo_index_close) struct sf_repo_index index = SF_REPO_INDEX_INIT;
         _cleanup_free_ struct sf_release_name *names = NULL;
-        _cleanup_json_ json_t *index = NULL;
         const json_t *descriptor, *manifests;
         size_t count = 0, i;
-        int r = path ? load(path, &index, err) : no_memory(err);
+        int r = sf_repo_index_open(repository, &index, err);
 
         if (r < 0)
                 return r;
-        manifests = json_object_get(index, "manifests");
+        manifests = json_object_get(index.document, "manifests");
         names = calloc(json_array_size(manifests) + 1, sizeof *names);
         if (!names)
                 return no_memory(err);

@@ -1,5 +1,5 @@
 /* factory/publish.c - why: the story of a publication, in the order that keeps every node safe at every moment: blobs,
- * index.json for tools, target files, metadata, timestamp. */
+ * target files, metadata, index.json for tools, timestamp. */
 #include "factory/publish.h"
 
 #include <stdlib.h>
@@ -25,6 +25,7 @@
 struct publication {
         const struct sf_publish *publish;
         struct sf_metadata *metadata;
+        struct sf_repo_index *tags;
         struct sf_build build;
         char *target;                    /* index/<toolchain>-<arch>.json */
         struct sf_index index;           /* as it will be */
@@ -210,7 +211,7 @@ static int tag(const struct publication *p, struct sf_error *err)
                 const struct sf_blob pair[] = { p->release.deltas[i].filelist, p->release.deltas[i].content };
                 r = put_artifact(p, SF_MEDIA_DELTA, pair, 2, &artifacts[1 + i], err);
         }
-        return r < 0 ? r : sf_repo_tag(p->publish->repository, &p->release, artifacts, 1 + p->release.delta_count, err);
+        return r < 0 ? r : sf_repo_index_put(p->tags, &p->release, artifacts, 1 + p->release.delta_count, err);
 }
 
 /* Stages the signed index with the new entry; nothing of it is visible before the commit. */
@@ -229,10 +230,10 @@ static int stage(struct publication *p, struct sf_error *err)
 }
 
 /* One release into the staged index, with or without new deltas. */
-static int publish_one(const struct sf_publish *publish, struct sf_metadata *metadata, const char *wanted, bool deltas,
-                       struct sf_error *err)
+static int publish_one(const struct sf_publish *publish, struct sf_metadata *metadata, struct sf_repo_index *tags,
+                       const char *wanted, bool deltas, struct sf_error *err)
 {
-        _cleanup_(publication_free) struct publication p = { .publish = publish, .metadata = metadata };
+        _cleanup_(publication_free) struct publication p = { .publish = publish, .metadata = metadata, .tags = tags };
         int r = sf_build_open(publish->builds, wanted, &p.build, err);
 
         if (r < 0)
@@ -259,26 +260,38 @@ static int publish_one(const struct sf_publish *publish, struct sf_metadata *met
         return 0;
 }
 
-static int open_metadata(const struct sf_publish *publish, struct sf_metadata **ret, struct sf_error *err)
+static int store_tags(void *ctx, struct sf_error *err)
+{
+        return sf_repo_index_store(ctx, err);
+}
+
+/* Tags are read under the lock that open metadata holds, and written by its commit. */
+static int open_repository(const struct sf_publish *publish, struct sf_repo_index *tags, struct sf_metadata **ret,
+                           struct sf_error *err)
 {
         const struct sf_metadata_options options = { .repository = publish->repository,
                                                      .keys = publish->keys,
-                                                     .now = publish->now };
+                                                     .now = publish->now,
+                                                     .before_timestamp = store_tags,
+                                                     .before_timestamp_ctx = tags };
         int r = sf_repo_open(publish->repository, err);
 
-        return r < 0 ? r : sf_metadata_open(&options, ret, err);
+        if (r == 0)
+                r = sf_metadata_open(&options, ret, err);
+        return r < 0 ? r : sf_repo_index_open(publish->repository, tags, err);
 }
 
 int sf_publish_run(const struct sf_publish *publish, struct sf_error *err)
 {
+        _cleanup_(sf_repo_index_close) struct sf_repo_index tags = SF_REPO_INDEX_INIT;
         _cleanup_metadata_ struct sf_metadata *metadata = NULL;
-        int r = open_metadata(publish, &metadata, err);
+        int r = open_repository(publish, &tags, &metadata, err);
 
         /* Deltas come second: they may start from a release that is published in the same run. */
         for (size_t i = 0; i < publish->release_count && r == 0; i++)
-                r = publish_one(publish, metadata, publish->releases[i], false, err);
+                r = publish_one(publish, metadata, &tags, publish->releases[i], false, err);
         for (size_t i = 0; publish->delta_from_count && i < publish->release_count && r == 0; i++)
-                r = publish_one(publish, metadata, publish->releases[i], true, err);
+                r = publish_one(publish, metadata, &tags, publish->releases[i], true, err);
         return r < 0 ? r : sf_metadata_commit(metadata, err);
 }
 
@@ -317,16 +330,17 @@ static int choose_published(const struct sf_publish *publish, const char *wanted
 
 int sf_publish_withdraw(const struct sf_publish *publish, const char *wanted, const char *reason, struct sf_error *err)
 {
+        _cleanup_(sf_repo_index_close) struct sf_repo_index tags = SF_REPO_INDEX_INIT;
         _cleanup_metadata_ struct sf_metadata *metadata = NULL;
         struct sf_release_name name;
-        int r = open_metadata(publish, &metadata, err);
+        int r = open_repository(publish, &tags, &metadata, err);
 
         if (r == 0)
                 r = choose_published(publish, wanted, &name, err);
         if (r == 0)
                 r = put_rollout(metadata, name.text, reason, err);
-        if (r == 0)
-                r = sf_metadata_commit(metadata, err);
-        /* Nodes first: a tag that outlives the withdrawal by a moment misleads nobody but a mirror. */
-        return r < 0 ? r : sf_repo_untag(publish->repository, name.text, err);
+        if (r < 0)
+                return r;
+        sf_repo_index_remove(&tags, name.text);
+        return sf_metadata_commit(metadata, err);
 }

@@ -25,14 +25,27 @@ struct sf_repo_artifact {
         struct sf_blob manifest;
 };
 
-/* Replaces a release's descriptors in index.json: its image, tagged <version>-<toolchain>[-<build>] (other architectures
- * than amd64 add theirs), and its artifacts, untagged. The newest release of a series without a build also gets
- * <series>-<toolchain>. */
-int sf_repo_tag(const char *repository, const struct sf_index_release *release,
-                const struct sf_repo_artifact *artifacts, size_t count, struct sf_error *err);
+/* index.json between being read and being written. */
+struct sf_repo_index {
+        char *path;
+        json_t *document;
+};
+
+#define SF_REPO_INDEX_INIT { NULL, NULL }
+
+/* A repository without index.json has an empty one. */
+int sf_repo_index_open(const char *repository, struct sf_repo_index *ret, struct sf_error *err);
+/* Replaces a release's descriptors: its image, tagged <version>-<toolchain>[-<build>] (other architectures than amd64 add
+ * theirs), and its artifacts, untagged. The newest release of a series without a build also gets <series>-<toolchain>. */
+int sf_repo_index_put(struct sf_repo_index *index, const struct sf_index_release *release,
+                      const struct sf_repo_artifact *artifacts, size_t count, struct sf_error *err);
+/* Takes a release's descriptors out; its blobs stay. */
+void sf_repo_index_remove(struct sf_repo_index *index, const char *release);
+/* Writes the file where it would change. */
+int sf_repo_index_store(struct sf_repo_index *index, struct sf_error *err);
+void sf_repo_index_close(struct sf_repo_index *index);
+
 /* The names of all releases in index.json; *ret is owned by the caller (free()). */
 int sf_repo_releases(const char *repository, struct sf_release_name **ret, size_t *ret_count, struct sf_error *err);
-/* Takes a release's descriptors out; its blobs stay. */
-int sf_repo_untag(const char *repository, const char *release, struct sf_error *err);
 
 #endif

@@ -319,15 +319,55 @@ static void a_key_behind_a_uri_signs(void **state)
         assert_int_equal(refresh(w, NOW, "index/a-b.json", "one\n"), 0);
 }
 
+struct hook {
+        struct world *world;
+        int calls, result;
+};
+
+/* The snapshot that names the new target is there, the timestamp that would show it is not. */
+static int look_before_timestamp(void *ctx, struct sf_error *err)
+{
+        struct hook *hook = ctx;
+        _cleanup_free_ char *snapshot = sf_format("%s/metadata/2.snapshot.json", hook->world->repository);
+
+        hook->calls++;
+        assert_true(sf_fs_exists(snapshot));
+        assert_int_equal(refresh(hook->world, NOW, "index/a.json", NULL), SF_ERR_NOT_FOUND);
+        return hook->result ? sf_error_set(err, hook->result, "asked for") : 0;
+}
+
+static void nothing_shows_before_the_timestamp(void **state)
+{
+        struct world *w = *state;
+        struct hook hook = { .world = w, .result = SF_ERR_IO };
+        struct sf_metadata_options options = options_of(w, w->online_only, NOW);
+        struct sf_error err = SF_ERROR_INIT;
+
+        init(w, 1, 1);
+        pin(w);
+        options.before_timestamp = look_before_timestamp;
+        options.before_timestamp_ctx = &hook;
+        for (int run = 0; run < 2; run++) {
+                _cleanup_metadata_ struct sf_metadata *metadata = NULL;
+                assert_int_equal(sf_metadata_open(&options, &metadata, &err), 0);
+                assert_int_equal(sf_metadata_put_target(metadata, SF_ROLE_RELEASES, "index/a.json", "{}", 2, &err), 0);
+                assert_int_equal(sf_metadata_commit(metadata, &err), hook.result);
+                assert_int_equal(hook.calls, run + 1);
+                assert_int_equal(refresh(w, NOW, "index/a.json", "{}"), hook.result ? SF_ERR_NOT_FOUND : 0);
+                hook.result = 0;
+        }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         const struct CMUnitTest tests[] = {
-                TEST(publish_needs_online_keys_only),  TEST(rollout_is_there_from_the_start),
-                TEST(every_role_can_be_rotated),       TEST(rotation_without_the_root_key_changes_nothing),
-                TEST(a_missing_key_publishes_nothing), TEST(refresh_prolongs),
-                TEST(init_refuses_a_second_root),      TEST(one_publisher_at_a_time),
-                TEST(a_readable_key_is_refused),       TEST(a_key_behind_a_uri_signs),
+                TEST(publish_needs_online_keys_only),     TEST(rollout_is_there_from_the_start),
+                TEST(every_role_can_be_rotated),          TEST(rotation_without_the_root_key_changes_nothing),
+                TEST(a_missing_key_publishes_nothing),    TEST(refresh_prolongs),
+                TEST(init_refuses_a_second_root),         TEST(one_publisher_at_a_time),
+                TEST(a_readable_key_is_refused),          TEST(a_key_behind_a_uri_signs),
+                TEST(nothing_shows_before_the_timestamp),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
