@@ -14,8 +14,12 @@ static bool too_deep(const json_t *value, unsigned left)
                 return false;
         if (left == 0)
                 return true;
-        json_object_foreach((json_t *)value, key, member) if (too_deep(member, left - 1)) return true;
-        json_array_foreach((json_t *)value, i, member) if (too_deep(member, left - 1)) return true;
+        json_object_foreach ((json_t *)value, key, member)
+                if (too_deep(member, left - 1))
+                        return true;
+        json_array_foreach ((json_t *)value, i, member)
+                if (too_deep(member, left - 1))
+                        return true;
         return false;
 }
 
@@ -27,8 +31,12 @@ static bool has_real(const json_t *value)
 
         if (json_is_real(value))
                 return true;
-        json_object_foreach((json_t *)value, key, member) if (has_real(member)) return true;
-        json_array_foreach((json_t *)value, i, member) if (has_real(member)) return true;
+        json_object_foreach ((json_t *)value, key, member)
+                if (has_real(member))
+                        return true;
+        json_array_foreach ((json_t *)value, i, member)
+                if (has_real(member))
+                        return true;
         return false;
 }
 
@@ -175,7 +183,8 @@ static int put_object(const json_t *object, struct sf_buffer *ret, struct sf_err
 
         if (!keys)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for canonical JSON");
-        json_object_foreach((json_t *)object, key, value) keys[n++] = key;
+        json_object_foreach ((json_t *)object, key, value)
+                keys[n++] = key;
         qsort(keys, n, sizeof *keys, compare_keys);
         r = sf_buffer_puts(ret, "{", err);
         for (size_t i = 0; r == 0 && i < n; i++) {

@@ -7,7 +7,7 @@
 #include "base/cleanup.h"
 
 #define DIFFERING_CONTEXTS 6
-#define SLOTS_PER_BYTE     16    /* of the model, for each byte that is spelt out */
+#define SLOTS_PER_BYTE     16   /* of the model, for each byte that is spelt out */
 #define BYTES_PER_STEP     8    /* of a file, for a step, its copy and its two pieces in a map */
 #define MATCHER_WORTH      2048 /* literal bytes in a file for which matches are looked for */
 #define FIXED_MEMORY       (UINT64_C(8) << 20)
