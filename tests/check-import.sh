@@ -24,7 +24,7 @@ get() {
                         ! curl -sfL -o "$plain/$file" "${base%/}/$pool" || break
                 done
         echo "$sha  $plain/$file" | sha256sum -c --quiet || { rm -f "$plain/$file"; return 1; }
-        tar -xf "$plain/$file" -C "$plain" --one-top-level="$2" --strip-components=1
+        mkdir "$plain/$2" && tar -xf "$plain/$file" -C "$plain/$2" --strip-components=1
 }
 # step DIR LOG COMMAND...
 step() {
