@@ -43,10 +43,13 @@ static int get_count(const struct sf_command_line *line, const char *name, unsig
 static int init(const struct sf_factory *factory, const struct sf_command_line *line,
                 const struct sf_metadata_options *options, struct sf_error *err)
 {
-        const char *offline = sf_option_get(line, "offline-keys");
+        const char *offline = factory->offline_keys;
         struct sf_keys_init init = { .online_keys = factory->keys.items[0] };
         int r;
 
+        /* The offline directory stands last in the list: alone it would receive the online keys too. */
+        if (offline && factory->keys.count == 1)
+                return sf_error_set(err, SF_ERR_USAGE, "--keys is needed for the keys that stay online");
         init.offline_keys = offline ? offline : init.online_keys;
         if ((r = get_count(line, "root-keys", &init.root_keys, err)) < 0 ||
             (r = get_count(line, "root-threshold", &init.root_threshold, err)) < 0 ||

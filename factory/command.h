@@ -15,15 +15,16 @@
 
 /* Settings that several verbs need: options over configuration over defaults. */
 struct sf_factory {
-        const char *cache;       /* NULL = sf_cache_open's default */
-        const char *data;        /* recipes/, toolchains/, slurm/ */
-        const char *toolchain;   /* NULL = the host's */
-        const char *repository;  /* NULL = not configured */
-        struct sf_words keys;    /* directories of private keys */
-        struct sf_words mirrors; /* places to look for sources, in order */
+        const char *cache;        /* NULL = sf_cache_open's default */
+        const char *data;         /* recipes/, toolchains/, slurm/ */
+        const char *toolchain;    /* NULL = the host's */
+        const char *repository;   /* NULL = not configured */
+        const char *offline_keys; /* directory of root's and targets' keys; NULL = with the others */
+        struct sf_words keys;     /* directories of private keys, the offline one last */
+        struct sf_words mirrors;  /* places to look for sources, in order */
         unsigned jobs;
         bool json;
-        struct sf_conf conf;     /* private: owns what the configuration gave */
+        struct sf_conf conf; /* private: owns what the configuration gave */
 };
 
 /* Every command returns 0 or an error, and may set members of `result`, which is printed with --json. */

@@ -97,6 +97,8 @@ static int add(const struct walk *walk, const char *path, struct sf_entry *entry
                 node->entry.path = strdup(path);
         }
         if (!node || !node->entry.path) {
+                free((char *)entry->target);
+                free(entry->map.offsets);
                 free(node);
                 return sf_error_set(err, SF_ERR_NOMEM, "%s: out of memory", path);
         }

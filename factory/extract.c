@@ -3,6 +3,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/buffer.h"
@@ -20,7 +21,7 @@ static void close_writer(struct archive **a)
         archive_write_free(*a);
 }
 
-/* The path below the top directory, NULL for the top directory itself, for global headers and for what has "..". */
+/* The path below the top directory, NULL for the top directory itself and for global headers. */
 static const char *below_top(const char *path)
 {
         const char *slash;
@@ -33,6 +34,14 @@ static const char *below_top(const char *path)
         return slash + 1;
 }
 
+static bool has_dotdot(const char *path)
+{
+        for (const char *part = path; part; part = strchr(part, '/') ? strchr(part, '/') + 1 : NULL)
+                if (strncmp(part, "..", 2) == 0 && (part[2] == '/' || !part[2]))
+                        return true;
+        return false;
+}
+
 static int move_entry(struct archive_entry *entry, const char *directory, struct sf_error *err)
 {
         const char *path = below_top(archive_entry_pathname(entry)), *link = archive_entry_hardlink(entry);
@@ -41,9 +50,8 @@ static int move_entry(struct archive_entry *entry, const char *directory, struct
 
         if (!target || (link && !other))
                 return sf_error_set(err, SF_ERR_CORRUPT, "cannot place %s", path);
-        for (const char *part = path; part; part = strchr(part, '/') ? strchr(part, '/') + 1 : NULL)
-                if (strncmp(part, "..", 2) == 0 && (part[2] == '/' || !part[2]))
-                        return sf_error_set(err, SF_ERR_CORRUPT, "%s leads out of the archive", path);
+        if (has_dotdot(path) || (link && has_dotdot(link)))
+                return sf_error_set(err, SF_ERR_CORRUPT, "%s leads out of the archive", path);
         archive_entry_set_pathname(entry, target);
         if (link)
                 archive_entry_set_hardlink(entry, other);

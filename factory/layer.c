@@ -178,9 +178,11 @@ int sf_layer_write(struct sf_compose *tree, size_t first, size_t count, uint32_t
                 return r;
         sf_digester_finish(w.diff_id, &blob.diff_id);
         path = sf_fs_join(blobs, sf_digest_hex(&blob.digest, hex));
-        if (!path || rename(partial, path) < 0) {
+        /* On the disk before anything says that this release is packed. */
+        if (!path || fsync(fd) < 0 || rename(partial, path) < 0) {
                 free(blob.frames);
-                return sf_error_errno(err, "cannot rename %s", partial);
+                return path ? sf_error_errno(err, "cannot finish %s", partial)
+                            : sf_error_set(err, SF_ERR_NOMEM, "%s: out of memory", blobs);
         }
         *ret = blob;
         return 0;

@@ -158,6 +158,7 @@ static int load_config(struct sf_factory *f, const char *path, struct sf_error *
         f->data = sf_conf_get(&f->conf, "factory", "data");
         f->toolchain = sf_conf_get(&f->conf, "factory", "toolchain");
         f->repository = sf_conf_get(&f->conf, "repository", "directory");
+        f->offline_keys = sf_conf_get(&f->conf, "repository", "offline-keys");
         if ((r = sf_conf_get_u64(&f->conf, "factory", "jobs", 4096, &jobs, err)) < 0)
                 return r;
         f->jobs = (unsigned)jobs;
@@ -181,7 +182,11 @@ static int apply_options(struct sf_factory *f, const struct sf_command_line *lin
         const struct {
                 const char *name, **value;
         } words[] = {
-                { "cache", &f->cache }, { "data", &f->data }, { "toolchain", &f->toolchain }, { "repo", &f->repository }
+                { "cache", &f->cache },
+                { "data", &f->data },
+                { "toolchain", &f->toolchain },
+                { "repo", &f->repository },
+                { "offline-keys", &f->offline_keys },
         };
         const struct {
                 const char *option, *section, *key;
@@ -189,7 +194,6 @@ static int apply_options(struct sf_factory *f, const struct sf_command_line *lin
         } lists[] = {
                 { "mirror", "mirror", "url", &f->mirrors },
                 { "keys", "repository", "keys", &f->keys },
-                { "offline-keys", "repository", "offline-keys", &f->keys },
         };
         const char *value;
         int r;
@@ -204,7 +208,8 @@ static int apply_options(struct sf_factory *f, const struct sf_command_line *lin
                 if ((r = add_all(&f->conf, lists[i].section, lists[i].key, lists[i].values, err)) < 0)
                         return r;
         }
-        if ((r = sf_conf_check_used(&f->conf, err)) < 0)
+        if ((f->offline_keys && (r = sf_words_append(&f->keys, f->offline_keys, err)) < 0) ||
+            (r = sf_conf_check_used(&f->conf, err)) < 0)
                 return r;
         if ((value = sf_option_get(line, "jobs")) && (r = parse_jobs(value, &f->jobs, err)) < 0)
                 return r;

@@ -10,6 +10,15 @@
 #define FORMAT    1
 #define PEERS_MAX (sizeof((struct sf_window_row *)NULL)->peers / sizeof((struct sf_window_row *)NULL)->peers[0])
 
+/* What is shown on terminals must not drive them. */
+static bool has_control(const char *text)
+{
+        for (; *text; text++)
+                if ((unsigned char)*text < 0x20 || *text == 0x7f)
+                        return true;
+        return false;
+}
+
 /* Copies a member that must fit. */
 static int read_text(const json_t *object, const char *where, const char *key, char *out, size_t room,
                      struct sf_error *err)
@@ -21,6 +30,8 @@ static int read_text(const json_t *object, const char *where, const char *key, c
                 return r;
         if (strlen(text) >= room)
                 return sf_error_set(err, SF_ERR_CORRUPT, "%s.%s: longer than %zu bytes", where, key, room - 1);
+        if (has_control(text))
+                return sf_error_set(err, SF_ERR_CORRUPT, "%s.%s: holds a control character", where, key);
         memcpy(out, text, strlen(text) + 1);
         return 0;
 }
@@ -31,6 +42,9 @@ static int read_row(const json_t *object, const char *where, struct sf_window_ro
         size_t i;
         int r = read_text(object, where, "series", row->series, sizeof row->series, err);
 
+        /* An empty series ends the table. */
+        if (r == 0 && !*row->series)
+                r = sf_error_set(err, SF_ERR_CORRUPT, "%s.series: empty", where);
         if (r == 0)
                 r = sf_json_array(object, where, "peers", &peers, err);
         if (r < 0)
@@ -174,9 +188,9 @@ int sf_rollout_withdraw(struct sf_rollout *rollout, const char *release, const c
         struct sf_withdrawal entry = { 0 };
         struct sf_withdrawal *there = (struct sf_withdrawal *)sf_rollout_withdrawn(rollout, release);
 
-        if (strlen(release) >= sizeof entry.name || strlen(reason) >= sizeof entry.reason || strchr(reason, '\n'))
+        if (strlen(release) >= sizeof entry.name || strlen(reason) >= sizeof entry.reason || has_control(reason))
                 return sf_error_set(err, SF_ERR_USAGE,
-                                    "withdrawal of %.60s: the name or the reason is too long, or has two lines",
+                                    "withdrawal of %.60s: the name or the reason is too long, or not one plain line",
                                     release);
         memcpy(entry.name, release, strlen(release) + 1);
         memcpy(entry.reason, reason, strlen(reason) + 1);

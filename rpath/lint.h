@@ -4,8 +4,7 @@
  * a RUNPATH element outside the prefix, relative to the working directory, or leaving the tree from $ORIGIN; a fragment of
  * the placeholder that no relocation map would hold; a symbolic link that is absolute or may lead out of the tree; a
  * DT_NEEDED that neither the file's own RUNPATH inside the tree nor the host's library directories resolve (unless the host
- * is unknown); an ELF file
- * that can not be read.
+ * is unknown); an ELF file that can not be read.
  */
 #ifndef SF_RPATH_LINT_H
 #define SF_RPATH_LINT_H
