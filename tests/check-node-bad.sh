@@ -36,6 +36,7 @@ on_notify()
         returns n1 "$RELEASES_BASE" "$(full "$RELEASES_MUTE")" "did not register"
         expect 3 bed_in n1 sf-node upgrade "$(full "$RELEASES_LACKS")"
         says "failed at preflight: the running slurmd uses lib/slurm/auth_munge.so"
+        says "unrecognized key: SrunPortRange"
         active n1 "$RELEASES_BASE"
         bed_in n1 journalctl --no-pager -o cat -t sf-node SF_TO="$RELEASES_DIES-$RELEASES_TOOLCHAIN" | grep -q restart ||
                 fail "nothing in the journal"

@@ -15,9 +15,12 @@ active n1 "$RELEASES_GOOD"
 expect 3 bed_in n1 sf-node upgrade "$RELEASES_NEXT"
 says "step $job.batch"
 active n1 "$RELEASES_GOOD"
+bed_in n1 sed -i '/^\[service\]/a old_steps = wait\nold_steps_wait = 2' /etc/sf-node/sf-node.conf
+expect 3 bed_in n1 sf-node upgrade "$RELEASES_NEXT"
+says "wait, and that is over"
 second=$(submit -w n1 -o /dev/null --wrap 'srun -n1 true && sleep 5')
 cluster_wait "job $second to run" job_is "$second" RUNNING
-bed_in n1 sed -i '/^\[service\]/a old_steps = allow' /etc/sf-node/sf-node.conf
+bed_in n1 sed -i 's/^old_steps = .*/old_steps = allow/' /etc/sf-node/sf-node.conf
 expect 0 bed_in n1 sf-node upgrade "$RELEASES_NEXT"
 active n1 "$RELEASES_NEXT"
 

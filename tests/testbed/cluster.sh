@@ -49,6 +49,7 @@ cluster_files()
 		SlurmdParameters=config_overrides
 		SchedulerParameters=sched_interval=2
 		MpiDefault=none
+		SrunPortRange=60001-62000
 		NodeName=n[1-$count] CPUs=4 RealMemory=1000 State=UNKNOWN
 		PartitionName=all Nodes=n[1-$count] Default=YES MaxTime=INFINITE State=UP
 	END

@@ -11,7 +11,7 @@
 #   $RELEASES_DIES                   slurmd ends at once
 #   $RELEASES_HANGS                  slurmd neither becomes ready nor listens to SIGTERM
 #   $RELEASES_MUTE                   slurmd runs, but never registers with slurmctld
-#   $RELEASES_LACKS                  auth_munge.so is missing
+#   $RELEASES_LACKS                  auth_munge.so is missing, and slurm.conf's SrunPortRange is unknown
 #   $RELEASES_OLDER $RELEASES_WIDE   another major release, by name
 # DIES, HANGS and MUTE exist with "-simple" behind their name as well.
 
@@ -123,7 +123,10 @@ int main(int argc, char **argv)
         args[argc] = "-f"; args[argc + 1] = "/etc/slurm/lost.conf";
         return execv(path, args);
 }' ;;
-        "$RELEASES_LACKS") rm "$RELEASES/variant/lib/slurm/auth_munge.so" ;;
+        "$RELEASES_LACKS")
+                rm "$RELEASES/variant/lib/slurm/auth_munge.so"
+                sed -i s/SrunPortRange/SrunPortRangX/ "$RELEASES/variant/lib/slurm/libslurmfull.so"
+                ;;
         esac
 }
 
