@@ -224,7 +224,7 @@ int sf_live_stop(struct sf_live *live, struct sf_error *err)
                 if (r == SF_ERR_TIMEOUT)
                         r = sf_service_kill_main(live->bus, config->units[i], err);
                 if (is_slurmd(config->units[i]))
-                        live->downtime += sf_clock_seconds() - began;
+                        live->downtime = (live->downtime < 0 ? 0 : live->downtime) + sf_clock_seconds() - began;
         }
         return r;
 }

@@ -13,26 +13,32 @@
 #include "base/log.h"
 #include "installer/activate.h"
 
+/* Before "restart" a switch leaves services alone, and so does an install or --no-restart to its end. */
+static bool has_touched_services(const struct sf_transaction *record)
+{
+        return strcmp(record->step, "restart") == 0 || strcmp(record->step, "health") == 0;
+}
+
 int sf_recover_return(struct sf_live *live, const struct sf_transaction *record, struct sf_error *err)
 {
         struct sf_store_release home;
+        bool touched = has_touched_services(record);
         int r = sf_store_choose(live->store, record->home, &home, err);
 
-        if (r == 0)
+        if (r == 0 && touched)
                 r = sf_live_stop(live, err);
         if (r == 0)
                 r = sf_live_place(live, "", &home, true, err);
-        if (r == 0)
-                r = sf_live_restart(live, home.directory, err);
+        if (r < 0 || !touched)
+                return r;
+        r = sf_live_restart(live, home.directory, err);
         return r < 0 ? r : sf_live_health(live, &home, false, err);
 }
 
 /* slurmd may have been stopped for good when its restart was interrupted. */
 static void expect_services(struct sf_live *live, const struct sf_transaction *record)
 {
-        bool touched = strcmp(record->step, "restart") == 0 || strcmp(record->step, "health") == 0;
-
-        for (size_t i = 0; live->bus && touched && i < live->config->unit_count; i++)
+        for (size_t i = 0; live->bus && has_touched_services(record) && i < live->config->unit_count; i++)
                 live->running[i] = true;
 }
 
