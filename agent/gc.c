@@ -1,6 +1,7 @@
 /* agent/gc.c - the verb gc: removes releases that are neither active nor the one before nor used by any process. */
 #include "agent/verbs.h"
 
+#include <errno.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +36,7 @@ static int check_shared(const struct sf_store *store, bool force, struct sf_erro
         struct statfs st;
 
         if (statfs(store->releases, &st) < 0)
-                return sf_error_errno(err, "%s", store->releases);
+                return errno == ENOENT ? 0 : sf_error_errno(err, "%s", store->releases);
         for (size_t i = 0; i < sizeof shared / sizeof *shared; i++)
                 if ((long)st.f_type == shared[i].type && !force)
                         return sf_error_set(
@@ -147,7 +148,8 @@ int sf_verb_gc(const struct sf_config *config, const struct sf_command_line *lin
                 r = sf_recover_run(config, &store, false, text, &err);
         if (r > 0)
                 sf_log_warning("%s", text);
-        sf_active_note(&store, &report);
+        if (store.base)
+                sf_active_note(&store, &report);
         if (r >= 0)
                 r = check_shared(&store, config->force, &err);
         if (r == 0)
