@@ -225,6 +225,9 @@ static int check(const struct walk *w, struct sf_error *err)
                 if (!is_listed(w->program->global_options, name) && !is_listed(verb->options, name))
                         return sf_error_set(err, SF_ERR_USAGE, "option --%s does not belong to '%s'", name, verb->name);
         }
+        for (size_t i = 0; i < line->argument_count; i++)
+                if (!*line->arguments[i])
+                        return sf_error_set(err, SF_ERR_USAGE, "'%s' was given an empty argument", verb->name);
         if (line->argument_count < verb->min_arguments)
                 return sf_error_set(err, SF_ERR_USAGE, "'%s' needs %s", verb->name, verb->synopsis);
         if (line->argument_count > verb->max_arguments)
