@@ -174,6 +174,26 @@ static const char *choose(const struct sf_command_line *line, const char *option
         return given ? given : from_file ? from_file : fallback;
 }
 
+/* The prefix is written into units, scripts, .pc and module files, each with its own quoting, and into lists of paths. */
+static int check_prefix(const char *prefix, struct sf_error *err)
+{
+        static const char harmless[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-+@=~,";
+
+        if (*prefix != '/' || !sf_fs_path_is_plain(prefix + 1))
+                return sf_error_set(
+                        err, SF_ERR_USAGE,
+                        "prefix '%s': an absolute path below / is needed, without '.', '..' or names of more "
+                        "than 255 bytes",
+                        prefix);
+        if (prefix[strspn(prefix, harmless)])
+                return sf_error_set(
+                        err, SF_ERR_USAGE,
+                        "prefix '%s': letters, digits and ._-+@=~, only, for it is written into unit files, "
+                        "scripts and modules",
+                        prefix);
+        return 0;
+}
+
 static int read_places(const struct sf_command_line *line, struct sf_config *c, struct sf_error *err)
 {
         const char *root = line ? sf_option_get(line, "root") : NULL;
@@ -181,16 +201,12 @@ static int read_places(const struct sf_command_line *line, struct sf_config *c, 
 
         if (root && *root != '/')
                 return sf_error_set(err, SF_ERR_USAGE, "--root %s: an absolute path is needed", root);
-        if (*prefix != '/' || !sf_fs_path_is_plain(prefix + 1))
-                return sf_error_set(err, SF_ERR_USAGE,
-                                    "prefix '%s': an absolute path without '.', '..' or a trailing slash is needed",
-                                    prefix);
         c->root = trimmed(root ? root : "");
-        c->prefix = strdup(prefix);
+        c->prefix = trimmed(prefix);
         c->state = c->root ? sf_format("%s%s", c->root, SF_STATE_DIR) : NULL;
         if (!c->root || !c->prefix || !c->state)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for the configuration");
-        return 0;
+        return check_prefix(c->prefix, err);
 }
 
 static int read_host(const struct sf_command_line *line, struct sf_config *c, struct sf_error *err)

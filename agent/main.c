@@ -58,8 +58,10 @@ static int with_config(int (*verb)(const struct sf_config *, const struct sf_com
 
         sf_log_open("sf-node", level);
         if (sf_config_load(line, &config, &err) < 0) {
-                sf_log_error("%s", err.text);
-                return SF_EXIT_USAGE;
+                struct sf_report report;
+                sf_report_start(&report, line->verb->name);
+                report.step = "configuration";
+                return sf_report_failed(&report, sf_option_given(line, "json"), SF_EXIT_USAGE, &err);
         }
         int code = verb(&config, line);
         sf_config_free(&config);
