@@ -18,6 +18,8 @@
 #include "installer/unpack.h"
 #include "release/layout.h"
 
+#define EXTRA "%zu files that are not part of the release lie in its tree; repair leaves them for you to look at"
+
 /* What the comparison found. */
 struct findings {
         const struct sf_filelist *list;
@@ -176,11 +178,13 @@ static int verify_release(const struct sf_config *config, const struct sf_store 
                 r = repair_tree(config, store, &tree, release, &found, report, err);
                 snprintf(summary, 512, "%s: %zu of %zu entries repaired, %s fetched", release->name.text, found.broken,
                          list.entry_count, sf_log_size(report->bytes_fetched, size));
+                if (found.extra)
+                        sf_log_warning(EXTRA, found.extra);
         } else if (found.broken) {
                 r = sf_error_set(err, SF_ERR_CORRUPT, "%zu of %zu entries differ ('verify --repair' mends them)",
                                  found.broken, list.entry_count);
         } else if (found.extra) {
-                r = sf_error_set(err, SF_ERR_CORRUPT, "%zu files are not part of the release", found.extra);
+                r = sf_error_set(err, SF_ERR_CORRUPT, EXTRA, found.extra);
         }
         free(found.wanted);
         return r;
