@@ -2,7 +2,6 @@
  * network nor slurmctld. */
 #include "agent/verbs.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,10 +189,8 @@ static size_t tell(const char *name, struct sf_buffer *findings, bool json, json
         return count;
 }
 
-static int examine(const struct patient *p, bool json, size_t *ret_count, struct sf_error *err)
+static int examine(const struct patient *p, bool json, json_t *list, size_t *ret_count, struct sf_error *err)
 {
-        _cleanup_json_ json_t *object = json_object();
-        json_t *list = json_array();
         int r = 0;
 
         *ret_count = 0;
@@ -205,18 +202,13 @@ static int examine(const struct patient *p, bool json, size_t *ret_count, struct
                 else
                         *ret_count += tell(questions[i].name, &findings, json, list);
         }
-        json_object_set_new(object, "result", json_string(*ret_count ? "findings" : "done"));
-        json_object_set_new(object, "release", json_string(p->active->directory));
-        json_object_set_new(object, "findings", list);
-        if (r == 0 && json) {
-                json_dumpf(object, stdout, JSON_COMPACT);
-                putchar('\n');
-        }
         return r;
 }
 
 int sf_verb_doctor(const struct sf_config *config, const struct sf_command_line *line)
 {
+        _cleanup_json_ json_t *details = json_object();
+        json_t *list = json_array();
         struct sf_error err = SF_ERROR_INIT;
         struct sf_store_release active;
         struct sf_store store = { 0 };
@@ -227,9 +219,13 @@ int sf_verb_doctor(const struct sf_config *config, const struct sf_command_line 
         (void)line;
         sf_report_start(&report, "doctor");
         report.step = "doctor";
+        report.details = details;
+        json_object_set_new(details, "findings", list);
         int r = sf_store_open(config->root, config->prefix, &store, &err);
-        if (r == 0)
+        if (r == 0) {
+                sf_active_note(&store, &report);
                 r = sf_active_find(&store, &active, &err);
+        }
         if (r == 0)
                 r = sf_live_open(config, &store, &live, &err);
         if (r == 0) {
@@ -244,11 +240,11 @@ int sf_verb_doctor(const struct sf_config *config, const struct sf_command_line 
                                                  .version = active.foreign ? "" : active.name.version,
                                                  .conf = config->slurm_conf,
                                                  .unit = live.bus ? &live.slurmd : NULL } };
-                r = examine(&p, config->json, &findings, &err);
+                r = examine(&p, config->json, list, &findings, &err);
                 sf_live_close(&live);
         }
         sf_store_close(&store);
-        if (r < 0)
-                return sf_report_failed(&report, config->json, 0, &err);
-        return findings ? SF_EXIT_FAILED : SF_EXIT_DONE;
+        if (r == 0 && findings)
+                r = sf_error_set(&err, SF_ERR_FAILED, "%zu finding%s", findings, findings == 1 ? "" : "s");
+        return r < 0 ? sf_report_failed(&report, config->json, 0, &err) : sf_report_done(&report, config->json, NULL);
 }

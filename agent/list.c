@@ -1,7 +1,6 @@
 /* agent/list.c - the verb list: what the repository offers this node, and what of it is here. */
 #include "agent/verbs.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,7 +9,6 @@
 #include "agent/repository.h"
 #include "agent/active.h"
 #include "base/cleanup.h"
-#include "base/json.h"
 #include "base/log.h"
 
 /* What one row says about a release. */
@@ -61,11 +59,11 @@ static json_t *row_object(const struct row *row)
         return object;
 }
 
+/* A table, or rows for the JSON object. */
 static int print_list(const struct sf_config *config, const struct sf_repository *rp, const struct sf_store *store,
-                      const char *active, bool all, struct sf_error *err)
+                      const char *active, bool all, json_t *rows, struct sf_error *err)
 {
         _cleanup_free_ struct sf_store_release *installed = NULL;
-        _cleanup_json_ json_t *rows = json_array();
         size_t count;
         int r = sf_store_list(store, &installed, &count, err);
 
@@ -82,11 +80,6 @@ static int print_list(const struct sf_config *config, const struct sf_repository
                 else
                         print_row(&row);
         }
-        if (config->json) {
-                _cleanup_json_ json_t *object = json_pack("{s:s,s:O}", "result", "done", "releases", rows);
-                json_dumpf(object, stdout, JSON_COMPACT);
-                putchar('\n');
-        }
         return 0;
 }
 
@@ -95,10 +88,14 @@ int sf_verb_list(const struct sf_config *config, const struct sf_command_line *l
         struct sf_error err = SF_ERROR_INIT;
         struct sf_repository rp = { 0 };
         struct sf_store store = { 0 };
+        _cleanup_json_ json_t *details = json_object();
         _cleanup_close_ int lock = -1;
         struct sf_report report;
+        json_t *rows = json_array();
 
         sf_report_start(&report, "list");
+        report.details = details;
+        json_object_set_new(details, "releases", rows);
         int r = sf_store_open(config->root, config->prefix, &store, &err);
         if (r == 0) {
                 sf_active_note(&store, &report);
@@ -108,8 +105,9 @@ int sf_verb_list(const struct sf_config *config, const struct sf_command_line *l
         if (r >= 0)
                 r = sf_repository_open(config, &rp, &err);
         if (r == 0)
-                r = print_list(config, &rp, &store, report.from, sf_option_given(line, "all"), &err);
+                r = print_list(config, &rp, &store, report.from, sf_option_given(line, "all"), rows, &err);
+        report.bytes_fetched = sf_repository_bytes(&rp);
         sf_repository_close(&rp);
         sf_store_close(&store);
-        return r < 0 ? sf_report_failed(&report, config->json, 0, &err) : SF_EXIT_DONE;
+        return r < 0 ? sf_report_failed(&report, config->json, 0, &err) : sf_report_done(&report, config->json, NULL);
 }

@@ -112,26 +112,39 @@ uint64_t sf_offer_bytes(const struct sf_offer *offer)
         return offer->remote ? sf_repository_bytes(&offer->repository) : 0;
 }
 
+json_t *sf_offer_json(const struct sf_offer *offer, const char *steps)
+{
+        const struct sf_plan *plan = &offer->plan;
+        json_t *object = json_object();
+
+        json_object_set_new(object, "way", json_string(sf_plan_way_name(plan->way)));
+        for (enum sf_plan_way way = SF_PLAN_DELTA; plan->way != SF_PLAN_NOTHING && way <= SF_PLAN_FULL; way++) {
+                uint64_t bytes = sf_plan_way_bytes(plan, way);
+                json_object_set_new(object, sf_plan_way_name(way),
+                                    bytes == SF_PLAN_IMPOSSIBLE ? json_null() : json_integer((json_int_t)bytes));
+        }
+        json_object_set_new(object, "steps", json_string(steps));
+        return object;
+}
+
 static void print_costs(const struct sf_plan *plan)
 {
-        static const char *const names[] = { "delta", "ranges", "full" };
-        const uint64_t bytes[] = { plan->delta_bytes, plan->ranges_bytes, plan->full_bytes };
-        const char *chosen = sf_plan_way_name(plan->way);
         char size[32];
 
-        for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-                if (bytes[i] == SF_PLAN_IMPOSSIBLE)
-                        printf("%-9s -\n", names[i]);
+        for (enum sf_plan_way way = SF_PLAN_DELTA; way <= SF_PLAN_FULL; way++) {
+                uint64_t bytes = sf_plan_way_bytes(plan, way);
+                if (bytes == SF_PLAN_IMPOSSIBLE)
+                        printf("%-9s -\n", sf_plan_way_name(way));
                 else
-                        printf("%-9s %llu bytes (%s)%s\n", names[i], (unsigned long long)bytes[i],
-                               sf_log_size(bytes[i], size), strcmp(names[i], chosen) == 0 ? "  <- chosen" : "");
+                        printf("%-9s %llu bytes (%s)%s\n", sf_plan_way_name(way), (unsigned long long)bytes,
+                               sf_log_size(bytes, size), way == plan->way ? "  <- chosen" : "");
         }
 }
 
 void sf_offer_print(const struct sf_offer *offer, const char *name, const char *steps)
 {
         printf("release   %s\n", name);
-        if (offer->remote && offer->plan.way != SF_PLAN_NOTHING)
+        if (offer->plan.way != SF_PLAN_NOTHING)
                 print_costs(&offer->plan);
         else
                 printf("fetch     nothing: the release is on this disk\n");

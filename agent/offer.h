@@ -11,6 +11,7 @@
 #include "agent/report.h"
 #include "agent/repository.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "installer/store.h"
 #include "release/rollout.h"
 
@@ -38,7 +39,8 @@ int sf_offer_acquire(const struct sf_config *config, const struct sf_store *stor
 /* Bytes received. */
 uint64_t sf_offer_bytes(const struct sf_offer *offer);
 
-/* What each way would cost, and the steps, on standard output. */
+/* What each way would cost, and the steps: as an object of bytes by way (null = closed), or on standard output. */
+json_t *sf_offer_json(const struct sf_offer *offer, const char *steps);
 void sf_offer_print(const struct sf_offer *offer, const char *name, const char *steps);
 
 #endif

@@ -20,9 +20,9 @@ const char *sf_plan_way_name(enum sf_plan_way way)
         return names[way];
 }
 
-uint64_t sf_plan_bytes(const struct sf_plan *plan)
+uint64_t sf_plan_way_bytes(const struct sf_plan *plan, enum sf_plan_way way)
 {
-        switch (plan->way) {
+        switch (way) {
         case SF_PLAN_DELTA:
                 return plan->delta_bytes;
         case SF_PLAN_RANGES:
@@ -33,6 +33,11 @@ uint64_t sf_plan_bytes(const struct sf_plan *plan)
         default:
                 return 0;
         }
+}
+
+uint64_t sf_plan_bytes(const struct sf_plan *plan)
+{
+        return sf_plan_way_bytes(plan, plan->way);
 }
 
 void sf_plan_free(struct sf_plan *plan)
@@ -130,7 +135,7 @@ static int load_list(struct sf_repository *rp, const struct sf_store *store, str
                         r = check_list(plan, &why);
                 if (r == 0)
                         return 0;
-                if (r == SF_ERR_NETWORK || r == SF_ERR_NOMEM) {
+                if (r == SF_ERR_NETWORK || r == SF_ERR_TIMEOUT || r == SF_ERR_INTERRUPTED || r == SF_ERR_NOMEM) {
                         *err = why;
                         return r;
                 }

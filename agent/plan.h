@@ -45,7 +45,8 @@ void sf_plan_free(struct sf_plan *plan);
 int sf_plan_next_way(struct sf_plan *plan, struct sf_error *err);
 
 const char *sf_plan_way_name(enum sf_plan_way way); /* "delta", "ranges", "full", "nothing" */
-/* Bytes of the chosen way. */
+/* Bytes of a way, SF_PLAN_IMPOSSIBLE where it is closed; and of the chosen one. */
+uint64_t sf_plan_way_bytes(const struct sf_plan *plan, enum sf_plan_way way);
 uint64_t sf_plan_bytes(const struct sf_plan *plan);
 
 #endif

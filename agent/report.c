@@ -1,13 +1,11 @@
 /* agent/report.c - see report.h. */
 #include "agent/report.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
-#include "base/json.h"
 #include "base/log.h"
 
 void sf_report_start(struct sf_report *report, const char *verb)
@@ -34,6 +32,8 @@ static void print_json(const struct sf_report *r, const char *result, int exit_c
                 json_object_set_new(object, "class", json_string(sf_error_class(err->code)));
                 json_object_set_new(object, "error", json_string(err->text));
         }
+        if (r->details)
+                json_object_update(object, r->details);
         json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
         putchar('\n');
         fflush(stdout);

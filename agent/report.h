@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/json.h"
 
 enum sf_exit { SF_EXIT_DONE = 0, SF_EXIT_USAGE = 2, SF_EXIT_FAILED = 3, SF_EXIT_RETURNED = 4, SF_EXIT_HUMAN = 5 };
 
@@ -23,6 +24,7 @@ struct sf_report {
         uint64_t bytes_fetched;
         double started;       /* CLOCK_MONOTONIC seconds */
         double downtime;      /* seconds slurmd was away, negative = it was not restarted */
+        json_t *details;      /* members that this verb adds to the JSON object; NULL = none. The caller's. */
 };
 
 void sf_report_start(struct sf_report *report, const char *verb);
@@ -34,6 +36,5 @@ int sf_report_done(const struct sf_report *report, bool json, const char *summar
  *   sf-node: upgrade 24.11.5 → 25.11.6 failed at verify: layer deps: sha256 mismatch; still on 24.11.5
  * Returns `code`, or where it is 0 the exit code that fits err: 2 for SF_ERR_USAGE, else 3. */
 int sf_report_failed(const struct sf_report *report, bool json, int code, const struct sf_error *err);
-
 
 #endif

@@ -1,7 +1,6 @@
 /* agent/status.c - the verb status: what is here, what runs from it, and what was done last. Needs no network. */
 #include "agent/verbs.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +13,6 @@
 #include "agent/transaction.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
-#include "base/json.h"
 #include "installer/store.h"
 
 struct situation {
@@ -34,6 +32,15 @@ static const char *name_of(const struct sf_store_release *release)
         return *release->name.text ? release->name.text : release->directory;
 }
 
+/* The state names directories; people name releases. */
+static const char *previous_of(const struct situation *s)
+{
+        for (size_t i = 0; i < s->count; i++)
+                if (strcmp(s->all[i].directory, s->state.previous) == 0)
+                        return name_of(&s->all[i]);
+        return s->state.previous;
+}
+
 static void print_users(const struct situation *s, size_t tree)
 {
         for (size_t i = 0; i < s->user_count; i++) {
@@ -49,7 +56,7 @@ static void print_text(const struct situation *s)
         const struct sf_state *state = &s->state;
 
         printf("active     %s\n", *s->report.from ? s->report.from : "none");
-        printf("previous   %s\n", *state->previous ? state->previous : "none");
+        printf("previous   %s\n", *state->previous ? previous_of(s) : "none");
         printf("toolchain  %s %s\n", s->config->toolchain, s->config->arch);
         printf("prefix     %s\n", s->config->prefix);
         for (size_t i = 0; s->units && i < s->config->unit_count; i++)
@@ -91,17 +98,15 @@ static json_t *units_of(const struct situation *s)
         return list;
 }
 
-static void print_json(const struct situation *s)
+static json_t *details_of(const struct situation *s)
 {
-        _cleanup_json_ json_t *object = json_object();
+        json_t *object = json_object(), *installed = json_array();
         const struct sf_state *state = &s->state;
-        json_t *installed = json_array();
 
         for (size_t i = 0; i < s->count; i++)
                 json_array_append_new(installed, json_string(name_of(&s->all[i])));
-        json_object_set_new(object, "result", json_string("done"));
         json_object_set_new(object, "active", *s->report.from ? json_string(s->report.from) : json_null());
-        json_object_set_new(object, "previous", *state->previous ? json_string(state->previous) : json_null());
+        json_object_set_new(object, "previous", *state->previous ? json_string(previous_of(s)) : json_null());
         json_object_set_new(object, "toolchain", json_string(s->config->toolchain));
         json_object_set_new(object, "arch", json_string(s->config->arch));
         json_object_set_new(object, "prefix", json_string(s->config->prefix));
@@ -114,8 +119,7 @@ static void print_json(const struct situation *s)
                                     ? json_pack("{s:s,s:s,s:s,s:s,s:s}", "verb", state->verb, "result", state->result,
                                                 "from", state->from, "to", state->to, "time", state->time)
                                     : json_null());
-        json_dumpf(object, stdout, JSON_COMPACT);
-        putchar('\n');
+        return object;
 }
 
 static int look_at_processes(struct situation *s, const struct sf_store *store, struct sf_error *err)
@@ -148,6 +152,7 @@ int sf_verb_status(const struct sf_config *config, const struct sf_command_line 
 {
         struct situation s = { .config = config };
         struct sf_error err = SF_ERROR_INIT;
+        _cleanup_json_ json_t *details = NULL;
         struct sf_store store = { 0 };
 
         (void)line;
@@ -163,11 +168,14 @@ int sf_verb_status(const struct sf_config *config, const struct sf_command_line 
                 look_at_units(&s);
                 sf_transaction_load(config->state, &s.pending, NULL);
                 sf_active_note(&store, &s.report);
-                (config->json ? print_json : print_text)(&s);
+                s.report.details = details = details_of(&s);
+                if (!config->json)
+                        print_text(&s);
         }
         free(s.all);
         free(s.users);
         free(s.units);
         sf_store_close(&store);
-        return r < 0 ? sf_report_failed(&s.report, config->json, 0, &err) : SF_EXIT_DONE;
+        return r < 0 ? sf_report_failed(&s.report, config->json, 0, &err)
+                     : sf_report_done(&s.report, config->json, NULL);
 }

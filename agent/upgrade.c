@@ -222,7 +222,7 @@ static int go_back(struct run *run, const struct sf_error *why, struct sf_error 
 }
 
 /* --dry-run: costs and steps, by what would be done. */
-static void print_plan(const struct run *run)
+static void tell_plan(struct run *run)
 {
         char text[128] = "";
 
@@ -230,12 +230,15 @@ static void print_plan(const struct run *run)
                 bool bytes = steps[i].run == run_fetch,
                      restart = steps[i].run == run_restart || steps[i].run == run_health;
                 if ((bytes && (!run->what->bytes || run->offer.plan.way == SF_PLAN_NOTHING)) ||
-                    (restart && !run->what->restart) || (!run->what->flip && !bytes && i > 0))
+                    (restart && !(run->what->restart && run->live.bus)) || (!run->what->flip && !bytes && i > 0))
                         continue;
                 strcat(text, i ? ", " : "");
                 strcat(text, bytes ? "fetch, verify, unpack, relocate" : steps[i].name);
         }
-        sf_offer_print(&run->offer, run->report.to, text);
+        if (run->config->json)
+                run->report.details = json_pack("{s:b,s:o}", "dry_run", true, "plan", sf_offer_json(&run->offer, text));
+        else
+                sf_offer_print(&run->offer, run->report.to, text);
 }
 
 /* Everything a run looks at before its first step; the lock comes after the active release is known, so that one who does
@@ -320,7 +323,7 @@ int sf_upgrade_run(const struct sf_upgrade *upgrade)
                 run.report.step = steps[i].name;
                 r = steps[i].run(&run, &err);
                 if (upgrade->config->dry_run && r >= 0) {
-                        print_plan(&run);
+                        tell_plan(&run);
                         break;
                 }
         }
@@ -335,6 +338,7 @@ int sf_upgrade_run(const struct sf_upgrade *upgrade)
                 summarize(&run, summary, sizeof summary);
                 code = sf_report_done(&run.report, upgrade->config->json, upgrade->config->dry_run ? NULL : summary);
         }
+        json_decref(run.report.details);
         sf_offer_close(&run.offer);
         sf_live_close(&run.live);
         sf_store_close(&run.store);
