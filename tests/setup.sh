@@ -3,8 +3,8 @@
 # Root on a Debian machine only; elsewhere the tests that miss something skip aloud. SF_TEST_NO_PACKAGES=1 leaves the system alone.
 # Services that packages bring are not started: policy-rc.d says so while they are installed.
 set -euo pipefail
-packages="nginx-light skopeo zstd systemd-container mmdebstrap debian-archive-keyring iproute2 faketime lmod mandoc
-        clang libclang-rt-14-dev python3-cryptography openssh-client"
+packages="nginx-light skopeo zstd systemd-container mmdebstrap debian-archive-keyring iproute2 faketime lmod mandoc strace
+        clang clang-format libclang-rt-14-dev python3-cryptography openssh-client"
 
 [ -z "${SF_TEST_NO_PACKAGES-}" ] || { echo "setup: SF_TEST_NO_PACKAGES is set, nothing installed"; exit 0; }
 [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "setup: not root on Debian, nothing installed"; exit 0; }
