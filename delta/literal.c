@@ -8,6 +8,7 @@
 
 #define BYTE_CONTEXTS   12
 #define TARGET_CONTEXTS 5
+#define TRUST_FORETOLD  15 /* above what a matcher reports */
 #define RESYNC_BYTES    48 /* code before a run that is measured again to find where instructions start */
 
 #define TRUSTS 3 /* nothing is expected, something is, it nearly always came true */
@@ -21,6 +22,12 @@ struct follower {
         struct sf_x86_insn insn; /* valid once `measured` */
         bool measured;
         uint32_t before, before2; /* hashes of the opcodes of the last two instructions */
+};
+
+/* An aligned word of data. */
+struct word {
+        uint64_t start, end, value;
+        bool known;
 };
 
 int sf_literals_open(struct sf_literals *l, struct sf_coder *coder, struct sf_model *model, struct sf_error *err)
@@ -81,8 +88,21 @@ static uint32_t byte_before(const uint8_t *out, uint64_t position, uint64_t back
         return position >= back ? out[position - back] : 0;
 }
 
-static uint8_t code_byte(struct sf_literals *l, const struct sf_literal_run *run, const struct follower *f, uint64_t at,
-                         uint8_t value)
+/* The byte that a relocation foretells for position `at` + 1, 0 where none does. `word` keeps what was found. */
+static uint32_t foretold_byte(const struct sf_literal_run *run, struct word *word, uint64_t at)
+{
+        uint64_t address = sf_image_address(run->image, at);
+
+        if (at >= word->end) {
+                word->start = at;
+                word->end = at + 8 - (address & 7);
+                word->known = (address & 7) == 0 && sf_relocated_word(run->relocated, run->out, address, &word->value);
+        }
+        return word->known ? (uint32_t)(word->value >> (8 * (at - word->start)) & 0xff) + 1 : 0;
+}
+
+static uint8_t code_byte(struct sf_literals *l, const struct sf_literal_run *run, const struct follower *f,
+                         struct word *word, uint64_t at, uint8_t value)
 {
         const uint8_t *out = run->out;
         uint32_t b1 = byte_before(out, at, 1), b2 = byte_before(out, at, 2), b3 = byte_before(out, at, 3);
@@ -92,7 +112,12 @@ static uint8_t code_byte(struct sf_literals *l, const struct sf_literal_run *run
         uint32_t next = run->old && i + 1 < run->old_length ? run->old[i + 1] + 1u : 0;
         enum phase phase = !f->active ? PHASE_DATA : f->measured ? PHASE_TAIL : PHASE_HEAD;
         uint32_t expected = sf_matcher_expected(run->matcher), trust = sf_matcher_trust(run->matcher);
-        unsigned select = (unsigned)phase * TRUSTS + (trust == 0 ? 0 : trust < 4 || trust > 6 ? 1 : 2);
+        uint32_t foretold = f->active ? 0 : foretold_byte(run, word, at);
+        if (foretold) {
+                expected = foretold;
+                trust = TRUST_FORETOLD;
+        }
+        unsigned select = (unsigned)phase * TRUSTS + (trust == 0 ? 0 : (trust < 4 || trust > 6) && !foretold ? 1 : 2);
         uint32_t insn, shape;
 
         if (f->active) {
@@ -169,6 +194,7 @@ void sf_literals_code(struct sf_literals *l, const struct sf_literal_run *run)
 {
         uint64_t at = run->position, end = run->position + run->length, same_until = at;
         struct follower f = { 0 };
+        struct word word = { 0 };
 
         sf_matcher_restart(run->matcher);
         while (at < end) {
@@ -182,7 +208,7 @@ void sf_literals_code(struct sf_literals *l, const struct sf_literal_run *run)
                         continue;
                 }
                 sf_matcher_look(run->matcher, run->out, at);
-                run->out[at] = code_byte(l, run, &f, at, run->truth ? run->truth[at] : 0);
+                run->out[at] = code_byte(l, run, &f, &word, at, run->truth ? run->truth[at] : 0);
                 at++;
                 sf_matcher_advance(run->matcher, run->out, at, 1, true);
         }

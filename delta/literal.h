@@ -16,6 +16,7 @@
 #include "delta/match.h"
 #include "delta/model.h"
 #include "delta/predict.h"
+#include "delta/relocated.h"
 
 struct sf_literals {
         struct sf_coder *coder; /* borrowed */
@@ -33,6 +34,7 @@ struct sf_literal_run {
         uint64_t old_length;
         const struct sf_image *image;
         struct sf_matcher *matcher;            /* of this file */
+        const struct sf_relocated *relocated;  /* of this file */
         const struct sf_predictor *predictor;  /* that of the old file the matcher looks at; NULL where there is none */
 };
 

@@ -37,6 +37,7 @@ enum sf_prediction_source {
         SF_PREDICT_MAPPED,  /* the target lies in a copy */
         SF_PREDICT_NEIGHBOUR, /* an earlier reference to a target close by */
         SF_PREDICT_GUESSED, /* the nearest copy is continued */
+        SF_PREDICT_RELOCATED, /* a relocation of the new file says so (delta/relocated.h) */
         SF_PREDICT_SOURCES
 };
 

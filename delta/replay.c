@@ -1,10 +1,13 @@
 /* delta/replay.c - see replay.h. */
 #include "delta/replay.h"
 
+#include <elf.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "delta/relocated.h"
 
 #define DIFFERING_CONTEXTS 6
 #define SLOTS_PER_BYTE     16   /* of the model, for each byte that is spelt out */
@@ -23,6 +26,7 @@ struct job {
         struct sf_image image; /* of the new file, once its headers are there */
         bool image_open;
         struct sf_matcher matcher;
+        struct sf_relocated relocated;
         uint8_t last_old, last_new; /* of the last byte that differed */
 };
 
@@ -97,6 +101,34 @@ static void look_at_headers(struct job *j, uint64_t known)
         j->image_open = true;
 }
 
+/* True for where a relocation is to be applied. */
+static bool is_place(const struct sf_field *field)
+{
+        return field->kind == SF_FIELD_RELOCATION && field->form == SF_FORM_ADDRESS;
+}
+
+/* True for such a field of a relocation that names no symbol. */
+static bool is_relative(const struct sf_predictor *p, const struct sf_field *field)
+{
+        return p->size - field->position >= sizeof(Elf64_Rela) &&
+               sf_get32(p->data + field->position + offsetof(Elf64_Rela, r_info) + 4) == 0;
+}
+
+/* The prediction, corrected by what the new file's relocations say about a pointer. */
+static void predict_field(struct job *j, const struct sf_predictor *p, const struct sf_field *field, uint64_t position,
+                          struct sf_prediction *ret)
+{
+        uint64_t word;
+
+        sf_predict(p, field, &j->image, j->out, position, ret);
+        if (field->kind != SF_FIELD_POINTER || field->width != 8 ||
+            !sf_relocated_word(&j->relocated, j->out, sf_image_address(&j->image, position), &word))
+                return;
+        ret->alternative = ret->value;
+        ret->value = word;
+        ret->source = SF_PREDICT_RELOCATED;
+}
+
 /* One reference field of a copy, to be at `position` of the new file. */
 static void code_field(struct job *j, struct sf_predictor *p, const struct sf_field *field, uint64_t position)
 {
@@ -105,7 +137,7 @@ static void code_field(struct job *j, struct sf_predictor *p, const struct sf_fi
         struct sf_prediction guess;
         uint8_t kind = field->kind;
 
-        sf_predict(p, field, &j->image, j->out, position, &guess);
+        predict_field(j, p, field, position, &guess);
         uint64_t value = j->truth ? sf_field_get(field, j->truth + position) : 0;
         bool right = sf_coder_bit(c, &m->predicted[kind][guess.source][m->history[kind]], value == guess.value);
         m->history[kind] = (uint8_t)((m->history[kind] << 1 | !right) & 7);
@@ -115,7 +147,9 @@ static void code_field(struct job *j, struct sf_predictor *p, const struct sf_fi
                    sf_coder_bit(c, &m->alternative[kind][guess.source], value == guess.alternative)) {
                 value = guess.alternative;
         } else {
-                int64_t error = (int64_t)(value - guess.value);
+                /* Places of relocations follow one another, whatever the old ones did. */
+                uint64_t from = is_place(field) ? m->last_place : guess.value;
+                int64_t error = (int64_t)(value - from);
                 if (field->width == 4)
                         error = (int32_t)(uint32_t)error;
                 if (sf_coder_bit(c, &m->repeated[kind], error == m->last_error[kind]))
@@ -123,9 +157,14 @@ static void code_field(struct job *j, struct sf_predictor *p, const struct sf_fi
                 else
                         error = sf_coder_signed(c, &m->error[kind], error);
                 m->last_error[kind] = error;
-                value = guess.value + (uint64_t)error;
+                value = from + (uint64_t)error;
         }
         sf_field_put(field, j->out + position, value);
+        if (is_place(field)) {
+                m->last_place = value;
+                if (is_relative(p, field))
+                        sf_relocated_note(&j->relocated, position);
+        }
         sf_predict_learn(p, field, &j->image, position, value);
 }
 
@@ -255,7 +294,8 @@ static void code_literal(struct job *j, const struct sf_step *step, uint64_t pos
                                               .length = left,
                                               .image = &j->image,
                                               .matcher = &j->matcher,
-                                              .predictor = &j->predictors[0] };
+                                              .predictor = &j->predictors[0],
+                                              .relocated = &j->relocated };
                 uint64_t headers = sf_image_headers(j->out, position);
 
                 if (!j->image_open && headers > position && headers - position < left)

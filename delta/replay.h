@@ -27,6 +27,7 @@ struct sf_field_model {
         sf_probability repeated[SF_FIELD_KINDS];
         struct sf_number error[SF_FIELD_KINDS];
         int64_t last_error[SF_FIELD_KINDS];
+        uint64_t last_place;             /* the address that the last relocation was to be applied at */
         uint8_t history[SF_FIELD_KINDS]; /* the last three outcomes of each kind */
 };
 
