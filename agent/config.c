@@ -10,6 +10,8 @@
 #include "release/host.h"
 #include "release/layout.h"
 
+#define JITTER_MAX 86400 /* seconds */
+
 /* A directory without its trailing slashes; "/" becomes "". */
 static char *trimmed(const char *path)
 {
@@ -47,7 +49,7 @@ static int read_numbers(struct sf_config *c, struct sf_error *err)
         if (r == 0)
                 r = sf_conf_get_u64(&c->conf, "repository", "clock_wait", 3600, &c->clock_wait, err);
         if (r == 0)
-                r = sf_conf_get_u64(&c->conf, "repository", "jitter", 86400, &c->jitter, err);
+                r = sf_conf_get_u64(&c->conf, "repository", "jitter", JITTER_MAX, &c->jitter, err);
         if (r == 0)
                 r = sf_conf_get_size(&c->conf, "upgrade", "delta_memory", &c->delta_memory, err);
         return r;
@@ -161,7 +163,11 @@ static int read_options(const struct sf_command_line *line, struct sf_config *c,
         c->no_restart = sf_option_given(line, "no-restart");
         c->allow_downgrade = sf_option_given(line, "allow-downgrade");
         int r = read_size_option(line, "limit-rate", &c->rate_limit, err);
-        return r < 0 ? r : read_size_option(line, "jitter", &c->jitter, err);
+        if (r == 0)
+                r = read_size_option(line, "jitter", &c->jitter, err);
+        if (r == 0 && c->jitter > JITTER_MAX)
+                r = sf_error_set(err, SF_ERR_USAGE, "--jitter: at most %d seconds", JITTER_MAX);
+        return r;
 }
 
 /* The option, else the file's value, else the default. */

@@ -1,0 +1,91 @@
+#!/bin/bash
+# sf-node's side of the contract with other people's scripts: every verb's --json is one object on one line with the promised
+# members, in the good case and in the bad one, and the exit code is in it. A dry run changes nothing.
+set -euo pipefail
+
+command -v python3 >/dev/null || { echo "skipped: no python3 here"; exit 77; }
+top_builddir=$(realpath "$top_builddir") top_srcdir=$(realpath "$top_srcdir")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+
+factory() {
+        "$top_builddir/slurm-factory" --cache cache --data "$top_srcdir/etc" -q "$@"
+}
+placeholder=/media/$(printf 'x%.0s' {1..280})
+for version in 24.11.4 24.11.5; do
+        mkdir -p tree-$version/sbin
+        printf '#!/bin/sh\n# %s/sbin\necho slurm %s\n' "$placeholder" $version >tree-$version/sbin/slurmd
+        chmod 755 tree-$version/sbin/slurmd
+        factory import tree-$version --placeholder "$placeholder" --slurm-version $version --toolchain test
+done
+factory keys init --repo repo --keys keys
+factory publish 24.11.4 24.11.5 --repo repo --keys keys
+
+mkdir root
+failures=0
+# expect EXIT RESULT TO VERB...: one run with --json; TO "-" = null.
+expect() {
+        local code=$1 result=$2 to=$3 got=0
+        shift 3
+        "$top_builddir/sf-node" --root "$work/root" --repo "file://$work/repo" --toolchain test --arch amd64 --json "$@" \
+                >out 2>err || got=$?
+        if python3 - "$code" "$got" "$result" "$to" <<-'END'
+		import json, sys
+		code, got, result, to = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
+		lines = open("out").read().split("\n")
+		assert len(lines) == 2 and lines[1] == "", "not one line"
+		o = json.loads(lines[0])
+		for key in ("result", "step", "from", "to", "bytes_fetched", "seconds", "downtime_seconds"):
+		    assert key in o, "no " + key
+		assert code == got == o["exit"], "exit %d, in the object %d" % (got, o["exit"])
+		assert o["result"] == result, "result " + o["result"]
+		assert (o["to"] or "-").startswith(to), "to %s" % o["to"]
+		assert isinstance(o["step"], str) and o["bytes_fetched"] >= 0 and o["seconds"] >= 0
+		assert code == 0 or o["error"], "no error"
+		END
+        then
+                echo "ok      $*"
+        else
+                echo "FAILED  $*"
+                cat out err
+                failures=$((failures + 1))
+        fi
+}
+here() {
+        (cd root && find . -path ./var -prune -o -print | sort)
+}
+
+expect 2 usage - list
+expect 0 done - status
+expect 0 done - trust "$work/repo/metadata/1.root.json"
+expect 0 done - list
+here >before
+expect 0 done 24.11.5 install --dry-run 24.11
+expect 3 failed 23.02 install 23.02
+expect 0 unchanged - gc
+expect 2 usage - gc --keep many
+expect 2 usage - --prefix "/opt/my slurm" status
+here >after
+cmp before after
+expect 0 done 24.11.4 install 24.11.4
+expect 0 unchanged 24.11.4 install 24.11.4
+expect 0 done 24.11.5 stage 24.11.5
+here >before
+expect 0 done 24.11.5 upgrade --dry-run
+expect 0 done 24.11.5 activate --dry-run 24.11.5
+here >after
+cmp before after
+[ "$(readlink root/opt/slurm/view)" = releases/24.11.4-test ]
+expect 0 done 24.11.5 activate 24.11.5
+expect 0 done 24.11.4 rollback
+expect 0 done 24.11.5 rollback
+expect 0 done - status
+expect 0 done 24.11.5 verify
+echo more >>root/opt/slurm/view/sbin/slurmd
+expect 3 failed 24.11.5 verify
+expect 0 done 24.11.5 verify --repair
+expect 0 done 24.11.5 verify
+expect 0 unchanged - gc
+expect 0 unchanged - recover
+[ $failures = 0 ]
