@@ -22,6 +22,30 @@ static int check_withdrawn(const struct sf_config *config, const struct sf_offer
                             name, *w->reason ? ": " : "", w->reason);
 }
 
+/* What `wanted` means among the releases that are on offer; where only withdrawn ones fit, the line says that. */
+static int choose(const struct sf_config *config, const char *wanted, struct sf_offer *offer, struct sf_error *err)
+{
+        const struct sf_index *index = &offer->repository.index;
+        _cleanup_free_ struct sf_release_name *names = calloc(index->release_count + 1, sizeof *names);
+        size_t count = 0, chosen;
+
+        if (!names)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory to choose a release");
+        for (size_t i = 0; i < index->release_count; i++) {
+                const struct sf_release_name *name = &index->releases[i].name;
+                if (config->force || !sf_rollout_withdrawn(&offer->repository.rollout, name->text))
+                        names[count++] = *name;
+        }
+        int r = sf_release_name_choose(names, count, wanted, &chosen, err);
+        if (r == 0) {
+                offer->release = sf_index_find(index, names[chosen].text);
+                return 0;
+        }
+        if (r == SF_ERR_NOT_FOUND)
+                r = sf_index_choose(index, wanted, &offer->release, err);
+        return r < 0 ? r : check_withdrawn(config, offer, err);
+}
+
 /* "24.11" for an active 24.11.5: micro releases come by themselves, a major release is asked for by name. */
 static int series_of(const struct sf_store_release *active, char *out, size_t room, struct sf_error *err)
 {
@@ -38,14 +62,11 @@ static int series_of(const struct sf_store_release *active, char *out, size_t ro
 static int choose_and_plan(const struct sf_config *config, const struct sf_store *store, const char *wanted,
                            struct sf_report *report, struct sf_offer *offer, struct sf_error *err)
 {
-        int r = sf_index_choose(&offer->repository.index, wanted, &offer->release, err);
+        int r = choose(config, wanted, offer, err);
 
         if (r < 0)
                 return r;
         snprintf(report->to, sizeof report->to, "%s", offer->release->name.text);
-        r = check_withdrawn(config, offer, err);
-        if (r < 0)
-                return r;
         report->step = "fetch";
         r = sf_plan_make(config, &offer->repository, store, offer->release, &offer->plan, err);
         if (r < 0)

@@ -25,7 +25,8 @@ struct sf_offer {
 };
 
 /* Opens the repository, chooses what `wanted` means ("" = the newest micro release of the active series) and plans the
- * transfer. A withdrawn release is SF_ERR_INCOMPATIBLE unless --force. report->step follows. */
+ * transfer. A withdrawn release is passed over, and SF_ERR_INCOMPATIBLE where it is named, unless --force. report->step
+ * follows. */
 int sf_offer_open(const struct sf_config *config, const struct sf_store *store, const char *wanted,
                   const struct sf_store_release *active, struct sf_report *report, struct sf_offer *ret,
                   struct sf_error *err);

@@ -88,4 +88,10 @@ expect 0 done 24.11.5 verify --repair
 expect 0 done 24.11.5 verify
 expect 0 unchanged - gc
 expect 0 unchanged - recover
+# What was withdrawn is no longer meant by a series, and refused by name.
+factory withdraw 24.11.5 --repo repo --keys keys --reason 'slurmd leaks'
+expect 0 unchanged 24.11.4 install --no-activate --dry-run 24.11
+expect 3 failed 24.11.5 install --no-activate --dry-run 24.11.5
+grep -q 'was withdrawn: slurmd leaks' err
+expect 0 unchanged 24.11.5 install --no-activate --dry-run --force 24.11
 [ $failures = 0 ]
