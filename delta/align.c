@@ -159,7 +159,7 @@ static int write_copy(struct writer *w, uint64_t new, uint64_t old, uint64_t len
 {
         uint32_t reference = reference_of(w->job, old);
 
-        if (length < SF_SCRIPT_COPY_MIN)
+        if (length < SF_SCRIPT_COPY_MIN || w->script->count + 1 == SF_SCRIPT_STEPS_MAX)
                 return 0;
         struct sf_step step = { .literal = new - w->done,
                                 .copy = length,

@@ -12,9 +12,8 @@
 #include "delta/differ.h"
 #include "delta/similar.h"
 
-#define REFERENCES 2 /* of one file, at most: more cost the decoder memory and gain little */
-#define GAIN_MIN   6 /* samples that a further reference must add */
-#define PASSES     5 /* alignments of an ELF file: plain, then by labels */
+#define GAIN_MIN 6 /* samples that a further reference must add */
+#define PASSES   5 /* alignments of an ELF file: plain, then by labels */
 
 /* One file being aligned. */
 struct pairing {
@@ -195,7 +194,7 @@ static int choose_references(const struct library *l, size_t old_count, size_t i
                 script->references[script->reference_count++] = ancestor - 1;
                 sf_samples_subtract(&missing, &l->samples[ancestor - 1]);
         }
-        while (script->reference_count < REFERENCES) {
+        while (script->reference_count < SF_SCRIPT_REFERENCES_MAX) {
                 size_t best = 0, gain = GAIN_MIN - 1;
 
                 for (size_t i = 0; i < old_count + index; i++) {

@@ -10,15 +10,25 @@
 
 #define SHDR_BYTES 64
 
-/* A field takes at least this many bytes of its file, on average, before the rest is left out. */
-#define BYTES_PER_FIELD 8
+/* What a file has beyond these is left out; real files hold one field in about 20 bytes. */
+#define BYTES_PER_FIELD 12
+#define FIELDS_MAX      (1u << 20)
+
+static uint64_t most_fields(uint64_t size)
+{
+        return size / BYTES_PER_FIELD < FIELDS_MAX ? size / BYTES_PER_FIELD : FIELDS_MAX;
+}
 
 uint64_t sf_fields_memory(uint64_t size)
 {
-        /* raw while collecting (grown by doubling), then field and up to two targets */
-        uint64_t most = size / BYTES_PER_FIELD + 64;
+        /* a field, and up to two targets with what is learnt of each */
+        return most_fields(size) * (sizeof(struct sf_field) + 4 * sizeof(uint64_t)) + sizeof(struct sf_fields);
+}
 
-        return most * (2 * sizeof(struct sf_raw_field) + sizeof(struct sf_field) + 2 * sizeof(uint64_t));
+uint64_t sf_fields_scratch(uint64_t size)
+{
+        /* a list grown by doubling, and what qsort takes */
+        return most_fields(size) * 3 * sizeof(struct sf_raw_field) + sizeof(struct sf_collector);
 }
 
 bool sf_collect_named(const struct sf_collector *c, const struct sf_section *s, const char *name)
@@ -191,7 +201,7 @@ int sf_fields_find(const uint8_t *data, uint64_t size, const struct sf_image *im
         c->data = data;
         c->size = size;
         c->image = image;
-        c->raw_max = size / BYTES_PER_FIELD;
+        c->raw_max = most_fields(size);
         if (image->elf && size <= UINT32_MAX) {
                 read_sections(c);
                 sf_collect_tables(c);

@@ -51,6 +51,8 @@ struct sf_fields {
 
 /* Bytes a file of this size may need for its fields, at most; those above are not recorded. */
 uint64_t sf_fields_memory(uint64_t size);
+/* And those it takes on top while they are looked for. */
+uint64_t sf_fields_scratch(uint64_t size);
 /* `image` is that of `data`. A file that is no ELF file has no fields. Only fails without memory. */
 int sf_fields_find(const uint8_t *data, uint64_t size, const struct sf_image *image, struct sf_fields *ret,
                    struct sf_error *err);

@@ -14,6 +14,8 @@
 #include "delta/coder.h"
 #include "delta/model.h"
 
+#define MAGIC         "SFL\1" /* and version */
+#define MAGIC_BYTES   4
 #define SLOTS_LOG     14
 #define WORDS_MAX     64 /* a longer line has the rest in its last word */
 #define NUMBER_DIGITS 18
@@ -340,6 +342,8 @@ int sf_listpatch_make(const void *old_text, size_t old_len, const void *new_text
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for %zu lines", new.count);
         if ((r = choose_references(&old, &new, references, err)) < 0)
                 return r;
+        if ((r = sf_buffer_append(ret_patch, MAGIC, MAGIC_BYTES, err)) < 0)
+                return r;
         sf_coder_encode(&lc.coder, ret_patch);
         if ((r = code_lines(&lc, &old, &new, references, SIZE_MAX, &scratch, err)) < 0)
                 return r;
@@ -355,7 +359,9 @@ int sf_listpatch_apply(const void *old_text, size_t old_len, const void *patch, 
 
         if ((r = list_coder_open(&lc, err)) < 0 || (r = split_lines(old_text, old_len, &old, err)) < 0)
                 return r;
-        sf_coder_decode(&lc.coder, patch, patch_len);
+        if (patch_len < MAGIC_BYTES || memcmp(patch, MAGIC, MAGIC_BYTES) != 0)
+                return sf_error_set(err, SF_ERR_UNSUPPORTED, "the list patch is of a version unknown here");
+        sf_coder_decode(&lc.coder, (const uint8_t *)patch + MAGIC_BYTES, patch_len - MAGIC_BYTES);
         if ((r = code_lines(&lc, &old, NULL, NULL, max, ret, err)) < 0)
                 return r;
         return sf_coder_finish(&lc.coder, err);

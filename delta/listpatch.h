@@ -14,7 +14,7 @@
 
 int sf_listpatch_make(const void *old_text, size_t old_len, const void *new_text, size_t new_len,
                       struct sf_buffer *ret_patch, struct sf_error *err);
-/* Appends the new text to ret; SF_ERR_CORRUPT for a patch that makes no sense or gives more than `max` bytes. */
+/* Appends the new text to ret; SF_ERR_UNSUPPORTED for a patch of another version, SF_ERR_CORRUPT for a patch that makes no sense or gives more than `max` bytes. */
 int sf_listpatch_apply(const void *old_text, size_t old_len, const void *patch, size_t patch_len, size_t max,
                        struct sf_buffer *ret, struct sf_error *err);
 

@@ -19,7 +19,7 @@
 #include "delta/image.h"
 #include "delta/map.h"
 
-#define SF_PREDICTOR_VERSION 1 /* raised by every change that alters a prediction; travels in each patch */
+#define SF_PREDICTOR_VERSION 2 /* raised by every change that alters a prediction; travels in each patch */
 
 /* One old file as a source of predictions for one new file. */
 struct sf_predictor {

@@ -11,7 +11,6 @@
 
 #define DIFFERING_CONTEXTS 6
 #define SLOTS_PER_BYTE     16   /* of the model, for each byte that is spelt out */
-#define BYTES_PER_STEP     8    /* of a file, for a step, its copy and its two pieces in a map */
 #define MATCHER_WORTH      2048 /* literal bytes in a file for which matches are looked for */
 #define FIXED_MEMORY       (UINT64_C(8) << 20)
 
@@ -51,9 +50,13 @@ uint64_t sf_replay_memory(const struct sf_delta_files *old, const struct sf_delt
                         largest_new = new->files[i].size;
         if (largest_new > largest)
                 largest = largest_new;
-        uint64_t script = largest_new / BYTES_PER_STEP * (sizeof(struct sf_step) + 4 * sizeof(struct sf_piece));
+        uint64_t steps = largest_new / SF_SCRIPT_COPY_MIN;
+        if (steps > SF_SCRIPT_STEPS_MAX)
+                steps = SF_SCRIPT_STEPS_MAX;
+        /* a list of steps grown by doubling, their copies, and the making of a map */
+        uint64_t script = steps * (2 * sizeof(struct sf_step) + 4 * sizeof(struct sf_piece));
         return sf_model_memory(SF_REPLAY_SLOTS_LOG_MAX) + script + FIXED_MEMORY + sf_matcher_memory(largest, 0) +
-               SF_SCRIPT_REFERENCES_MAX * sf_fields_memory(largest);
+               sf_fields_scratch(largest) + SF_SCRIPT_REFERENCES_MAX * sf_fields_memory(largest);
 }
 
 int sf_replay_open(struct sf_replay *r, const struct sf_delta_files *old, const struct sf_delta_files *new,

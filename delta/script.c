@@ -5,6 +5,8 @@
 
 int sf_script_add(struct sf_script *s, struct sf_step step, struct sf_error *err)
 {
+        if (s->count == SF_SCRIPT_STEPS_MAX)
+                return sf_error_set(err, SF_ERR_LIMIT, "a file has more than %u steps", SF_SCRIPT_STEPS_MAX);
         if (s->count == s->room) {
                 size_t room = s->room ? s->room * 2 : 64;
                 struct sf_step *steps = realloc(s->steps, room * sizeof *steps);

@@ -8,8 +8,9 @@
 #include "base/error.h"
 #include "delta/coder.h"
 
-#define SF_SCRIPT_REFERENCES_MAX 4
-#define SF_SCRIPT_COPY_MIN       16 /* bytes; bounds the number of steps of a hostile script */
+#define SF_SCRIPT_REFERENCES_MAX 2 /* more cost the decoder memory and gain little */
+#define SF_SCRIPT_COPY_MIN       16 /* bytes; this and the next bound the memory of a hostile script */
+#define SF_SCRIPT_STEPS_MAX      (1u << 20)
 
 /* `literal` bytes that are spelt out, then `copy` bytes from position `from` of a reference. */
 struct sf_step {
