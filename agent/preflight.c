@@ -219,6 +219,22 @@ static int check_unit(const struct sf_checks *c, const char *type, struct sf_err
                             sf_buffer_text(&findings));
 }
 
+/* A hand-made tree says "view" in its files: after the switch its steps look for plugins in the new release. */
+static int warn_of_adoption(const struct sf_preflight *p, const char *view, struct sf_error *err)
+{
+        _cleanup_free_ struct sf_process_user *users = NULL;
+        size_t count = 0;
+        int r = *p->from ? 0 : sf_process_find(&view, 1, &users, &count, err);
+
+        for (size_t i = 0; r == 0 && i < count; i++)
+                if (users[i].stepd)
+                        sf_log_warning(
+                                "step %s (pid %d) runs from the hand-made %s and may fail when it loads a plugin of "
+                                "another release",
+                                users[i].step, (int)users[i].pid, view);
+        return r;
+}
+
 int sf_preflight_run(const struct sf_preflight *p, const struct sf_store_release *to, struct sf_error *err)
 {
         const struct sf_live *live = p->live;
@@ -233,6 +249,8 @@ int sf_preflight_run(const struct sf_preflight *p, const struct sf_store_release
                 return 0;
         int r = tree && old_tree ? settle_older_steps(p, to->directory, err)
                                  : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+        if (r == 0)
+                r = warn_of_adoption(p, old_tree, err);
         if (r == 0)
                 r = find_steps(live, &steps, err);
         struct sf_checks checks = {

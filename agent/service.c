@@ -19,6 +19,7 @@
 #define SERVICE      "org.freedesktop.systemd1.Service"
 
 #define SETTLE_STEP_MS 50
+#define EXEC_MS        2000 /* for a forked process to become its program, on a busy node */
 
 /* A job that was removed while we listened. */
 struct removed {
@@ -363,8 +364,9 @@ static int check_program(pid_t pid, const char *unit, const char *tree, struct s
 int sf_service_settle(struct sf_service_bus *bus, const char *unit, const char *tree, unsigned settle_ms,
                       pid_t *ret_pid, struct sf_error *err)
 {
-        uint64_t end = now_ms() + settle_ms;
+        uint64_t begin = now_ms(), end = begin + settle_ms;
         _cleanup_free_ char *path = NULL;
+        bool inside = false;
         pid_t first = 0;
         int r = unit_path(bus, unit, &path, err);
 
@@ -380,10 +382,16 @@ int sf_service_settle(struct sf_service_bus *bus, const char *unit, const char *
                                             (int)first, (int)s.main_pid);
                 first = s.main_pid;
                 r = tree ? check_program(first, unit, tree, err) : 0;
-                if (r == 0 && now_ms() >= end) {
+                uint64_t now = now_ms();
+                if (r == 0 && now >= end) {
                         *ret_pid = first;
                         return 0;
                 }
+                /* For Type=simple a start is done before the program is executed: until then the process is systemd's. */
+                if (r < 0 && !inside && now < begin + EXEC_MS)
+                        r = 0;
+                else
+                        inside = r == 0;
                 struct timespec pause = { 0, SETTLE_STEP_MS * 1000000L };
                 nanosleep(&pause, NULL);
         }

@@ -26,6 +26,7 @@ expect 2 bed_in n1 sf-node upgrade
 says "name the version"
 expect 0 bed_in n1 sf-node upgrade "$RELEASES_GOOD"
 says "as release foreign-"
+says "step $job.batch"
 active n1 "$RELEASES_GOOD"
 [ "$(bed_in n1 cat /etc/systemd/system/slurmd.service)" = "$unit" ] || fail "the site's unit was replaced"
 expect 0 bed_in n1 sf-node status
