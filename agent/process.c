@@ -108,11 +108,12 @@ static int note_inode(struct search *s, pid_t pid, dev_t device, ino_t number, c
         return r;
 }
 
-/* /proc/PID/exe, cwd, root and fd/N: links that stat(2) follows into whatever file system the process sees. */
+/* /proc/PID/exe, cwd, root and fd/N: links that are followed into whatever file system the process sees. Jobs have files
+ * open on servers that hang: what the kernel remembers of those has to do. */
 static int look_at_link(struct search *s, pid_t pid, const char *link, const char *how, struct sf_error *err)
 {
         char target[PATH_MAX];
-        struct stat st;
+        struct statx st;
         size_t tree;
         ssize_t len = readlink(link, target, sizeof target - 1);
 
@@ -121,7 +122,9 @@ static int look_at_link(struct search *s, pid_t pid, const char *link, const cha
         target[len] = '\0';
         if (path_in_trees(s, target, &tree))
                 return note(s, pid, tree, how, err);
-        return stat(link, &st) < 0 ? 0 : note_inode(s, pid, st.st_dev, st.st_ino, how, err);
+        if (statx(AT_FDCWD, link, AT_STATX_DONT_SYNC, STATX_INO, &st) < 0)
+                return 0;
+        return note_inode(s, pid, makedev(st.stx_dev_major, st.stx_dev_minor), st.stx_ino, how, err);
 }
 
 static int look_at_files(struct search *s, pid_t pid, struct sf_error *err)
