@@ -86,7 +86,7 @@ fill_usr() {
         factory publish 24.11.5 --repo "$1/repo" --keys "$1/keys" >/dev/null
         tar -C "$1/tree" --owner=0 --group=0 --sort=name -cf "$work/tree.tar" .
         gzip -6 -c "$work/tree.tar" >"$1/repo/tree.tar.gz"
-        zstd -q -19 --long -T0 "$work/tree.tar" -o "$1/repo/tree.tar.zst"
+        zstd -q "$work/tree.tar" -o "$1/repo/tree.tar.zst"
         rm "$work/tree.tar"
 }
 fill_series() { # DIR MEGABYTES
@@ -158,16 +158,21 @@ END
         "${CC:-cc}" -shared -fPIC -o "$work/nosync.so" "$work/nosync.c"
 }
 
-# compare: the node's tree against the one it was made of. The files with the placeholder, and only they, differ, and
-# theirs is the placeholder's place taken by the node's own path, padded with slashes to the same length.
+# compare: the node's tree against the one it was made of. Only files with the placeholder differ: a text says the node's
+# path instead, a binary says it padded with slashes to the same length.
 compare() {
-        local there=$work/node/opt/slurm/releases/24.11.5-bench own=/opt/slurm/releases/24.11.5-bench path
+        local there=$work/node/opt/slurm/releases/24.11.5-bench own=/opt/slurm/releases/24.11.5-bench padded
         node usr verify >/dev/null
         rm -rf "$work/expected"
         cp -r "$cache/usr/tree" "$work/expected"
-        own=$(printf '%s%*s' "$own" $((${#placeholder} - ${#own})) '' | tr ' ' /)
-        (cd "$work/expected" && grep -rlF "$placeholder" .) >"$work/carriers"
-        (cd "$work/expected" && FROM=$placeholder TO=$own xargs perl -pi -e 's/\Q$ENV{FROM}\E/$ENV{TO}/g' <"$work/carriers")
+        padded=$(printf '%s%*s' "$own" $((${#placeholder} - ${#own})) '' | tr ' ' /)
+        (
+                cd "$work/expected"
+                grep -rlF "$placeholder" . >"$work/carriers"
+                replace() { FROM=$placeholder TO=$1 xargs perl -pi -e 's/\Q$ENV{FROM}\E/$ENV{TO}/g'; }
+                grep -rlIF "$placeholder" . | replace "$own"
+                grep -rlF "$placeholder" . | replace "$padded"
+        )
         diff -r --exclude=.sf-release "$work/expected" "$there" >"$work/differences" ||
                 { head -n 5 "$work/differences" >&2; echo "the trees differ" >&2; exit 1; }
         rm -rf "$work/expected"
