@@ -206,8 +206,9 @@ static int go_back(struct run *run, const struct sf_error *why, struct sf_error 
         if (!*home)
                 return sf_error_set(err, SF_ERR_FAILED, "%s; there is no release to go back to", why->text);
         if (run->what->back) {
-                /* view and unit are home; what is wrong with slurmd there is not for another switch to mend. */
-                r = save_switch(run, err);
+                /* Once services were touched, view and unit are home; what is wrong with slurmd there is not for another
+                 * switch to mend. Before, the record stays: the next start finishes what it says. */
+                r = strcmp(run->record.step, "activate") != 0 ? save_switch(run, err) : 0;
                 return r < 0 ? r : sf_error_set(err, SF_ERR_FAILED, "%s; this was the way back already", why->text);
         }
         r = sf_recover_return(&run->live, &run->record, err);
