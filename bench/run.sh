@@ -30,10 +30,10 @@ canonical() {
         local blob
         mkdir -p "$work/$1"
         for blob in "$demo/cache/builds/$1"/blobs/*/*; do
-                zstd -q -dc "$blob" 2>/dev/null | tar -x -C "$work/$1" 2>/dev/null || : # file lists are blobs, too
+                zstd -q -dc "$blob" 2>/dev/null | tar -x --strip-components=3 -C "$work/$1" 2>/dev/null || : # file lists are blobs, too
         done
 }
-version() { "$@" 2>&1 | grep -m 1 -oE '[0-9]+(\.[0-9]+)+' || echo '?'; }
+version() { { "$@" 2>&1 || :; } | grep -oE '[0-9]+\.[0-9.]*[0-9]|^casync [0-9]+' | sed -n '1s/.* //p'; }
 tools() {
         local tool
         for tool in rdiff rsync bsdiff xdelta3 zstd casync ostree patchelf curl tar nginx; do
@@ -56,7 +56,7 @@ cat <<END
 
 Made by \`make bench\` on $(date -u +%Y-%m-%d); nothing here is written by hand. To repeat: \`make demo\`, \`make check\` (they
 build the releases, about 10 minutes), then \`make bench\` in the same directory (the first run packs the install benchmark's
-release, some minutes; \`BENCH_FULL=1\` adds a tree of 2 GB).
+release, some minutes; \`BENCH_FULL=1\` adds trees of 500 MB and 2 GB).
 
 - machine: $(nproc) processors, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(awk '/MemTotal/ { printf "%.0f", $2 / 1048576 }' /proc/meminfo) GiB memory,
   Linux $(uname -r), load when it began $(cut -d ' ' -f 1 /proc/loadavg)
@@ -79,7 +79,7 @@ fi
 
 echo
 echo "## Relocation against patchelf"
-plain=$(find "$demo/plain/prefix" -type d -name pfxq 2>/dev/null | head -n 1)
+plain=$(find "$demo/plain/prefix" -type d -name pfxq 2>/dev/null || :)
 if [ -n "$plain" ]; then
         section "$here/relocate-vs-patchelf.sh" "$plain" "$plain" | sed 's/^\([^ ].*\)$/    \1/'
 else
