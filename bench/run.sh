@@ -33,7 +33,7 @@ canonical() {
                 zstd -q -dc "$blob" 2>/dev/null | tar -x --strip-components=3 -C "$work/$1" 2>/dev/null || : # file lists are blobs, too
         done
 }
-version() { { "$@" 2>&1 || :; } | grep -oE '[0-9]+\.[0-9.]*[0-9]|^casync [0-9]+' | sed -n '1s/.* //p'; }
+version() { { "$@" 2>&1 || :; } | grep -oE '[0-9]+\.[0-9.]*[0-9]|^casync [0-9]+' | sed -n '1{s/.* //;p}'; }
 tools() {
         local tool
         for tool in rdiff rsync bsdiff xdelta3 zstd casync ostree patchelf curl tar nginx; do
