@@ -56,13 +56,16 @@ make_usr_tree() { # DIR: 1,000 files, about 400 MB
 random_file() { # PATH SEED BYTES
         openssl enc -aes-128-ctr -nosalt -K "$(printf %032d "$2")" -iv 0 -in /dev/zero 2>/dev/null | head -c "$3" >"$1" || :
 }
-make_random_tree() { # DIR MEGABYTES CHANGED: files of 500 kB; the first CHANGED of them differ from those made with 0
-        local n
+make_random_tree() { # DIR MEGABYTES CHANGED: files of 500 kB; in the first CHANGED of them 1,000 bytes are others
+        local n path
         mkdir -p "$1/sbin"
         made_file "$1/sbin/slurmd" 300
         for ((n = 1; n <= $2 * 2; n++)); do
-                mkdir -p "$1/lib/$((n % 40))"
-                random_file "$1/lib/$((n % 40))/$n" "$((n <= $3 ? n + 1000000 : n))" 500000
+                path=$1/lib/$((n % 40))/$n
+                mkdir -p "$(dirname "$path")"
+                random_file "$path" "$n" 500000
+                [ "$n" -gt "$3" ] || { random_file "$work/edit" $((n + 1000000)) 1000 &&
+                        dd if="$work/edit" of="$path" bs=1000 seek=250 conv=notrunc status=none; }
         done
 }
 factory() { "$bin/slurm-factory" --data "$here/../etc" --cache "$work/factory" -q "$@"; }
@@ -95,7 +98,7 @@ fill_series() { # DIR MEGABYTES
         import "$work/old" 24.11.4
         import "$work/new" 24.11.5
         rm -rf "$work/old" "$work/new"
-        factory publish 24.11.4 24.11.5 --repo "$1/repo" --keys "$1/keys" >/dev/null
+        factory publish 24.11.4 24.11.5 --delta-from 24.11.4 --repo "$1/repo" --keys "$1/keys" >/dev/null
 }
 
 # --- serving and measuring ----------------------------------------------------------------------------------------
@@ -236,8 +239,8 @@ sizes="10 100"
 echo
 echo "### Cost of an upgrade against the size of the tree"
 echo
-echo "Files of 500 kB that do not compress; 10 of them (5 MB) are new in the second release. No delta is published, so these are"
-echo "ranges and hard links; medians of 3 runs. A full install of the second release stands beside it."
+echo "Files of 500 kB that do not compress; in 10 of them 1,000 bytes change in the second release. The upgrade takes the delta;"
+echo "bytes include metadata, medians of 3 runs. A full install of the second release stands beside it."
 echo
 echo "| tree | upgrade: bytes | seconds | CPU seconds | full: bytes | seconds | CPU seconds |"
 echo "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
