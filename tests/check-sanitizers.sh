@@ -3,6 +3,8 @@
 # errors, in a distribution tree.
 set -euo pipefail
 [ -z "${SF_TEST_QUICK-}" ] || { echo "skipped: SF_TEST_QUICK is set"; exit 77; }
+# What the make that runs this test was told (which logs it is to make, above all) is not for the make in here.
+unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL TESTS TEST_LOGS
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 echo 'int main(void) { return 0; }' >"$work/probe.c"
@@ -15,7 +17,7 @@ chmod -R u+w "$work/tree"
 cd "$work/tree"
 ./configure --quiet --enable-sanitizers --enable-werror CFLAGS='-O1 -g'
 make -s -j2 all
-unit=$(make -s -f - print <<'END'
+unit=$(make -s --no-print-directory -f - print <<'END'
 include Makefile
 print:
 	@echo $(filter tests/check-% fuzz/check-%,$(TESTS))
