@@ -30,11 +30,8 @@ static int open_range(void *ctx, size_t layer, uint64_t offset, uint64_t length,
 {
         struct work *w = ctx;
         const struct sf_layer *l = &w->plan->list.layers[layer];
-        _cleanup_free_ char *path = sf_layout_blob(&l->digest);
 
-        if (!path)
-                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-        return sf_fetch_range(w->repository->fetcher, path, l->size, offset, length, ret, err);
+        return sf_repository_range(w->repository, &(struct sf_blob){ l->digest, l->size }, offset, length, ret, err);
 }
 
 static void show_progress(void *ctx, uint64_t done)

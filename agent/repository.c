@@ -205,16 +205,23 @@ void sf_repository_close(struct sf_repository *repository)
         *repository = (struct sf_repository){ 0 };
 }
 
-int sf_repository_blob(struct sf_repository *repository, const struct sf_blob *blob, const char *what,
-                       struct sf_buffer *ret, struct sf_error *err)
+int sf_repository_range(struct sf_repository *repository, const struct sf_blob *blob, uint64_t offset, uint64_t length,
+                        struct sf_stream **ret, struct sf_error *err)
 {
         _cleanup_free_ char *path = sf_layout_blob(&blob->digest);
-        _cleanup_stream_ struct sf_stream *stream = NULL;
-        struct sf_stream *raw;
 
         if (!path)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-        int r = sf_fetch_range(repository->fetcher, path, blob->size, 0, blob->size, &raw, err);
+        return sf_fetch_range(repository->fetcher, path, blob->size, offset, length, ret, err);
+}
+
+int sf_repository_blob(struct sf_repository *repository, const struct sf_blob *blob, const char *what,
+                       struct sf_buffer *ret, struct sf_error *err)
+{
+        _cleanup_stream_ struct sf_stream *stream = NULL;
+        struct sf_stream *raw;
+        int r = sf_repository_range(repository, blob, 0, blob->size, &raw, err);
+
         if (r == 0) {
                 r = sf_stream_exact(raw, what, blob->size, &blob->digest, &stream, err);
                 if (r < 0)

@@ -30,6 +30,10 @@ void sf_repository_close(struct sf_repository *repository);
 int sf_repository_blob(struct sf_repository *repository, const struct sf_blob *blob, const char *what,
                        struct sf_buffer *ret, struct sf_error *err);
 
+/* Bytes [offset, offset + length) of a blob as a stream; what they are worth is checked by whoever reads them. */
+int sf_repository_range(struct sf_repository *repository, const struct sf_blob *blob, uint64_t offset, uint64_t length,
+                        struct sf_stream **ret, struct sf_error *err);
+
 /* Bytes received so far. */
 uint64_t sf_repository_bytes(const struct sf_repository *repository);
 

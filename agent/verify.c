@@ -73,11 +73,9 @@ static int open_range(void *ctx, size_t layer, uint64_t offset, uint64_t length,
 {
         struct repair *repair = ctx;
         const struct sf_layer *l = &repair->list->layers[layer];
-        _cleanup_free_ char *path = sf_layout_blob(&l->digest);
 
-        if (!path)
-                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-        return sf_fetch_range(repair->repository->fetcher, path, l->size, offset, length, ret, err);
+        return sf_repository_range(repair->repository, &(struct sf_blob){ l->digest, l->size }, offset, length, ret,
+                                   err);
 }
 
 /* The list on this disk must be one that is signed today: a repair must not put back what an intruder listed. */
