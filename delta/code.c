@@ -38,6 +38,27 @@ static void remember(struct sf_collector *c, struct starts *s, uint64_t position
         s->at[s->count++] = position;
 }
 
+/* What of an instruction is no 32-bit reference and yet changes with its surroundings. */
+static void walk_operands(struct sf_collector *c, const struct sf_section *s, uint64_t at,
+                          const struct sf_x86_insn *insn)
+{
+        uint64_t position = s->position + at;
+
+        if (at + insn->length > s->size)
+                return;
+        if (insn->near) {
+                int8_t distance = (int8_t)c->data[position + insn->near];
+                sf_collect_address(c, position + insn->near, SF_FORM_RELATIVE, SF_FIELD_SHORT, 1, 1,
+                                   s->address + at + insn->length + (uint64_t)(int64_t)distance, 0);
+        }
+        if (insn->displacement)
+                sf_collect_number(c, position + insn->displacement,
+                                  insn->displacement_bytes == 4 ? SF_FIELD_OFFSET : SF_FIELD_NEAR_OFFSET,
+                                  insn->displacement_bytes);
+        if (insn->immediate_bytes == 4)
+                sf_collect_number(c, position + insn->immediate, SF_FIELD_IMMEDIATE, 4);
+}
+
 static void walk_code(struct sf_collector *c, const struct sf_section *s, struct starts *starts)
 {
         static const uint8_t kinds[] = { [SF_X86_CALL] = SF_FIELD_CALL,
@@ -54,6 +75,7 @@ static void walk_code(struct sf_collector *c, const struct sf_section *s, struct
                         at++;
                         continue;
                 }
+                walk_operands(c, s, at, &insn);
                 if (insn.field && at + insn.field + 4 <= s->size) {
                         int32_t distance = (int32_t)sf_get32(code + at + insn.field);
                         uint64_t address = s->address + at + insn.length + (uint64_t)(int64_t)distance;
@@ -72,9 +94,9 @@ static void walk_plt(struct sf_collector *c, const struct sf_section *plt)
 {
         const struct sf_section *relocations = NULL;
 
-        for (size_t i = 0; i < c->section_count; i++)
-                if (sf_collect_named(c, &c->sections[i], ".rela.plt"))
-                        relocations = &c->sections[i];
+        for (size_t i = 0; i < c->sections.count; i++)
+                if (sf_section_named(&c->sections, &c->sections.list[i], ".rela.plt"))
+                        relocations = &c->sections.list[i];
         if (!relocations)
                 return;
         for (uint64_t at = 0; at + 16 <= plt->size; at += 16) {
@@ -105,17 +127,17 @@ static bool is_code(const struct sf_collector *c, uint64_t address)
 
         if (!sf_image_position(c->image, address, &position))
                 return false;
-        const struct sf_section *s = sf_collect_section_at(c, position);
+        const struct sf_section *s = sf_sections_at(&c->sections, position);
         return s && (s->flags & SHF_EXECINSTR);
 }
 
 /* A jump table holds 32-bit distances from its own start to code, and ends where the next object starts. */
 static void walk_table(struct sf_collector *c, uint64_t start, uint64_t limit)
 {
-        const struct sf_section *s = sf_collect_section_at(c, start);
+        const struct sf_section *s = sf_sections_at(&c->sections, start);
 
         if (!s || !(s->flags & SHF_ALLOC) || (s->flags & (SHF_EXECINSTR | SHF_WRITE)) || s->type != SHT_PROGBITS ||
-            sf_collect_named(c, s, ".eh_frame"))
+            sf_section_named(&c->sections, s, ".eh_frame"))
                 return;
         uint64_t base = s->address + (start - s->position), end = s->position + s->size, entries = 0;
         if (limit < end)
@@ -139,13 +161,13 @@ void sf_collect_code(struct sf_collector *c)
 
         if (c->image->machine != EM_X86_64)
                 return;
-        for (size_t i = 0; i < c->section_count; i++) {
-                const struct sf_section *s = &c->sections[i];
+        for (size_t i = 0; i < c->sections.count; i++) {
+                const struct sf_section *s = &c->sections.list[i];
 
                 if (s->type != SHT_PROGBITS || !(s->flags & SHF_EXECINSTR))
                         continue;
                 walk_code(c, s, &starts);
-                if (sf_collect_named(c, s, ".plt"))
+                if (sf_section_named(&c->sections, s, ".plt"))
                         walk_plt(c, s);
         }
         if (starts.count)

@@ -7,14 +7,7 @@
 #include <stdbool.h>
 
 #include "delta/fields.h"
-
-#define SF_SECTIONS_MAX 128
-
-struct sf_section {
-        uint32_t name;             /* offset in the section name table */
-        uint32_t type, link;
-        uint64_t flags, address, position, size;
-};
+#include "delta/sections.h"
 
 /* A field before targets are numbered. */
 struct sf_raw_field {
@@ -27,10 +20,7 @@ struct sf_collector {
         const uint8_t *data;
         uint64_t size;
         const struct sf_image *image;
-        struct sf_section sections[SF_SECTIONS_MAX]; /* only those that lie inside the file or are .bss */
-        size_t section_count;
-        const char *names;         /* section names; NULL where there are none */
-        uint64_t names_size;
+        struct sf_sections sections;
         struct sf_raw_field *raw;  /* owned */
         size_t raw_count, raw_room, raw_max;
         int failure;               /* SF_ERR_NOMEM once memory ran out */
@@ -42,16 +32,14 @@ static inline bool sf_collect_inside(const struct sf_collector *c, uint64_t posi
         return position <= c->size && len <= c->size - position;
 }
 
-/* True where the section has this name. */
-bool sf_collect_named(const struct sf_collector *c, const struct sf_section *s, const char *name);
-/* The section that holds a position in the file, NULL where none does. */
-const struct sf_section *sf_collect_section_at(const struct sf_collector *c, uint64_t position);
-
 /* Each records one field; ignored where it does not lie inside the file. */
 void sf_collect_add(struct sf_collector *c, struct sf_raw_field field);
 /* A field whose value refers to an address; ignored where no segment holds that. */
 void sf_collect_address(struct sf_collector *c, uint64_t position, uint8_t form, uint8_t kind, uint8_t width,
                         uint8_t bias, uint64_t address, uint64_t base);
+
+/* An operand of an instruction that is no reference. */
+void sf_collect_number(struct sf_collector *c, uint64_t position, uint8_t kind, uint8_t width);
 
 /* The finders. */
 void sf_collect_code(struct sf_collector *c);   /* instructions, PLT, jump tables */

@@ -22,6 +22,7 @@ struct pairing {
         const uint8_t *plain_new;
         struct sf_predictor predictors[SF_SCRIPT_REFERENCES_MAX]; /* old files; `learned` is the label of each target */
         struct sf_image image;                                    /* of the new file */
+        uint64_t *numbers[SF_SCRIPT_REFERENCES_MAX]; /* owned; per old field, if a number: what the new file has there */
         struct sf_fields fields;                                  /* of the new file */
 };
 
@@ -30,7 +31,7 @@ static void cleanup_pairing(struct pairing *p)
         free(p->old);
         free(p->new);
         for (size_t i = 0; i < SF_SCRIPT_REFERENCES_MAX; i++)
-                sf_predictor_close(&p->predictors[i]);
+                sf_predictor_close(&p->predictors[i]), free(p->numbers[i]);
         sf_fields_free(&p->fields);
 }
 
@@ -53,7 +54,11 @@ static void learn_from_copy(struct pairing *p, const struct sf_step *step, uint6
                 if ((uint64_t)old->position + old->width > step->from + step->copy)
                         return;
                 new = field_at(&p->fields, position + (old->position - step->from));
-                if (new &&new->form == old->form &&new->kind == old->kind)
+                if (!new || new->form != old->form || new->kind != old->kind)
+                        continue;
+                if (old->form == SF_FORM_NUMBER)
+                        p->numbers[step->reference][i] = sf_field_get(new, p->plain_new + new->position);
+                else
                         predictor->learned[old->target] = p->fields.targets[new->target] + 1;
         }
 }
@@ -68,6 +73,9 @@ static int learn(struct pairing *p, const struct sf_script *script, struct sf_er
 
                 if (!copies)
                         return sf_error_set(err, SF_ERR_NOMEM, "no memory to realign");
+                for (size_t i = 0; i < predictor->fields.count; i++)
+                        p->numbers[reference][i] = sf_field_get(&predictor->fields.fields[i], predictor->data +
+                                                                predictor->fields.fields[i].position);
                 memset(predictor->learned, 0, predictor->fields.target_count * sizeof *predictor->learned);
                 for (size_t i = 0; i < script->count; i++) {
                         const struct sf_step *step = &script->steps[i];
@@ -103,13 +111,18 @@ static void label_fields(struct pairing *p, const struct sf_script *script)
                         enum sf_map_quality quality;
                         uint64_t target = predictor->fields.targets[field->target];
 
+                        if (field->form == SF_FORM_NUMBER) {
+                                sf_field_put(field, p->old + p->align.starts[i] + field->position, p->numbers[i][k]);
+                                continue;
+                        }
                         target = predictor->learned[field->target] ? predictor->learned[field->target] - 1
                                                                    : sf_map_position(&predictor->map, target, &quality);
                         put_label(field, p->old + p->align.starts[i], target);
                 }
         }
         for (size_t k = 0; k < p->fields.count; k++)
-                put_label(&p->fields.fields[k], p->new, p->fields.targets[p->fields.fields[k].target]);
+                if (p->fields.fields[k].form != SF_FORM_NUMBER)
+                        put_label(&p->fields.fields[k], p->new, p->fields.targets[p->fields.fields[k].target]);
 }
 
 /* Data of a reference by its number. */
@@ -133,6 +146,7 @@ static int open_pairing(struct pairing *p, const struct sf_delta_files *old, con
         if (!p->old || !p->new)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory to align a file");
         memcpy(p->new, file->data, file->size);
+        p->plain_new = file->data;
         p->align = (struct sf_align){
                 .old = p->old, .new = p->new, .new_size = file->size, .reference_count = script->reference_count
         };
@@ -145,6 +159,9 @@ static int open_pairing(struct pairing *p, const struct sf_delta_files *old, con
                 p->align.starts[i + 1] = size;
                 if ((r = sf_predictor_open(&p->predictors[i], reference->data, reference->size, predict, err)) < 0)
                         return r;
+                p->numbers[i] = calloc(p->predictors[i].fields.count + 1, sizeof *p->numbers[i]);
+                if (!p->numbers[i])
+                        return sf_error_set(err, SF_ERR_NOMEM, "no memory to align a file");
         }
         sf_image_open(file->data, predict ? file->size : 0, &p->image);
         return sf_fields_find(file->data, file->size, &p->image, &p->fields, err);

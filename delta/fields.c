@@ -8,11 +8,9 @@
 #include "base/cleanup.h"
 #include "delta/collect.h"
 
-#define SHDR_BYTES 64
-
 /* What a file has beyond these is left out; real files hold one field in about 20 bytes. */
-#define BYTES_PER_FIELD 12
-#define FIELDS_MAX      (1u << 20)
+#define BYTES_PER_FIELD 3
+#define FIELDS_MAX      (1u << 22)
 
 static uint64_t most_fields(uint64_t size)
 {
@@ -29,25 +27,6 @@ uint64_t sf_fields_scratch(uint64_t size)
 {
         /* a list grown by doubling, and what qsort takes */
         return most_fields(size) * 3 * sizeof(struct sf_raw_field) + sizeof(struct sf_collector);
-}
-
-bool sf_collect_named(const struct sf_collector *c, const struct sf_section *s, const char *name)
-{
-        size_t len = strlen(name) + 1;
-
-        return c->names && s->name <= c->names_size && len <= c->names_size - s->name &&
-               memcmp(c->names + s->name, name, len) == 0;
-}
-
-const struct sf_section *sf_collect_section_at(const struct sf_collector *c, uint64_t position)
-{
-        for (size_t i = 0; i < c->section_count; i++) {
-                const struct sf_section *s = &c->sections[i];
-
-                if (s->type != SHT_NOBITS && position - s->position < s->size)
-                        return s;
-        }
-        return NULL;
 }
 
 static bool grow(struct sf_collector *c)
@@ -82,36 +61,10 @@ void sf_collect_address(struct sf_collector *c, uint64_t position, uint8_t form,
                 sf_collect_add(c, (struct sf_raw_field){ target, base, (uint32_t)position, form, kind, width, bias });
 }
 
-/* Sections that lie outside the file are left out, their indices (sh_link) stay: they become empty. */
-static void read_sections(struct sf_collector *c)
+void sf_collect_number(struct sf_collector *c, uint64_t position, uint8_t kind, uint8_t width)
 {
-        const uint8_t *e = c->data;
-        uint64_t table = sf_get64(e + offsetof(Elf64_Ehdr, e_shoff));
-        uint16_t count = sf_get16(e + offsetof(Elf64_Ehdr, e_shnum)),
-                 names = sf_get16(e + offsetof(Elf64_Ehdr, e_shstrndx));
-
-        if (sf_get16(e + offsetof(Elf64_Ehdr, e_shentsize)) != SHDR_BYTES || count > SF_SECTIONS_MAX ||
-            !sf_collect_inside(c, table, (uint64_t)count * SHDR_BYTES))
-                return;
-        for (size_t i = 0; i < count; i++) {
-                const uint8_t *h = c->data + table + i * SHDR_BYTES;
-                struct sf_section s = {
-                        .name = sf_get32(h),
-                        .type = sf_get32(h + 4),
-                        .flags = sf_get64(h + 8),
-                        .address = sf_get64(h + 16),
-                        .position = sf_get64(h + 24),
-                        .size = sf_get64(h + 32),
-                        .link = sf_get32(h + 40),
-                };
-                if (s.type != SHT_NOBITS && !sf_collect_inside(c, s.position, s.size))
-                        s = (struct sf_section){ 0 };
-                c->sections[c->section_count++] = s;
-        }
-        if (names < c->section_count && c->sections[names].type == SHT_STRTAB) {
-                c->names = (const char *)c->data + c->sections[names].position;
-                c->names_size = c->sections[names].size;
-        }
+        if (position < c->size)
+                sf_collect_add(c, (struct sf_raw_field){ 0, 0, (uint32_t)position, SF_FORM_NUMBER, kind, width, 0 });
 }
 
 static int compare_raw(const void *a, const void *b)
@@ -166,18 +119,25 @@ static int number_targets(struct sf_collector *c, struct sf_fields *ret, struct 
         if (!ret->fields || !ret->targets)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for %zu fields", kept);
         for (size_t i = 0; i < kept; i++) {
-                ret->targets[2 * i] = c->raw[i].target;
-                ret->targets[2 * i + 1] = c->raw[i].base;
+                if (c->raw[i].form == SF_FORM_NUMBER)
+                        continue;
+                ret->targets[ret->target_count++] = c->raw[i].target;
+                if (c->raw[i].base)
+                        ret->targets[ret->target_count++] = c->raw[i].base;
         }
-        qsort(ret->targets, 2 * kept, sizeof *ret->targets, compare_u64);
-        ret->target_count = keep_unique(ret->targets, 2 * kept);
+        ret->targets[ret->target_count++] = 0;
+        qsort(ret->targets, ret->target_count, sizeof *ret->targets, compare_u64);
+        ret->target_count = keep_unique(ret->targets, ret->target_count);
         for (size_t i = 0; i < kept; i++) {
                 const struct sf_raw_field *r = &c->raw[i];
 
-                ret->fields[i] = (struct sf_field){
-                        r->position, number_of(ret, r->target), number_of(ret, r->base), r->form, r->kind, r->width,
-                        r->bias
-                };
+                ret->fields[i] = (struct sf_field){ .position = r->position,
+                                                    .target = number_of(ret, r->target),
+                                                    .base = r->base ? number_of(ret, r->base) : 0,
+                                                    .form = r->form,
+                                                    .kind = r->kind,
+                                                    .width = r->width,
+                                                    .bias = r->bias };
         }
         ret->count = kept;
         return 0;
@@ -203,7 +163,7 @@ int sf_fields_find(const uint8_t *data, uint64_t size, const struct sf_image *im
         c->image = image;
         c->raw_max = most_fields(size);
         if (image->elf && size <= UINT32_MAX) {
-                read_sections(c);
+                sf_sections_read(data, size, &c->sections);
                 sf_collect_tables(c);
                 sf_collect_unwind(c);
                 sf_collect_code(c);

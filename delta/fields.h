@@ -1,4 +1,4 @@
-/* delta/fields.h - the fields of an old file whose value is a reference: what changes when nothing but places changed.
+/* delta/fields.h - the fields of an old file that change when nothing but places changed: references, and a few numbers.
  *
  * Found by walking the structures that linkers and compilers write (gABI chapters 4 and 5, LSB .eh_frame, the x86-64
  * psABI) and, in x86-64 code, by measuring instructions. A field that is missed or imagined costs bytes, never
@@ -23,6 +23,7 @@ enum sf_field_form {
         SF_FORM_INDEX,    /* (target - base) / scale */
         SF_FORM_SIZE,     /* target + 1 - base: target is the last byte of the range */
         SF_FORM_BACK,     /* position of the field - target */
+        SF_FORM_NUMBER,   /* no reference: changes as other numbers do (delta/numbers.h) */
         SF_FORM_SIBLING,  /* the old value plus what the field `bias` bytes before was moved by */
 };
 
@@ -30,15 +31,16 @@ enum sf_field_form {
 enum sf_field_kind {
         SF_FIELD_CALL, SF_FIELD_JUMP, SF_FIELD_BRANCH, SF_FIELD_MEMORY, SF_FIELD_SWITCH, SF_FIELD_UNWIND,
         SF_FIELD_UNWIND_INDEX, SF_FIELD_RELOCATION, SF_FIELD_SYMBOL, SF_FIELD_DYNAMIC, SF_FIELD_POINTER,
-        SF_FIELD_NAME, SF_FIELD_EXTENT, SF_FIELD_HEADER, SF_FIELD_KINDS
+        SF_FIELD_NAME, SF_FIELD_EXTENT, SF_FIELD_HEADER, SF_FIELD_SHORT, SF_FIELD_NUMBERS,
+        SF_FIELD_IMMEDIATE = SF_FIELD_NUMBERS, SF_FIELD_OFFSET, SF_FIELD_NEAR_OFFSET, SF_FIELD_KINDS
 };
 
 struct sf_field {
         uint32_t position; /* of the field in its file */
-        uint32_t target;   /* index into targets */
+        uint32_t target;   /* index into targets; nothing for a number */
         uint32_t base;     /* index into targets; only for the forms that have one */
         uint8_t form, kind;
-        uint8_t width;     /* 4 or 8 bytes */
+        uint8_t width;     /* 1, 4 or 8 bytes */
         uint8_t bias;      /* RELATIVE, SIBLING: bytes; INDEX: the scale */
 };
 

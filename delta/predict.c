@@ -38,7 +38,12 @@ void sf_predictor_close(struct sf_predictor *p)
 
 uint64_t sf_field_get(const struct sf_field *field, const uint8_t *at)
 {
-        return field->width == 4 ? sf_get32(at) : sf_get64(at);
+        return field->width == 1 ? *at : field->width == 4 ? sf_get32(at) : sf_get64(at);
+}
+
+int64_t sf_field_signed(const struct sf_field *field, uint64_t value)
+{
+        return field->width == 1 ? (int8_t)value : field->width == 4 ? (int32_t)value : (int64_t)value;
 }
 
 void sf_field_put(const struct sf_field *field, uint8_t *at, uint64_t value)
@@ -49,7 +54,7 @@ void sf_field_put(const struct sf_field *field, uint8_t *at, uint64_t value)
 
 static uint64_t truncate(const struct sf_field *field, uint64_t value)
 {
-        return field->width == 4 ? value & UINT32_MAX : value;
+        return field->width == 8 ? value : value & ((UINT64_C(1) << 8 * field->width) - 1);
 }
 
 /* Where a target is in the new file, by the map or by what was learnt. */
@@ -98,7 +103,7 @@ static uint64_t value_of(const struct sf_predictor *p, const struct sf_field *fi
 static bool target_of(const struct sf_predictor *p, const struct sf_field *field, const struct sf_image *image,
                       uint64_t position, uint64_t value, uint64_t *ret)
 {
-        uint64_t distance = field->width == 4 ? (uint64_t)(int64_t)(int32_t)(uint32_t)value : value;
+        uint64_t distance = (uint64_t)sf_field_signed(field, value);
 
         switch (field->form) {
         case SF_FORM_RELATIVE:
@@ -144,12 +149,31 @@ static bool ask_neighbours(const struct sf_predictor *p, uint32_t target, uint64
         return false;
 }
 
+static void predict_number(const struct sf_predictor *p, const struct sf_field *field, struct sf_prediction *ret)
+{
+        static const enum sf_prediction_source sources[] = {
+                [SF_NUMBER_KEPT] = SF_PREDICT_MAPPED,    [SF_NUMBER_SAME] = SF_PREDICT_AGREED,
+                [SF_NUMBER_STAYED] = SF_PREDICT_LEARNED, [SF_NUMBER_NEAR] = SF_PREDICT_NEIGHBOUR,
+                [SF_NUMBER_FAR] = SF_PREDICT_GUESSED,
+        };
+        uint64_t old = sf_field_get(field, p->data + field->position);
+
+        ret->source = sources[sf_numbers_guess(&p->numbers[field->kind - SF_FIELD_NUMBERS], old, &ret->value,
+                                               &ret->alternative)];
+        ret->value = truncate(field, ret->value);
+        ret->alternative = truncate(field, ret->alternative);
+}
+
 void sf_predict(const struct sf_predictor *p, const struct sf_field *field, const struct sf_image *image,
                 const uint8_t *out, uint64_t position, struct sf_prediction *ret)
 {
         enum sf_map_quality quality;
         uint64_t near;
 
+        if (field->form == SF_FORM_NUMBER) {
+                predict_number(p, field, ret);
+                return;
+        }
         if (field->form == SF_FORM_SIBLING) {
                 uint64_t moved = position < field->bias ? 0
                                                         : sf_get64(out + position - field->bias) -
@@ -176,7 +200,10 @@ void sf_predict_learn(struct sf_predictor *p, const struct sf_field *field, cons
 {
         uint64_t target;
 
-        if (field->form != SF_FORM_SIBLING && target_of(p, field, image, position, value, &target))
+        if (field->form == SF_FORM_NUMBER)
+                sf_numbers_learn(&p->numbers[field->kind - SF_FIELD_NUMBERS],
+                                 sf_field_get(field, p->data + field->position), value);
+        else if (field->form != SF_FORM_SIBLING && target_of(p, field, image, position, value, &target))
                 p->learned[field->target] = target + 1;
 }
 

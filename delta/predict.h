@@ -18,8 +18,9 @@
 #include "delta/fields.h"
 #include "delta/image.h"
 #include "delta/map.h"
+#include "delta/numbers.h"
 
-#define SF_PREDICTOR_VERSION 2 /* raised by every change that alters a prediction; travels in each patch */
+#define SF_PREDICTOR_VERSION 3 /* raised by every change that alters a prediction; travels in each patch */
 
 /* One old file as a source of predictions for one new file. */
 struct sf_predictor {
@@ -28,6 +29,7 @@ struct sf_predictor {
         struct sf_image image;
         struct sf_fields fields;
         struct sf_map_of_file map;
+        struct sf_numbers numbers[SF_FIELD_KINDS - SF_FIELD_NUMBERS];
         uint64_t *learned;        /* owned; per target the new position + 1 that was last seen, 0 = none */
 };
 
@@ -65,8 +67,9 @@ void sf_predict_learn(struct sf_predictor *p, const struct sf_field *field, cons
 /* The new address that the field at a position of the old file refers to; 0 where there is no field. */
 uint64_t sf_predict_address(const struct sf_predictor *p, const struct sf_image *image, uint64_t position);
 
-/* A field's value in a file: 4 or 8 bytes, little-endian. */
+/* A field's value in a file: 1, 4 or 8 bytes, little-endian; and a value of its width with its sign. */
 uint64_t sf_field_get(const struct sf_field *field, const uint8_t *at);
+int64_t sf_field_signed(const struct sf_field *field, uint64_t value);
 void sf_field_put(const struct sf_field *field, uint8_t *at, uint64_t value);
 
 #endif

@@ -152,9 +152,8 @@ static void code_field(struct job *j, struct sf_predictor *p, const struct sf_fi
         } else {
                 /* Places of relocations follow one another, whatever the old ones did. */
                 uint64_t from = is_place(field) ? m->last_place : guess.value;
-                int64_t error = (int64_t)(value - from);
-                if (field->width == 4)
-                        error = (int32_t)(uint32_t)error;
+                int64_t error = sf_field_signed(field, value - from);
+
                 if (sf_coder_bit(c, &m->repeated[kind], error == m->last_error[kind]))
                         error = m->last_error[kind];
                 else

@@ -60,7 +60,7 @@ static void walk_headers(struct sf_collector *c)
 
 static void walk_symbols(struct sf_collector *c, const struct sf_section *s)
 {
-        const struct sf_section *strings = s->link < c->section_count ? &c->sections[s->link] : NULL;
+        const struct sf_section *strings = s->link < c->sections.count ? &c->sections.list[s->link] : NULL;
 
         for (uint64_t at = s->position; at + SYM_BYTES <= s->position + s->size; at += SYM_BYTES) {
                 uint16_t section = sf_get16(c->data + at + 6);
@@ -89,7 +89,7 @@ static void walk_patched_word(struct sf_collector *c, uint64_t address)
 
 static void walk_relocations(struct sf_collector *c, const struct sf_section *s)
 {
-        const struct sf_section *symbols = s->link < c->section_count ? &c->sections[s->link] : NULL;
+        const struct sf_section *symbols = s->link < c->sections.count ? &c->sections.list[s->link] : NULL;
 
         for (uint64_t at = s->position; at + RELA_BYTES <= s->position + s->size; at += RELA_BYTES) {
                 uint64_t place = sf_get64(c->data + at), addend = sf_get64(c->data + at + 16);
@@ -107,12 +107,12 @@ static void walk_relocations(struct sf_collector *c, const struct sf_section *s)
 
 static void walk_dynamic(struct sf_collector *c, const struct sf_section *s)
 {
-        const struct sf_section *strings = s->link < c->section_count ? &c->sections[s->link] : NULL;
+        const struct sf_section *strings = s->link < c->sections.count ? &c->sections.list[s->link] : NULL;
         const struct sf_section *relocations = NULL;
 
-        for (size_t i = 0; i < c->section_count; i++)
-                if (sf_collect_named(c, &c->sections[i], ".rela.dyn"))
-                        relocations = &c->sections[i];
+        for (size_t i = 0; i < c->sections.count; i++)
+                if (sf_section_named(&c->sections, &c->sections.list[i], ".rela.dyn"))
+                        relocations = &c->sections.list[i];
         for (uint64_t at = s->position; at + DYN_BYTES <= s->position + s->size; at += DYN_BYTES) {
                 uint64_t tag = sf_get64(c->data + at), value = sf_get64(c->data + at + 8);
 
@@ -134,9 +134,9 @@ static void walk_dynamic(struct sf_collector *c, const struct sf_section *s)
                                 add_size(c, at + 8, SF_FIELD_DYNAMIC, relocations->position, value);
                         break;
                 case DT_PLTRELSZ:
-                        for (size_t i = 0; i < c->section_count; i++)
-                                if (sf_collect_named(c, &c->sections[i], ".rela.plt"))
-                                        add_size(c, at + 8, SF_FIELD_DYNAMIC, c->sections[i].position, value);
+                        for (size_t i = 0; i < c->sections.count; i++)
+                                if (sf_section_named(&c->sections, &c->sections.list[i], ".rela.plt"))
+                                        add_size(c, at + 8, SF_FIELD_DYNAMIC, c->sections.list[i].position, value);
                         break;
                 case DT_RELACOUNT:
                         if (relocations && value * RELA_BYTES < relocations->size)
@@ -152,7 +152,7 @@ static void walk_dynamic(struct sf_collector *c, const struct sf_section *s)
 /* DT_GNU_HASH: bucket count, first hashed symbol, Bloom filter words and shift, the filter, then a symbol per bucket. */
 static void walk_hash(struct sf_collector *c, const struct sf_section *s)
 {
-        const struct sf_section *symbols = s->link < c->section_count ? &c->sections[s->link] : NULL;
+        const struct sf_section *symbols = s->link < c->sections.count ? &c->sections.list[s->link] : NULL;
 
         if (!symbols || s->size < 16)
                 return;
@@ -173,7 +173,7 @@ static void walk_hash(struct sf_collector *c, const struct sf_section *s)
 /* SHT_GNU_verneed: records of 16 bytes, each followed by auxiliary records of 16; both name strings. */
 static void walk_needed_versions(struct sf_collector *c, const struct sf_section *s)
 {
-        const struct sf_section *strings = s->link < c->section_count ? &c->sections[s->link] : NULL;
+        const struct sf_section *strings = s->link < c->sections.count ? &c->sections.list[s->link] : NULL;
 
         if (!strings)
                 return;
@@ -198,8 +198,8 @@ static void walk_offset_table(struct sf_collector *c, const struct sf_section *s
 void sf_collect_tables(struct sf_collector *c)
 {
         walk_headers(c);
-        for (size_t i = 0; i < c->section_count; i++) {
-                const struct sf_section *s = &c->sections[i];
+        for (size_t i = 0; i < c->sections.count; i++) {
+                const struct sf_section *s = &c->sections.list[i];
 
                 switch (s->type) {
                 case SHT_SYMTAB:
@@ -220,7 +220,7 @@ void sf_collect_tables(struct sf_collector *c)
                         break;
                 default:
                         if (s->type == SHT_PROGBITS &&
-                            (sf_collect_named(c, s, ".got") || sf_collect_named(c, s, ".got.plt")))
+                            (sf_section_named(&c->sections, s, ".got") || sf_section_named(&c->sections, s, ".got.plt")))
                                 walk_offset_table(c, s);
                 }
         }

@@ -57,12 +57,12 @@ static void walk_index(struct sf_collector *c, const struct sf_section *s)
 
 void sf_collect_unwind(struct sf_collector *c)
 {
-        for (size_t i = 0; i < c->section_count; i++) {
-                const struct sf_section *s = &c->sections[i];
+        for (size_t i = 0; i < c->sections.count; i++) {
+                const struct sf_section *s = &c->sections.list[i];
 
-                if (s->type != SHT_NOBITS && sf_collect_named(c, s, ".eh_frame"))
+                if (s->type != SHT_NOBITS && sf_section_named(&c->sections, s, ".eh_frame"))
                         walk_frames(c, s);
-                else if (s->type != SHT_NOBITS && sf_collect_named(c, s, ".eh_frame_hdr"))
+                else if (s->type != SHT_NOBITS && sf_section_named(&c->sections, s, ".eh_frame_hdr"))
                         walk_index(c, s);
         }
 }

@@ -64,10 +64,12 @@ static bool skip_modrm(struct decoder *d, struct sf_x86_insn *insn, uint8_t *ret
                 insn->field = (uint8_t)d->at;
                 insn->form = SF_X86_MEMORY;
         }
-        if (mod == 1)
-                d->at += 1;
-        else if (mod == 2 || (mod == 0 && base == 5))
-                d->at += 4;
+        uint8_t bytes = mod == 1 ? 1 : mod == 2 || (mod == 0 && base == 5) ? 4 : 0;
+        if (bytes && !insn->field) {
+                insn->displacement = (uint8_t)d->at;
+                insn->displacement_bytes = bytes;
+        }
+        d->at += bytes;
         return true;
 }
 
@@ -153,6 +155,26 @@ static size_t immediate_bytes(const struct decoder *d, char class, uint8_t modrm
         }
 }
 
+/* Jcc, JMP, LOOP and JCXZ with an 8-bit distance. */
+static bool is_short_branch(uint8_t opcode)
+{
+        return (opcode & 0xf0) == 0x70 || opcode == 0xeb || (opcode & 0xfc) == 0xe0;
+}
+
+/* What stands behind ModRM and displacement: the distance of a branch, or an operand. */
+static void set_immediate(const struct decoder *d, char class, uint8_t modrm, struct sf_x86_insn *insn)
+{
+        uint8_t bytes = (uint8_t)immediate_bytes(d, class, modrm);
+
+        insn->length = (uint8_t)(d->at + bytes);
+        if (class == 'b' && is_short_branch(d->code[insn->opcode])) {
+                insn->near = (uint8_t)d->at;
+        } else if (bytes && class != 'J') {
+                insn->immediate = (uint8_t)d->at;
+                insn->immediate_bytes = bytes;
+        }
+}
+
 bool sf_x86_measure(const uint8_t *code, size_t len, struct sf_x86_insn *ret)
 {
         struct decoder d = { .code = code, .len = len };
@@ -175,7 +197,7 @@ bool sf_x86_measure(const uint8_t *code, size_t len, struct sf_x86_insn *ret)
         if ((class == 'M' || class == 'B' || class == 'Z' || class == 'T' || class == 't') &&
             !skip_modrm(&d, &insn, &modrm))
                 return false;
-        insn.length = (uint8_t)(d.at + immediate_bytes(&d, class, modrm));
+        set_immediate(&d, class, modrm, &insn);
         *ret = insn;
         return true;
 }
