@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "delta/align.h"
 #include "delta/differ.h"
+#include "delta/names.h"
 #include "delta/similar.h"
 
 #define GAIN_MIN 6 /* samples that a further reference must add */
@@ -63,6 +64,18 @@ static void learn_from_copy(struct pairing *p, const struct sf_step *step, uint6
         }
 }
 
+static int tell_names(struct pairing *p, size_t references, struct sf_error *err)
+{
+        _cleanup_(sf_names_close) struct sf_names names = { 0 };
+        struct sf_layout layout;
+
+        sf_layout_read(p->plain_new, p->align.new_size, &layout);
+        int r = sf_names_open(&names, &layout, err);
+        if (r == 0 && names.next <= p->align.new_size)
+                sf_names_tell(&names, p->plain_new, p->align.new_size, &p->image, p->predictors, references);
+        return r;
+}
+
 static int learn(struct pairing *p, const struct sf_script *script, struct sf_error *err)
 {
         for (uint32_t reference = 0; reference < script->reference_count; reference++) {
@@ -91,7 +104,7 @@ static int learn(struct pairing *p, const struct sf_script *script, struct sf_er
                 if (r < 0)
                         return r;
         }
-        return 0;
+        return tell_names(p, script->reference_count, err);
 }
 
 static void put_label(const struct sf_field *field, uint8_t *content, uint64_t target)
@@ -115,7 +128,7 @@ static void label_fields(struct pairing *p, const struct sf_script *script)
                                 sf_field_put(field, p->old + p->align.starts[i] + field->position, p->numbers[i][k]);
                                 continue;
                         }
-                        target = predictor->learned[field->target] ? predictor->learned[field->target] - 1
+                        target = predictor->learned[field->target] ? (predictor->learned[field->target] & ~SF_PREDICT_TOLD) - 1
                                                                    : sf_map_position(&predictor->map, target, &quality);
                         put_label(field, p->old + p->align.starts[i], target);
                 }

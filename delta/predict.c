@@ -11,6 +11,7 @@ int sf_predictor_open(struct sf_predictor *p, const uint8_t *data, uint64_t size
 {
         *p = (struct sf_predictor){ .data = data, .size = size };
         sf_image_open(data, with_fields ? size : 0, &p->image);
+        sf_layout_read(data, with_fields ? size : 0, &p->layout);
         int r = sf_fields_find(data, size, &p->image, &p->fields, err);
         if (r < 0)
                 return r;
@@ -57,13 +58,19 @@ static uint64_t truncate(const struct sf_field *field, uint64_t value)
         return field->width == 8 ? value : value & ((UINT64_C(1) << 8 * field->width) - 1);
 }
 
+/* What was learnt of a target; there must be something. */
+static uint64_t learned_place(const struct sf_predictor *p, uint32_t target)
+{
+        return (p->learned[target] & ~SF_PREDICT_TOLD) - 1;
+}
+
 /* Where a target is in the new file, by the map or by what was learnt. */
 static uint64_t place_of(const struct sf_predictor *p, uint32_t target)
 {
         enum sf_map_quality quality;
 
         if (p->learned[target])
-                return p->learned[target] - 1;
+                return learned_place(p, target);
         return sf_map_position(&p->map, p->fields.targets[target], &quality);
 }
 
@@ -137,12 +144,12 @@ static bool ask_neighbours(const struct sf_predictor *p, uint32_t target, uint64
         for (uint32_t i = 1; i <= NEIGHBOURS_MAX; i++) {
                 if (target >= i && p->learned[target - i] &&
                     old - p->fields.targets[target - i] <= NEIGHBOUR_DISTANCE) {
-                        *ret = p->learned[target - i] - 1 + (old - p->fields.targets[target - i]);
+                        *ret = learned_place(p, target - i) + (old - p->fields.targets[target - i]);
                         return true;
                 }
                 if (target + i < p->fields.target_count && p->learned[target + i] &&
                     p->fields.targets[target + i] - old <= NEIGHBOUR_DISTANCE) {
-                        *ret = p->learned[target + i] - 1 - (p->fields.targets[target + i] - old);
+                        *ret = learned_place(p, target + i) - (p->fields.targets[target + i] - old);
                         return true;
                 }
         }
@@ -187,8 +194,10 @@ void sf_predict(const struct sf_predictor *p, const struct sf_field *field, cons
         ret->value = ret->alternative = value_of(p, field, image, position, mapped);
         ret->source = quality == SF_MAP_EXACT ? SF_PREDICT_MAPPED : SF_PREDICT_GUESSED;
         if (p->learned[field->target]) {
-                ret->value = value_of(p, field, image, position, p->learned[field->target] - 1);
-                ret->source = ret->value == ret->alternative ? SF_PREDICT_AGREED : SF_PREDICT_LEARNED;
+                ret->value = value_of(p, field, image, position, learned_place(p, field->target));
+                ret->source = ret->value == ret->alternative                   ? SF_PREDICT_AGREED
+                              : p->learned[field->target] & SF_PREDICT_TOLD ? SF_PREDICT_NAMED
+                                                                               : SF_PREDICT_LEARNED;
         } else if (quality != SF_MAP_EXACT && ask_neighbours(p, field->target, &near)) {
                 ret->value = value_of(p, field, image, position, near);
                 ret->source = SF_PREDICT_NEIGHBOUR;
@@ -203,8 +212,25 @@ void sf_predict_learn(struct sf_predictor *p, const struct sf_field *field, cons
         if (field->form == SF_FORM_NUMBER)
                 sf_numbers_learn(&p->numbers[field->kind - SF_FIELD_NUMBERS],
                                  sf_field_get(field, p->data + field->position), value);
-        else if (field->form != SF_FORM_SIBLING && target_of(p, field, image, position, value, &target))
-                p->learned[field->target] = target + 1;
+        else if (field->form != SF_FORM_SIBLING && target_of(p, field, image, position, value, &target) &&
+                 (p->learned[field->target] & ~SF_PREDICT_TOLD) != target + 1)
+                p->learned[field->target] = (target + 1) & ~SF_PREDICT_TOLD;
+}
+
+void sf_predict_told(struct sf_predictor *p, uint64_t old_position, uint64_t new_position)
+{
+        size_t low = 0, high = p->fields.target_count;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (p->fields.targets[middle] < old_position)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        if (low < p->fields.target_count && p->fields.targets[low] == old_position)
+                p->learned[low] = (new_position + 1) | SF_PREDICT_TOLD;
 }
 
 uint64_t sf_predict_address(const struct sf_predictor *p, const struct sf_image *image, uint64_t position)

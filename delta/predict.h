@@ -17,25 +17,30 @@
 #include "base/error.h"
 #include "delta/fields.h"
 #include "delta/image.h"
+#include "delta/layout.h"
 #include "delta/map.h"
 #include "delta/numbers.h"
 
 #define SF_PREDICTOR_VERSION 3 /* raised by every change that alters a prediction; travels in each patch */
+
+#define SF_PREDICT_TOLD (UINT64_C(1) << 62)
 
 /* One old file as a source of predictions for one new file. */
 struct sf_predictor {
         const uint8_t *data;      /* the old file; borrowed */
         uint64_t size;
         struct sf_image image;
+        struct sf_layout layout;
         struct sf_fields fields;
         struct sf_map_of_file map;
         struct sf_numbers numbers[SF_FIELD_KINDS - SF_FIELD_NUMBERS];
-        uint64_t *learned;        /* owned; per target the new position + 1 that was last seen, 0 = none */
+        uint64_t *learned; /* owned; per target the new position + 1, 0 = unknown; with SF_PREDICT_TOLD where a name said so */
 };
 
 enum sf_prediction_source {
         SF_PREDICT_AGREED,  /* an earlier reference to the same target and the map say the same */
         SF_PREDICT_LEARNED, /* an earlier reference to the same target, the map says otherwise */
+        SF_PREDICT_NAMED,   /* a name says where the target is, the map says otherwise */
         SF_PREDICT_MAPPED,  /* the target lies in a copy */
         SF_PREDICT_NEIGHBOUR, /* an earlier reference to a target close by */
         SF_PREDICT_GUESSED, /* the nearest copy is continued */
@@ -63,6 +68,9 @@ void sf_predict(const struct sf_predictor *p, const struct sf_field *field, cons
 /* Tells the predictor what the value turned out to be. */
 void sf_predict_learn(struct sf_predictor *p, const struct sf_field *field, const struct sf_image *image,
                       uint64_t position, uint64_t value);
+
+/* Tells the predictor where something went. Ignored where no field refers to it. */
+void sf_predict_told(struct sf_predictor *p, uint64_t old_position, uint64_t new_position);
 
 /* The new address that the field at a position of the old file refers to; 0 where there is no field. */
 uint64_t sf_predict_address(const struct sf_predictor *p, const struct sf_image *image, uint64_t position);

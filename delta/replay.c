@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "delta/names.h"
 #include "delta/relocated.h"
 
 #define DIFFERING_CONTEXTS 6
@@ -26,6 +27,8 @@ struct job {
         bool image_open;
         struct sf_matcher matcher;
         struct sf_relocated relocated;
+        struct sf_layout layout; /* of the new file */
+        struct sf_names names;
         uint8_t last_old, last_new; /* of the last byte that differed */
 };
 
@@ -56,6 +59,7 @@ uint64_t sf_replay_memory(const struct sf_delta_files *old, const struct sf_delt
         /* a list of steps grown by doubling, their copies, and the making of a map */
         uint64_t script = steps * (2 * sizeof(struct sf_step) + 4 * sizeof(struct sf_piece));
         return sf_model_memory(SF_REPLAY_SLOTS_LOG_MAX) + script + FIXED_MEMORY + sf_matcher_memory(largest, 0) +
+               sf_names_memory(largest) +
                sf_fields_scratch(largest) + SF_SCRIPT_REFERENCES_MAX * sf_fields_memory(largest);
 }
 
@@ -71,6 +75,7 @@ int sf_replay_open(struct sf_replay *r, const struct sf_delta_files *old, const 
                 return result;
         }
         sf_script_model_start(&r->scripts);
+        sf_layout_model_start(&r->layouts);
         sf_probabilities_start(r->fields.predicted[0][0], sizeof r->fields.predicted / sizeof(sf_probability));
         sf_probabilities_start(r->fields.alternative[0], sizeof r->fields.alternative / sizeof(sf_probability));
         sf_probabilities_start(r->fields.repeated, SF_FIELD_KINDS);
@@ -93,6 +98,7 @@ static void cleanup_job(struct job *j)
         for (size_t i = 0; i < SF_SCRIPT_REFERENCES_MAX; i++)
                 sf_predictor_close(&j->predictors[i]);
         sf_matcher_close(&j->matcher);
+        sf_names_close(&j->names);
 }
 
 /* Opens the new file's image as soon as its headers are there. */
@@ -102,6 +108,14 @@ static void look_at_headers(struct job *j, uint64_t known)
                 return;
         sf_image_open(j->out, known, &j->image);
         j->image_open = true;
+}
+
+/* What the first `known` bytes of the new file reveal that the predictors should know. */
+static void look_around(struct job *j, uint64_t known)
+{
+        look_at_headers(j, known);
+        if (known >= j->names.next && j->image_open)
+                sf_names_tell(&j->names, j->out, known, &j->image, j->predictors, j->script->reference_count);
 }
 
 /* True for where a relocation is to be applied. */
@@ -277,7 +291,7 @@ static void code_copy(struct job *j, const struct sf_step *step, uint64_t positi
                         break;
                 uint64_t start = field->position - step->from;
                 code_plain(j, &plain, at, start, next);
-                look_at_headers(j, position + start);
+                look_around(j, position + start);
                 code_field(j, predictor, field, position + start);
                 at = start + field->width;
         }
@@ -310,7 +324,7 @@ static void code_literal(struct job *j, const struct sf_step *step, uint64_t pos
                 position += run.length;
                 end += run.length;
                 left -= run.length;
-                look_at_headers(j, position);
+                look_around(j, position);
         }
 }
 
@@ -324,7 +338,7 @@ static int code_content(struct job *j, struct sf_error *err)
 
                 if (sf_coder_exhausted(&j->replay->coder))
                         return sf_error_set(err, SF_ERR_CORRUPT, "the patch ends too early");
-                look_at_headers(j, position);
+                look_around(j, position);
                 code_literal(j, step, position, ends);
                 position += step->literal;
                 if (step->copy)
@@ -383,13 +397,27 @@ static int open_matcher(struct job *j, struct sf_error *err)
         return sf_matcher_open(&j->matcher, first->data, first->size, j->size, err);
 }
 
+/* Where the new file's tables are, and what is to be made of their names. */
+static int open_names(struct job *j, struct sf_error *err)
+{
+        if (j->truth)
+                sf_layout_read(j->truth, j->size, &j->layout);
+        if (j->script->reference_count)
+                sf_layout_code(&j->replay->coder, &j->replay->layouts, &j->predictors[0].layout, &j->predictors[0].map,
+                               j->size, &j->layout);
+        else
+                j->layout = (struct sf_layout){ 0 };
+        return sf_names_open(&j->names, &j->layout, err);
+}
+
 int sf_replay_file(struct sf_replay *r, size_t index, uint64_t offset, struct sf_script *script, struct sf_error *err)
 {
         _cleanup_(cleanup_job) struct job j = { .replay = r,
                                                 .out = r->out + offset,
                                                 .script = script,
                                                 .truth = r->truth ? r->truth + offset : NULL,
-                                                .size = r->new->files[index].size };
+                                                .size = r->new->files[index].size,
+                                                .names = { .next = UINT64_MAX } };
         uint64_t sizes[SF_SCRIPT_REFERENCES_MAX] = { 0 };
         uint32_t ancestor = r->new->files[index].ancestor;
         int result = sf_script_code_references(&r->coder, &r->scripts, script, ancestor ? ancestor - 1 : 0,
@@ -409,7 +437,7 @@ int sf_replay_file(struct sf_replay *r, size_t index, uint64_t offset, struct sf
         for (uint32_t i = 0; i < script->reference_count; i++)
                 if ((result = set_map(&j, i, err)) < 0)
                         return result;
-        if ((result = open_matcher(&j, err)) < 0)
+        if ((result = open_matcher(&j, err)) < 0 || (result = open_names(&j, err)) < 0)
                 return result;
         return code_content(&j, err);
 }

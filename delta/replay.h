@@ -42,6 +42,7 @@ struct sf_replay {
         struct sf_mixer differing;
         struct sf_script_model scripts;
         struct sf_field_model fields;
+        struct sf_layout_model layouts;
         struct sf_number gap;
         sf_probability more[16];
 };

@@ -1,0 +1,39 @@
+/* delta/names.h - what symbol names say about where things went.
+ *
+ * The linker sorts symbols by hash bucket, global offset table and PLT by first use: one symbol more and all of them
+ * change places, which no copy shows. But a name stays a name. As soon as the new file's symbols and relocations are
+ * decoded (they lie in front of all code), every function, table slot and PLT entry that has a name in both files is known,
+ * before the first reference to it comes.
+ */
+#ifndef SF_DELTA_NAMES_H
+#define SF_DELTA_NAMES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "delta/layout.h"
+#include "delta/predict.h"
+
+/* The names of one new file. */
+struct sf_names {
+        const struct sf_layout *layout; /* of the new file; borrowed */
+        uint32_t *by_name;     /* owned; hash table of symbol numbers + 1 */
+        uint32_t *plt_of;      /* owned; per symbol its place in .rela.plt + 1 */
+        uint32_t *slot_of;     /* owned; per symbol its place in .rela.dyn + 1, if that is a table slot */
+        size_t table_mask, symbols;
+        uint64_t next;         /* position from which on sf_names_tell() has something to tell; UINT64_MAX = no more */
+        bool symbols_told;
+};
+
+/* Bytes of memory for a file of this size, at most. */
+uint64_t sf_names_memory(uint64_t size);
+int sf_names_open(struct sf_names *n, const struct sf_layout *layout, struct sf_error *err);
+void sf_names_close(struct sf_names *n);
+/* Tells the predictors what the first `known` bytes of the new file `out` reveal. Call it when known >= n->next. `image` is
+ * the new file's. */
+void sf_names_tell(struct sf_names *n, const uint8_t *out, uint64_t known, const struct sf_image *image,
+                   struct sf_predictor *predictors, size_t count);
+
+#endif
