@@ -33,8 +33,10 @@ void sf_script_model_start(struct sf_script_model *m)
         for (int i = 0; i < 2; i++) {
                 sf_number_start(&m->literal[i]);
                 sf_number_start(&m->copy[i]);
-                sf_number_start(&m->jump[i]);
+                for (int k = 0; k < SF_SCRIPT_DIAGONALS; k++)
+                        sf_number_start(&m->jump[k][i]);
         }
+        sf_probabilities_start(m->back[0], 2 * SF_SCRIPT_DIAGONALS);
         sf_probabilities_start(m->straight, 3);
         sf_probabilities_start(m->which[0], 3 * SF_SCRIPT_REFERENCES_MAX);
 }
@@ -71,22 +73,64 @@ static uint32_t code_which(struct sf_coder *c, struct sf_script_model *m, const 
         return last == s->reference_count - 1 && s->reference_count > 1 ? last - 1 : (uint32_t)s->reference_count - 1;
 }
 
-/* Where a copy starts: right behind the last one, or near where it would be had the literal replaced as many bytes. */
-static uint64_t code_from(struct sf_coder *c, struct sf_script_model *m, uint64_t end, const struct sf_step *step,
-                          unsigned short_literal)
-{
-        unsigned context = step->literal == 0 ? 0 : 1 + short_literal;
+/* The differences old - new position of a reference's last copies, latest first. */
+struct diagonals {
+        uint64_t last[SF_SCRIPT_DIAGONALS];
+        uint64_t end; /* of the last copy, in the reference */
+};
 
-        if (sf_coder_bit(c, &m->straight[context], step->from == end))
-                return end;
-        return end + step->literal +
-               (uint64_t)sf_coder_signed(c, &m->jump[short_literal], (int64_t)(step->from - end - step->literal));
+static void note_diagonal(struct diagonals *d, uint64_t diagonal)
+{
+        unsigned i = 0;
+
+        while (i < SF_SCRIPT_DIAGONALS - 1 && d->last[i] != diagonal)
+                i++;
+        for (; i > 0; i--)
+                d->last[i] = d->last[i - 1];
+        d->last[0] = diagonal;
+}
+
+static unsigned bits(int64_t value)
+{
+        return 64 - (unsigned)__builtin_clzll((uint64_t)(value < 0 ? -value : value) | 1);
+}
+
+/* The diagonal from which the way to `diagonal` is shortest; an earlier one must save more than the telling costs. */
+static unsigned choose_diagonal(const struct diagonals *d, uint64_t diagonal)
+{
+        unsigned best = 0, least = bits((int64_t)(diagonal - d->last[0]));
+
+        for (unsigned i = 1; i < SF_SCRIPT_DIAGONALS; i++) {
+                unsigned cost = bits((int64_t)(diagonal - d->last[i])) + 2 + i;
+
+                if (cost < least) {
+                        least = cost;
+                        best = i;
+                }
+        }
+        return best;
+}
+
+/* Where a copy to new position `at` starts: right behind the last one, or near the diagonal of one of the last. */
+static uint64_t code_from(struct sf_coder *c, struct sf_script_model *m, struct diagonals *d, uint64_t at,
+                          const struct sf_step *step, unsigned short_literal)
+{
+        unsigned context = step->literal == 0 ? 0 : 1 + short_literal, best, i = 0;
+
+        if (sf_coder_bit(c, &m->straight[context], step->from == d->end))
+                return d->end;
+        best = choose_diagonal(d, step->from - at);
+        while (i < SF_SCRIPT_DIAGONALS - 1 && sf_coder_bit(c, &m->back[i][short_literal], best != i))
+                i++;
+        uint64_t near = at + d->last[i];
+        return near + (uint64_t)sf_coder_signed(c, &m->jump[i][short_literal], (int64_t)(step->from - near));
 }
 
 int sf_script_code_steps(struct sf_coder *c, struct sf_script_model *m, struct sf_script *s, uint64_t size,
                          const uint64_t *sizes, struct sf_error *err)
 {
-        uint64_t ends[SF_SCRIPT_REFERENCES_MAX] = { 0 }, done = 0;
+        struct diagonals diagonals[SF_SCRIPT_REFERENCES_MAX] = { 0 };
+        uint64_t done = 0;
         unsigned short_copy = 0;
         uint32_t last = 0;
 
@@ -103,13 +147,14 @@ int sf_script_code_steps(struct sf_coder *c, struct sf_script_model *m, struct s
                         step.copy = sf_coder_number(c, &m->copy[short_literal], step.copy - SF_SCRIPT_COPY_MIN) +
                                     SF_SCRIPT_COPY_MIN;
                         step.reference = code_which(c, m, s, last, step.reference);
-                        step.from = code_from(c, m, ends[step.reference], &step, short_literal);
+                        step.from = code_from(c, m, &diagonals[step.reference], done, &step, short_literal);
                         if (step.copy < SF_SCRIPT_COPY_MIN || step.copy > size - done ||
                             step.from > sizes[step.reference] || step.copy > sizes[step.reference] - step.from)
                                 return sf_error_set(err, SF_ERR_CORRUPT, "a step copies what is not there");
                         short_copy = step.copy < 64;
                         last = step.reference;
-                        ends[last] = step.from + step.copy;
+                        note_diagonal(&diagonals[last], step.from - done);
+                        diagonals[last].end = step.from + step.copy;
                         done += step.copy;
                 }
                 int r = c->encoding ? 0 : sf_script_add(s, step, err);

@@ -12,6 +12,8 @@
 #define SF_SCRIPT_COPY_MIN       16 /* bytes; this and the next bound the memory of a hostile script */
 #define SF_SCRIPT_STEPS_MAX      (1u << 20)
 
+#define SF_SCRIPT_DIAGONALS       3 /* differences between old and new positions that a copy may return to */
+
 /* `literal` bytes that are spelt out, then `copy` bytes from position `from` of a reference. */
 struct sf_step {
         uint64_t literal, copy, from;
@@ -28,8 +30,8 @@ struct sf_script {
 
 /* What has been learnt about scripts so far. */
 struct sf_script_model {
-        struct sf_number count, reference, literal[2], copy[2], jump[2];
-        sf_probability straight[3], which[3][SF_SCRIPT_REFERENCES_MAX];
+        struct sf_number count, reference, literal[2], copy[2], jump[SF_SCRIPT_DIAGONALS][2];
+        sf_probability straight[3], which[3][SF_SCRIPT_REFERENCES_MAX], back[SF_SCRIPT_DIAGONALS][2];
 };
 
 void sf_script_model_start(struct sf_script_model *m);
