@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "delta/prune.h"
 
 #define BETTER_BY     8    /* bytes a jump must match beyond what the current diagonal does */
 #define NEAR_WINDOW   4096 /* distance from the current diagonal that counts as near */
@@ -253,7 +254,11 @@ int sf_align_files(const struct sf_align *job, struct sf_script *script, struct 
                 if (r < 0)
                         return r;
         }
-        if (w.done < job->new_size)
-                return sf_script_add(script, (struct sf_step){ .literal = job->new_size - w.done }, err);
+        if (w.done < job->new_size) {
+                int r = sf_script_add(script, (struct sf_step){ .literal = job->new_size - w.done }, err);
+                if (r < 0)
+                        return r;
+        }
+        sf_prune_script(script);
         return 0;
 }

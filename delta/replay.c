@@ -12,7 +12,7 @@
 
 #define DIFFERING_CONTEXTS 6
 #define SLOTS_PER_BYTE     16   /* of the model, for each byte that is spelt out */
-#define MATCHER_WORTH      2048 /* literal bytes in a file for which matches are looked for */
+#define MATCHER_WORTH      64 /* literal bytes in a file for which matches are looked for */
 #define FIXED_MEMORY       (UINT64_C(8) << 20)
 
 /* One new file while it is put together. */
