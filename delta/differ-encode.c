@@ -302,8 +302,8 @@ static int make_scripts(const struct sf_delta_files *old, const struct sf_delta_
         return 0;
 }
 
-int sf_differ_encode(const struct sf_delta_files *old, const struct sf_delta_files *new, bool predict,
-                     struct sf_buffer *ret_patch, struct sf_error *err)
+static int encode(const struct sf_delta_files *old, const struct sf_delta_files *new, bool predict, unsigned *derived,
+                  struct sf_buffer *ret_patch, struct sf_error *err)
 {
         _cleanup_(sf_replay_close) struct sf_replay replay = { 0 };
         _cleanup_(cleanup_scripts) struct scripts scripts = { 0 };
@@ -317,7 +317,8 @@ int sf_differ_encode(const struct sf_delta_files *old, const struct sf_delta_fil
                 return r;
         const uint8_t header[SF_DIFFER_HEADER] = { SF_PREDICTOR_VERSION,
                                                    (uint8_t)sf_replay_slots_log(scripts.literals) };
-        if ((r = sf_replay_open(&replay, old, new, sf_delta_files_bytes(new), out, predict, header[1], err)) < 0 ||
+        if ((r = sf_replay_open(&replay, old, new, sf_delta_files_bytes(new), out, predict, derived,
+                                header[1], err)) < 0 ||
             (r = sf_buffer_append(ret_patch, header, sizeof header, err)) < 0)
                 return r;
         sf_coder_encode(&replay.coder, ret_patch);
@@ -327,4 +328,17 @@ int sf_differ_encode(const struct sf_delta_files *old, const struct sf_delta_fil
                 offset += new->files[i].size;
         }
         return sf_coder_finish(&replay.coder, err);
+}
+
+int sf_differ_encode(const struct sf_delta_files *old, const struct sf_delta_files *new, bool predict,
+                     struct sf_buffer *ret_patch, struct sf_error *err)
+{
+        _cleanup_(sf_blanked_free) struct sf_blanked before = { 0 }, after = { 0 };
+        int r;
+
+        if ((r = sf_blanked_copy(old, predict, &before, err)) < 0 ||
+            (r = sf_blanked_copy(new, predict, &after, err)) < 0)
+                return r;
+        return encode(&(struct sf_delta_files){ before.files, before.count },
+                      &(struct sf_delta_files){ after.files, after.count }, predict, after.which, ret_patch, err);
 }

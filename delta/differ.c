@@ -1,19 +1,31 @@
 /* delta/differ.c - see differ.h. */
 #include "delta/differ.h"
 
+#include <stdlib.h>
+
 #include "base/cleanup.h"
+#include "delta/derived.h"
+#include "delta/replay.h"
 
 int sf_differ_decode(const struct sf_delta_files *old, const struct sf_delta_files *new_files, const uint8_t *patch,
                      size_t patch_len, bool predict, uint8_t *out, struct sf_error *err)
 {
         _cleanup_(sf_replay_close) struct sf_replay replay = { 0 };
+        _cleanup_(sf_blanked_free) struct sf_blanked blanked = { 0 };
+        _cleanup_free_ unsigned *derived = calloc(new_files->count + 1, sizeof *derived);
         uint64_t offset = 0;
 
         if (patch_len < SF_DIFFER_HEADER || patch[0] != SF_PREDICTOR_VERSION)
                 return sf_error_set(err, SF_ERR_UNSUPPORTED, "the patch is for another version of the predictor");
         if (patch[1] < SF_REPLAY_SLOTS_LOG_MIN || patch[1] > SF_REPLAY_SLOTS_LOG_MAX)
                 return sf_error_set(err, SF_ERR_CORRUPT, "the patch asks for a model of 2^%u slots", patch[1]);
-        int r = sf_replay_open(&replay, old, new_files, NULL, out, predict, patch[1], err);
+        if (!derived)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for %zu files", new_files->count);
+        int r = sf_blanked_copy(old, predict, &blanked, err);
+        if (r < 0)
+                return r;
+        const struct sf_delta_files references = { blanked.files, blanked.count };
+        r = sf_replay_open(&replay, &references, new_files, NULL, out, predict, derived, patch[1], err);
         if (r < 0)
                 return r;
         sf_coder_decode(&replay.coder, patch + SF_DIFFER_HEADER, patch_len - SF_DIFFER_HEADER);
@@ -24,5 +36,11 @@ int sf_differ_decode(const struct sf_delta_files *old, const struct sf_delta_fil
                         return sf_error_prefix(err, "file %zu", i + 1);
                 offset += new_files->files[i].size;
         }
-        return sf_coder_finish(&replay.coder, err);
+        r = sf_coder_finish(&replay.coder, err);
+        /* Only now: until here the rebuilt files were references, too. */
+        for (size_t i = 0; i < new_files->count && r == 0; i++) {
+                r = sf_derived_restore(out, new_files->files[i].size, derived[i], err);
+                out += new_files->files[i].size;
+        }
+        return r;
 }

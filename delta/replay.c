@@ -64,9 +64,12 @@ uint64_t sf_replay_memory(const struct sf_delta_files *old, const struct sf_delt
 }
 
 int sf_replay_open(struct sf_replay *r, const struct sf_delta_files *old, const struct sf_delta_files *new,
-                   const uint8_t *truth, uint8_t *out, bool predict, unsigned slots_log, struct sf_error *err)
+                   const uint8_t *truth, uint8_t *out, bool predict, unsigned *derived, unsigned slots_log,
+                   struct sf_error *err)
 {
-        *r = (struct sf_replay){ .old = old, .new = new, .truth = truth, .out = out, .predict = predict };
+        *r = (struct sf_replay){
+                .old = old, .new = new, .truth = truth, .out = out, .predict = predict, .derived = derived
+        };
         int result = sf_model_open(&r->model, slots_log, err);
 
         if (result < 0 || (result = sf_literals_open(&r->literals, &r->coder, &r->model, err)) < 0 ||
@@ -74,6 +77,7 @@ int sf_replay_open(struct sf_replay *r, const struct sf_delta_files *old, const 
                 sf_replay_close(r);
                 return result;
         }
+        sf_probabilities_start(r->is_derived, SF_DERIVED_KINDS);
         sf_script_model_start(&r->scripts);
         sf_layout_model_start(&r->layouts);
         sf_probabilities_start(r->fields.predicted[0][0], sizeof r->fields.predicted / sizeof(sf_probability));
@@ -410,6 +414,16 @@ static int open_names(struct job *j, struct sf_error *err)
         return sf_names_open(&j->names, &j->layout, err);
 }
 
+/* Which tables of a file are blank. */
+static void code_derived(struct sf_replay *r, size_t index)
+{
+        unsigned which = r->truth ? r->derived[index] : 0, told = 0;
+
+        for (unsigned i = 0; r->predict && i < SF_DERIVED_KINDS; i++)
+                told |= sf_coder_bit(&r->coder, &r->is_derived[i], which >> i & 1) << i;
+        r->derived[index] = told;
+}
+
 int sf_replay_file(struct sf_replay *r, size_t index, uint64_t offset, struct sf_script *script, struct sf_error *err)
 {
         _cleanup_(cleanup_job) struct job j = { .replay = r,
@@ -425,6 +439,7 @@ int sf_replay_file(struct sf_replay *r, size_t index, uint64_t offset, struct sf
 
         if (result < 0)
                 return result;
+        code_derived(r, index);
         for (size_t i = 0; i < script->reference_count; i++) {
                 const uint8_t *data;
 

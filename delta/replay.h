@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "delta/codec.h"
 #include "delta/coder.h"
+#include "delta/derived.h"
 #include "delta/literal.h"
 #include "delta/model.h"
 #include "delta/predict.h"
@@ -36,6 +37,8 @@ struct sf_replay {
         const uint8_t *truth;   /* encoding: all new contents; NULL when decoding */
         uint8_t *out;           /* all new contents, as far as they are there */
         bool predict;           /* false for the bindiff codec */
+        unsigned *derived;      /* per new file: which tables are blank; borrowed, filled when decoding */
+        sf_probability is_derived[SF_DERIVED_KINDS];
         struct sf_coder coder;
         struct sf_model model;
         struct sf_literals literals;
@@ -57,7 +60,7 @@ unsigned sf_replay_slots_log(uint64_t coded_bytes);
 
 /* `out` has room for all new contents. Start r->coder before the first file. */
 int sf_replay_open(struct sf_replay *r, const struct sf_delta_files *old, const struct sf_delta_files *new,
-                   const uint8_t *truth, uint8_t *out, bool predict, unsigned slots_log, struct sf_error *err);
+                   const uint8_t *truth, uint8_t *out, bool predict, unsigned *derived, unsigned slots_log, struct sf_error *err);
 void sf_replay_close(struct sf_replay *r);
 
 /* Codes new file `index`, which starts `offset` bytes into all new contents. When encoding, `script` says how; when

@@ -45,7 +45,9 @@ static void walk_frames(struct sf_collector *c, const struct sf_section *s)
 
 static void walk_index(struct sf_collector *c, const struct sf_section *s)
 {
-        if (s->size < INDEX_TABLE || memcmp(c->data + s->position, INDEX_HEADER, 4) != 0)
+        /* Without entries it is blank (delta/derived.h). */
+        if (s->size < INDEX_TABLE || memcmp(c->data + s->position, INDEX_HEADER, 4) != 0 ||
+            sf_get32(c->data + s->position + 8) == 0)
                 return;
         sf_collect_address(c, s->position + 4, SF_FORM_RELATIVE, SF_FIELD_HEADER, 4, 0,
                            s->address + 4 + (uint64_t)(int64_t)(int32_t)sf_get32(c->data + s->position + 4), 0);
