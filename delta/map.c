@@ -8,6 +8,8 @@
 #include "base/cleanup.h"
 #include "delta/image.h"
 
+#define ALIGNMENT 16 /* of functions, as compilers for x86-64 and arm64 place them */
+
 struct sweep {
         const struct sf_piece *copies;
         uint32_t *by_start; /* owned; indices of copies by old position */
@@ -134,14 +136,12 @@ int sf_map_build(const struct sf_piece *copies, size_t count, struct sf_map_of_f
         return 0;
 }
 
-uint64_t sf_map_position(const struct sf_map_of_file *map, uint64_t old, enum sf_map_quality *ret_quality)
+/* Index of the first piece that starts above an old position. */
+static size_t first_above(const struct sf_map_of_file *map, uint64_t old)
 {
         size_t low = 0, high = map->count;
 
-        *ret_quality = SF_MAP_OUTSIDE;
-        if (old >= SF_IMAGE_BSS || !map->count)
-                return old;
-        while (low < high) { /* the first piece that starts above */
+        while (low < high) {
                 size_t middle = low + (high - low) / 2;
 
                 if (map->pieces[middle].old <= old)
@@ -149,16 +149,52 @@ uint64_t sf_map_position(const struct sf_map_of_file *map, uint64_t old, enum sf
                 else
                         high = middle;
         }
-        const struct sf_piece *below = low ? &map->pieces[low - 1] : NULL;
-        const struct sf_piece *above = low < map->count ? &map->pieces[low] : NULL;
+        return low;
+}
+
+/* Which of two guesses for a position between two copies is better: functions and tables keep their alignment. */
+static bool take_below(uint64_t old, uint64_t by_below, uint64_t by_above, uint64_t from_below, uint64_t from_above)
+{
+        if (old % ALIGNMENT == 0 && (by_below % ALIGNMENT == 0) != (by_above % ALIGNMENT == 0))
+                return by_below % ALIGNMENT == 0;
+        return from_below <= from_above;
+}
+
+uint64_t sf_map_positions(const struct sf_map_of_file *map, uint64_t old, enum sf_map_quality *ret_quality,
+                          uint64_t *ret_other)
+{
+        *ret_quality = SF_MAP_OUTSIDE;
+        *ret_other = old;
+        if (old >= SF_IMAGE_BSS || !map->count)
+                return old;
+        size_t next = first_above(map, old);
+        const struct sf_piece *below = next ? &map->pieces[next - 1] : NULL;
+        const struct sf_piece *above = next < map->count ? &map->pieces[next] : NULL;
+        uint64_t by_below = below ? below->new + (old - below->old) : 0;
+        uint64_t by_above = above ? above->new - (above->old - old) : 0;
         if (below && old - below->old < below->length) {
                 *ret_quality = SF_MAP_EXACT;
-                return below->new + (old - below->old);
+                *ret_other = by_below;
+                return by_below;
         }
         *ret_quality = SF_MAP_NEAREST;
-        if (!below || (above && above->old - old < old - (below->old + below->length - 1)))
-                return above->new - (above->old - old);
-        return below->new + (old - below->old);
+        if (!below || !above) {
+                *ret_other = below ? by_below : by_above;
+                return *ret_other;
+        }
+        if (take_below(old, by_below, by_above, old - (below->old + below->length - 1), above->old - old)) {
+                *ret_other = by_above;
+                return by_below;
+        }
+        *ret_other = by_below;
+        return by_above;
+}
+
+uint64_t sf_map_position(const struct sf_map_of_file *map, uint64_t old, enum sf_map_quality *ret_quality)
+{
+        uint64_t other;
+
+        return sf_map_positions(map, old, ret_quality, &other);
 }
 
 void sf_map_free(struct sf_map_of_file *map)

@@ -19,7 +19,7 @@ struct sf_map_of_file {
 
 enum sf_map_quality {
         SF_MAP_EXACT,   /* a copy holds the position */
-        SF_MAP_NEAREST, /* it lies in a gap: the nearest copy is continued */
+        SF_MAP_NEAREST, /* it lies in a gap: the nearest copy is continued, or the one that keeps it aligned */
         SF_MAP_OUTSIDE, /* beyond all copies, or in .bss: stays where it is */
 };
 
@@ -27,6 +27,9 @@ enum sf_map_quality {
 int sf_map_build(const struct sf_piece *copies, size_t count, struct sf_map_of_file *ret, struct sf_error *err);
 /* The new position of an old one. */
 uint64_t sf_map_position(const struct sf_map_of_file *map, uint64_t old, enum sf_map_quality *ret_quality);
+/* The same; between two copies, *ret_other is what the other one says, else the same. */
+uint64_t sf_map_positions(const struct sf_map_of_file *map, uint64_t old, enum sf_map_quality *ret_quality,
+                          uint64_t *ret_other);
 void sf_map_free(struct sf_map_of_file *map);
 
 #endif

@@ -175,7 +175,7 @@ void sf_predict(const struct sf_predictor *p, const struct sf_field *field, cons
                 const uint8_t *out, uint64_t position, struct sf_prediction *ret)
 {
         enum sf_map_quality quality;
-        uint64_t near;
+        uint64_t near, other;
 
         if (field->form == SF_FORM_NUMBER) {
                 predict_number(p, field, ret);
@@ -190,7 +190,7 @@ void sf_predict(const struct sf_predictor *p, const struct sf_field *field, cons
                 ret->value = ret->alternative = truncate(field, sf_field_get(field, p->data + field->position) + moved);
                 return;
         }
-        uint64_t mapped = sf_map_position(&p->map, p->fields.targets[field->target], &quality);
+        uint64_t mapped = sf_map_positions(&p->map, p->fields.targets[field->target], &quality, &other);
         ret->value = ret->alternative = value_of(p, field, image, position, mapped);
         ret->source = quality == SF_MAP_EXACT ? SF_PREDICT_MAPPED : SF_PREDICT_GUESSED;
         if (p->learned[field->target]) {
@@ -201,6 +201,8 @@ void sf_predict(const struct sf_predictor *p, const struct sf_field *field, cons
         } else if (quality != SF_MAP_EXACT && ask_neighbours(p, field->target, &near)) {
                 ret->value = value_of(p, field, image, position, near);
                 ret->source = SF_PREDICT_NEIGHBOUR;
+        } else if (quality == SF_MAP_NEAREST) {
+                ret->alternative = value_of(p, field, image, position, other);
         }
 }
 
