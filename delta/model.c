@@ -6,10 +6,12 @@
 #define SLOT_CELLS   16  /* a slot: a check word and the 15 nodes of a nibble's binary tree; one cache line */
 #define NODES        256 /* of a byte's binary tree */
 #define WEIGHT_ONE   65536
-#define LEARN_SHIFT  14
-#define ESTIMATE_MAX 127 /* observations after which an estimate moves by a constant share */
+#define ESTIMATE_MAX 30  /* observations after which an estimate moves by a constant share */
 #define REFINE_MAX   255
 #define REFINE_STEPS 33
+#define HISTORY_MAX  500
+#define HISTORIES    32 /* of up to four outcomes: a 1, then the outcomes, latest last */
+#define COUNTS       6  /* sorts of counts that a history is looked up with */
 #define STRETCH_MAX  2047
 #define ODDS_UNIT    128 /* stretch units per factor of two in the odds */
 
@@ -77,6 +79,37 @@ void sf_model_close(struct sf_model *m)
         m->slots = NULL;
 }
 
+/* A cell: 22 bits estimate, 5 bits history, 5 bits count. */
+static uint32_t cell_count(uint32_t cell)
+{
+        return cell & 31;
+}
+
+static uint32_t cell_history(uint32_t cell)
+{
+        return cell >> 5 & 31;
+}
+
+static void cell_learn(uint32_t *cell, unsigned bit)
+{
+        uint32_t count = cell_count(*cell), history = cell_history(*cell);
+        int64_t target = bit ? (INT64_C(1) << 22) - 1 : 0, value = *cell >> 10;
+
+        value += (target - value) * 2 / (2 * (int64_t)count + 3);
+        history = (history ? history : 1) << 1 | bit;
+        if (history >= HISTORIES)
+                history = HISTORIES / 2 | (history & (HISTORIES / 2 - 1));
+        *cell = (uint32_t)value << 10 | history << 5 | (count < ESTIMATE_MAX ? count + 1 : ESTIMATE_MAX);
+}
+
+/* What usually follows, under this context, after outcomes like those of the cell. */
+static sf_probability *find_history(struct sf_mixer *x, unsigned context, uint32_t cell)
+{
+        uint32_t n = cell_count(cell), sort = n < 3 ? n : n < 8 ? 3 : n < 20 ? 4 : 5;
+
+        return &x->histories[(context * COUNTS + sort) * HISTORIES + cell_history(cell)];
+}
+
 /* Rows of weights: one for each node of the byte's tree, and one for each number of contexts seen before. A bit is mixed
  * by the sum of one of each. */
 static size_t mixer_rows(const struct sf_mixer *x)
@@ -86,7 +119,7 @@ static size_t mixer_rows(const struct sf_mixer *x)
 
 static unsigned mixer_inputs(const struct sf_mixer *x)
 {
-        return x->contexts + 1; /* one for each context and a constant */
+        return 2 * x->contexts + 1; /* for each context its estimate and what its history says, and a constant */
 }
 
 int sf_mixer_open(struct sf_mixer *x, const struct sf_model *m, unsigned contexts, unsigned selects,
@@ -97,11 +130,13 @@ int sf_mixer_open(struct sf_mixer *x, const struct sf_model *m, unsigned context
                refine = (size_t)REFINE_STEPS * selects * NODES;
 
         x->weights = calloc(weights, sizeof *x->weights);
+        x->histories = calloc((size_t)contexts * COUNTS * HISTORIES, sizeof *x->histories);
         x->refine = calloc(refine, sizeof *x->refine);
-        if (!x->weights || !x->refine)
+        if (!x->weights || !x->histories || !x->refine)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a mixer");
+        sf_probabilities_start(x->histories, (size_t)contexts * COUNTS * HISTORIES);
         for (size_t i = 0; i < weights; i++)
-                x->weights[i] = (int32_t)(WEIGHT_ONE / 8);
+                x->weights[i] = (int32_t)(WEIGHT_ONE / 12);
         for (size_t i = 0; i < refine; i++)
                 x->refine[i] =
                         (uint32_t)m->squash[i % REFINE_STEPS ? i % REFINE_STEPS * 128 - (i % REFINE_STEPS == 32) : 1]
@@ -112,6 +147,7 @@ int sf_mixer_open(struct sf_mixer *x, const struct sf_model *m, unsigned context
 void sf_mixer_close(struct sf_mixer *x)
 {
         free(x->weights);
+        free(x->histories);
         free(x->refine);
         *x = (struct sf_mixer){ 0 };
 }
@@ -140,7 +176,8 @@ static int32_t clamp(int64_t value)
 /* What the bits of one nibble share. */
 struct nibble {
         uint32_t *slots[SF_MODEL_CONTEXTS_MAX];
-        int32_t inputs[SF_MODEL_CONTEXTS_MAX + 1];
+        sf_probability *histories[SF_MODEL_CONTEXTS_MAX]; /* of the bit being coded */
+        int32_t inputs[2 * SF_MODEL_CONTEXTS_MAX + 1];
         int32_t *shared; /* the row of weights chosen by how many contexts are known */
         unsigned node;   /* of the nibble's tree */
 };
@@ -158,16 +195,43 @@ static uint32_t refine(sf_probability *steps, int32_t stretched, uint32_t p, sf_
         return p ? p : 1;
 }
 
+static void gather_inputs(const struct sf_model *m, struct sf_mixer *x, struct nibble *s)
+{
+        for (unsigned i = 0; i < x->contexts; i++) {
+                uint32_t cell = s->slots[i][s->node];
+
+                s->histories[i] = find_history(x, i, cell);
+                s->inputs[2 * i] = m->stretch[cell >> 20];
+                s->inputs[2 * i + 1] = cell_count(cell) ? m->stretch[*s->histories[i] >> 20] : 0;
+        }
+        s->inputs[2 * x->contexts] = ODDS_UNIT;
+}
+
+static void learn_outcome(const struct sf_mixer *x, const struct nibble *s, unsigned bit)
+{
+        for (unsigned i = 0; i < x->contexts; i++) {
+                uint32_t *cell = &s->slots[i][s->node];
+
+                if (cell_count(*cell))
+                        sf_probability_learn(s->histories[i], bit, HISTORY_MAX);
+                cell_learn(cell, bit);
+        }
+}
+
+/* Bits by which the correction of a weight is shifted: quick at first, then steady. */
+static unsigned learn_shift(const struct sf_mixer *x)
+{
+        return x->seen < 200000 ? 14 : x->seen < 2000000 ? 15 : 16;
+}
+
 static unsigned code_bit(struct sf_model *m, struct sf_mixer *x, struct sf_coder *c, struct nibble *s, int32_t *weights,
                          sf_probability *steps, unsigned bit)
 {
-        unsigned inputs = mixer_inputs(x);
+        unsigned inputs = mixer_inputs(x), shift = learn_shift(x);
         sf_probability *near;
         int64_t sum = 0;
 
-        for (unsigned i = 0; i < x->contexts; i++)
-                s->inputs[i] = m->stretch[s->slots[i][s->node] >> 20];
-        s->inputs[x->contexts] = ODDS_UNIT;
+        gather_inputs(m, x, s);
         for (unsigned i = 0; i < inputs; i++)
                 sum += (int64_t)(weights[i] + s->shared[i]) * s->inputs[i];
         int32_t stretched = clamp(sum >> 16);
@@ -177,14 +241,14 @@ static unsigned code_bit(struct sf_model *m, struct sf_mixer *x, struct sf_coder
 
         int64_t error = (int32_t)(bit << 16) - predicted;
         for (unsigned i = 0; i < inputs; i++) {
-                int32_t step = (int32_t)((s->inputs[i] * error + (1 << (LEARN_SHIFT - 1))) >> LEARN_SHIFT);
+                int32_t step = (int32_t)((s->inputs[i] * error + (1 << (shift - 1))) >> shift);
 
                 weights[i] += step;
                 s->shared[i] += step;
         }
-        for (unsigned i = 0; i < x->contexts; i++)
-                sf_probability_learn(&s->slots[i][s->node], bit, ESTIMATE_MAX);
+        learn_outcome(x, s, bit);
         sf_probability_learn(near, bit, REFINE_MAX);
+        x->seen += x->seen < UINT32_MAX;
         s->node = s->node << 1 | bit;
         return bit;
 }

@@ -16,7 +16,7 @@
 
 #define SF_MODEL_CONTEXTS_MAX 16
 
-/* Estimates of all contexts, found by hash; contexts that collide only spoil each other's estimates. */
+/* Estimates of all contexts, each with its last outcomes, found by hash; contexts that collide only spoil each other's estimates. */
 struct sf_model {
         uint32_t *slots;       /* owned; SLOT_CELLS cells each */
         unsigned slots_log;
@@ -27,8 +27,10 @@ struct sf_model {
 /* Weights for one kind of byte. */
 struct sf_mixer {
         unsigned contexts, selects;
+        uint32_t seen;         /* bits coded; weights move less the more there were */
         int32_t *weights;      /* owned */
-        sf_probability *refine;/* owned: corrects the mixed estimate by what it was worth before */
+        sf_probability *histories; /* owned: per context, what followed after the same last outcomes */
+        sf_probability *refine;    /* owned: corrects the mixed estimate by what it was worth before */
 };
 
 /* Memory of a model with 2^slots_log slots, bytes. */
