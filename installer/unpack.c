@@ -66,6 +66,8 @@ struct pipeline {
         struct job *head, **tail; /* received frames, oldest first */
         struct sf_ring ring;      /* where they lie; those beyond SF_UNPACK_QUEUE lie in a file, one at a time */
         bool spooled;             /* there is such a one */
+        bool skeleton;            /* directories and links are there */
+        struct sf_writer *writer; /* NULL where the file system does not suit it */
         bool complete;            /* nothing more will be queued */
         size_t next_frame;        /* frames below it are queued or not wanted; the fetching thread's own */
         int failed;               /* the first error's code, where several: the one of the earliest frame */
@@ -111,6 +113,7 @@ struct decoding {
         struct pipeline *pipeline;
         struct job *job;
         struct sf_frame_decoder *decoder;
+        struct sf_placer *placer;
 };
 
 /* What was decoded in one go is hashed and written while its compressed bytes already make room for the next. */
@@ -119,24 +122,19 @@ static ssize_t next_piece(void *ctx, const void **ret, struct sf_error *err)
         struct decoding *d = ctx;
         ssize_t n = sf_frame_next(d->decoder, ret, err);
 
-        if (n > 0 && sf_frame_ended(d->decoder))
-                release_bytes(d->pipeline, d->job);
+        if (n <= 0 || !sf_frame_ended(d->decoder))
+                return n;
+        release_bytes(d->pipeline, d->job);
+        if (d->pipeline->writer)
+                sf_placer_lend(d->placer, d->pipeline->writer, *ret, (size_t)n);
         return n;
 }
 
-static int decode_job(struct pipeline *p, struct job *job, struct sf_frame_decoder *decoder, struct sf_placer *placer,
-                      struct sf_error *err)
+static int name_frame(const struct sf_filelist *list, size_t frame, struct sf_error *err)
 {
-        const struct sf_filelist *list = p->unpack->tree.list;
-        const struct sf_frame *frame = &list->frames[job->frame];
-        const struct sf_layer *layer = &list->layers[frame->layer];
-        struct decoding decoding = { p, job, decoder };
-        struct sf_member_source source = { next_piece, &decoding };
+        const struct sf_layer *layer = &list->layers[list->frames[frame].layer];
 
-        int r = sf_frame_start(decoder, frame, &job->bytes, err);
-        if (r == 0)
-                r = sf_member_walk(list, job->frame, p->unpack->wanted, &source, placer, err);
-        return r < 0 ? sf_error_prefix(err, "layer %s: frame %zu", layer->name, job->frame - layer->first_frame) : 0;
+        return sf_error_prefix(err, "layer %s: frame %zu", layer->name, frame - layer->first_frame);
 }
 
 /* The next job; NULL when there will be no more or somebody failed. */
@@ -157,35 +155,74 @@ static struct job *take_job(struct pipeline *p)
         return job;
 }
 
-static void finish_job(struct pipeline *p, struct job *job, const struct sf_error *error, int code)
+/* A decoding thread. */
+struct worker {
+        struct pipeline *pipeline;
+        struct sf_frame_decoder *decoder;
+        struct sf_placer *placer;
+        size_t settling; /* the frame whose files may still be on their way to the disk */
+};
+
+static void report(const struct worker *w, size_t frame, struct sf_error *err)
 {
-        if (code < 0) {
-                pthread_mutex_lock(&p->lock);
-                record_failure(p, job->frame, error, code);
-                pthread_mutex_unlock(&p->lock);
+        struct pipeline *p = w->pipeline;
+
+        name_frame(p->unpack->tree.list, frame, err);
+        pthread_mutex_lock(&p->lock);
+        record_failure(p, frame, err, err->code);
+        pthread_mutex_unlock(&p->lock);
+}
+
+/* The decoder's memory is free again. */
+static int settle(const struct worker *w)
+{
+        struct sf_error err = SF_ERROR_INIT;
+        int r = sf_placer_settle(w->placer, &err);
+
+        if (r < 0)
+                report(w, w->settling, &err);
+        return r;
+}
+
+/* The digest is computed while the files of the frame before are still being written. */
+static void decode_job(struct worker *w, struct job *job)
+{
+        const struct sf_unpack *u = w->pipeline->unpack;
+        const struct sf_filelist *list = u->tree.list;
+        struct decoding decoding = { w->pipeline, job, w->decoder, w->placer };
+        struct sf_member_source source = { next_piece, &decoding };
+        struct sf_error err = SF_ERROR_INIT;
+
+        int r = sf_frame_start(w->decoder, &list->frames[job->frame], &job->bytes, &err);
+        if (r == 0 && settle(w) == 0) {
+                w->settling = job->frame;
+                r = sf_member_walk(list, job->frame, u->wanted, &source, w->placer, &err);
         }
-        free_job(p, job);
+        if (r < 0)
+                report(w, job->frame, &err);
+        free_job(w->pipeline, job);
 }
 
 static void *decode_frames(void *ctx)
 {
-        struct pipeline *p = ctx;
+        struct worker w = { .pipeline = ctx };
         struct sf_error err = SF_ERROR_INIT;
-        struct sf_frame_decoder *decoder = NULL;
-        _cleanup_placer_ struct sf_placer *placer = NULL;
         struct job *job;
 
-        int r = sf_frame_decoder_open(&decoder, &err);
+        int r = sf_frame_decoder_open(&w.decoder, &err);
         if (r == 0)
-                r = sf_placer_open(&p->unpack->tree, p->unpack->replace, &placer, &err);
+                r = sf_placer_open(&w.pipeline->unpack->tree, w.pipeline->unpack->replace, &w.placer, &err);
         if (r < 0) {
-                pthread_mutex_lock(&p->lock);
-                record_failure(p, 0, &err, r);
-                pthread_mutex_unlock(&p->lock);
+                pthread_mutex_lock(&w.pipeline->lock);
+                record_failure(w.pipeline, 0, &err, r);
+                pthread_mutex_unlock(&w.pipeline->lock);
         }
-        while ((job = take_job(p)))
-                finish_job(p, job, &err, decode_job(p, job, decoder, placer, &err));
-        sf_frame_decoder_close(decoder);
+        while ((job = take_job(w.pipeline)))
+                decode_job(&w, job);
+        if (r == 0)
+                settle(&w);
+        sf_placer_close(w.placer);
+        sf_frame_decoder_close(w.decoder);
         return NULL;
 }
 
@@ -250,6 +287,16 @@ static int fetch_frame(struct pipeline *p, struct sf_stream *stream, size_t fram
         return r;
 }
 
+static int make_skeleton(struct pipeline *p, struct sf_error *err)
+{
+        const struct sf_unpack *u = p->unpack;
+
+        if (p->skeleton)
+                return 0;
+        p->skeleton = true;
+        return sf_place_skeleton(&u->tree, u->wanted, u->replace, err);
+}
+
 /* A layer has no digest of its own here: its frames cover it, and the list that names them is signed. */
 static int fetch_range(struct pipeline *p, const struct sf_unpack_range *range, uint64_t *done, struct sf_error *err)
 {
@@ -258,6 +305,9 @@ static int fetch_range(struct pipeline *p, const struct sf_unpack_range *range, 
         _cleanup_stream_ struct sf_stream *stream = NULL;
 
         int r = u->open_range(u->ctx, range->layer, range->offset, range->length, &stream, err);
+        /* The first bytes are on their way meanwhile. */
+        if (r == 0 && make_skeleton(p, err) < 0)
+                return err->code;
         for (size_t i = range->first_frame; r == 0 && i < range->first_frame + range->frame_count; i++) {
                 r = fetch_frame(p, stream, i, err);
                 *done += u->tree.list->frames[i].size;
@@ -346,13 +396,17 @@ int sf_unpack_run(const struct sf_unpack *unpack, struct sf_error *err)
 
         p.tail = &p.head;
         int r = sf_unpack_plan(list, unpack->wanted, &ranges, &count, &bytes, err);
-        if (r == 0)
-                r = sf_place_skeleton(&unpack->tree, unpack->wanted, unpack->replace, err);
-        if (r < 0)
+        if (r == 0 && count == 0)
+                r = make_skeleton(&p, err);
+        if (r < 0 || count == 0)
                 return r;
         for (size_t i = 0; i < count; i++)
                 frames += ranges[i].frame_count;
+        _cleanup_writer_ struct sf_writer *writer = NULL;
         r = sf_ring_open(&p.ring, SF_UNPACK_QUEUE, err);
+        if (r == 0 && !unpack->replace && sf_writer_suits(unpack->tree.dirfd))
+                r = sf_writer_open(&writer, err);
+        p.writer = writer;
         if (r == 0)
                 r = run_pipeline(&p, ranges, count, thread_count(unpack, frames), err);
         sf_ring_close(&p.ring);
