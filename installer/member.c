@@ -186,8 +186,9 @@ static int copy_file(struct archive *a, struct feed *f, const struct sf_entry *e
 
         if (got == ARCHIVE_OK && offset == 0 && len == entry->size) {
                 r = sf_placer_put(placer, entry, bytes, err);
-                return r < 0 ? r
-                             : check_file_end(a, f, entry, archive_read_data_block(a, &bytes, &len, &offset), err);
+                if (r < 0)
+                        return r;
+                return check_file_end(a, f, entry, archive_read_data_block(a, &bytes, &len, &offset), err);
         }
         r = sf_placer_begin(placer, entry, err);
         if (r < 0)

@@ -18,8 +18,8 @@
 #include "base/fs.h"
 #include "rpath/relocate.h"
 
-#define PIECE      (256u << 10) /* bytes hashed, relocated and written at once */
-#define DIRECT_MIN (64u << 10)  /* smaller files are better off in the page cache, where writeback gathers them */
+#define PIECE      (64u << 10) /* bytes hashed, relocated and written at once */
+#define DIRECT_MIN (64u << 10) /* smaller files are better off in the page cache, where writeback gathers them */
 
 struct sf_placer {
         const struct sf_tree *tree;

@@ -17,8 +17,8 @@
 #include "rpath/relocate.h"
 
 #define THREADS_MAX 8u
-#define BLOCK       4096u                 /* what a small file or a directory takes on common file systems */
-#define RECORD_ROOM (16u << 20)           /* for the release's own record and the file system's */
+#define BLOCK       4096u       /* what a small file or a directory takes on common file systems */
+#define RECORD_ROOM (16u << 20) /* for the release's own record and the file system's */
 
 int sf_unpack_check_space(const struct sf_filelist *list, int dirfd, struct sf_error *err)
 {

@@ -51,7 +51,7 @@ static int write_piece(const struct piece *p, struct sf_error *err)
         size_t direct = p->len / BLOCK * BLOCK, done = 0;
 
         /* Space in one piece, and known to be there; a file system that cannot do it finds out while writing. */
-        if (posix_fallocate(p->fd, 0, (off_t)p->len) == ENOSPC)
+        if (fallocate(p->fd, 0, 0, (off_t)p->len) < 0 && errno == ENOSPC)
                 return sf_error_set(err, SF_ERR_NO_SPACE, "cannot write %s: no space left", p->path);
         if (fcntl(p->fd, F_SETFL, O_DIRECT) == 0)
                 while (done < direct) {
