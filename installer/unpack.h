@@ -22,7 +22,7 @@
 #include "installer/tree.h"
 #include "release/filelist.h"
 
-#define SF_UNPACK_QUEUE (7u << 20) /* bytes */
+#define SF_UNPACK_QUEUE (27u << 18) /* bytes, 6.75 MiB: two frames of the factory's at the least */
 
 /* A run of neighbouring frames, fetched in one request. */
 struct sf_unpack_range {
