@@ -22,7 +22,7 @@
 #include "installer/tree.h"
 #include "release/filelist.h"
 
-#define SF_UNPACK_QUEUE (27u << 18) /* bytes, 6.75 MiB: two frames of the factory's at the least */
+#define SF_UNPACK_QUEUE (27u << 18) /* bytes, 6.75 MiB: as a rule two of the factory's frames */
 
 /* A run of neighbouring frames, fetched in one request. */
 struct sf_unpack_range {
