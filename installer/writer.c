@@ -30,7 +30,7 @@ struct piece {
 
 struct sf_writer {
         pthread_mutex_t lock;
-        pthread_cond_t filled, changed;
+        pthread_cond_t filled, room, settled; /* a piece came; one of WAITING was taken; a batch has nothing pending */
         struct piece pieces[WAITING];
         size_t first, count;
         bool end;
@@ -82,15 +82,16 @@ static void *write_pieces(void *ctx)
                 struct piece piece = w->pieces[w->first];
                 struct sf_error err = SF_ERROR_INIT;
                 w->first = (w->first + 1) % WAITING;
-                w->count--;
+                if (w->count-- == WAITING)
+                        pthread_cond_broadcast(&w->room);
                 pthread_mutex_unlock(&w->lock);
                 write_piece(&piece, &err);
                 close(piece.fd);
                 pthread_mutex_lock(&w->lock);
                 if (err.code && !piece.batch->error.code)
                         piece.batch->error = err;
-                piece.batch->pending--;
-                pthread_cond_broadcast(&w->changed);
+                if (--piece.batch->pending == 0)
+                        pthread_cond_broadcast(&w->settled);
         }
         pthread_mutex_unlock(&w->lock);
         return NULL;
@@ -104,7 +105,8 @@ int sf_writer_open(struct sf_writer **ret, struct sf_error *err)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory to write files");
         pthread_mutex_init(&w->lock, NULL);
         pthread_cond_init(&w->filled, NULL);
-        pthread_cond_init(&w->changed, NULL);
+        pthread_cond_init(&w->room, NULL);
+        pthread_cond_init(&w->settled, NULL);
         while (w->threads < THREADS && pthread_create(&w->thread[w->threads], NULL, write_pieces, w) == 0)
                 w->threads++;
         if (!w->threads) {
@@ -125,7 +127,8 @@ void sf_writer_close(struct sf_writer *w)
         pthread_mutex_unlock(&w->lock);
         for (unsigned i = 0; i < w->threads; i++)
                 pthread_join(w->thread[i], NULL);
-        pthread_cond_destroy(&w->changed);
+        pthread_cond_destroy(&w->settled);
+        pthread_cond_destroy(&w->room);
         pthread_cond_destroy(&w->filled);
         pthread_mutex_destroy(&w->lock);
         free(w);
@@ -141,7 +144,7 @@ int sf_writer_put(struct sf_writer *w, struct sf_writer_batch *batch, int fd, co
 {
         pthread_mutex_lock(&w->lock);
         while (w->count == WAITING)
-                pthread_cond_wait(&w->changed, &w->lock);
+                pthread_cond_wait(&w->room, &w->lock);
         int r = outcome(batch, err);
         if (r == 0) {
                 w->pieces[(w->first + w->count++) % WAITING] = (struct piece){ batch, fd, data, len, path };
@@ -158,7 +161,7 @@ int sf_writer_wait(struct sf_writer *w, struct sf_writer_batch *batch, struct sf
 {
         pthread_mutex_lock(&w->lock);
         while (batch->pending)
-                pthread_cond_wait(&w->changed, &w->lock);
+                pthread_cond_wait(&w->settled, &w->lock);
         int r = outcome(batch, err);
         pthread_mutex_unlock(&w->lock);
         return r;
