@@ -154,7 +154,7 @@ timed_node() { # NAME REPOSITORY ARGUMENT...
 middle() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 median() { cut -d ' ' -f "$2" "$work/$1.times" | middle; }
 # ratio NAME OTHER: how much longer NAME takes than OTHER, round by round
-ratio() { paste -d ' ' "$work/$1.times" "$work/$2.times" | awk '{ printf "%.3f\n", $1 / $4 }' | middle; }
+ratio() { paste -d ' ' "$work/$1.times" "$work/$2.times" | awk '{ printf "%.2f\n", $1 / $4 }' | middle; }
 mebibytes() { awk -v k="$1" 'BEGIN { printf "%.1f", k / 1024 }'; }
 fetched() { sed -nE 's/.*"bytes_fetched": ?([0-9]+).*/\1/p' "$work/$1.out"; }
 thousands() { sed ':a;s/\([0-9]\)\([0-9]\{3\}\)\($\|,\)/\1,\2\3/;ta' <<<"$1"; }
@@ -190,9 +190,7 @@ compare() {
 }
 
 row() { # TITLE NAME
-        local times
-        times=$(awk -v r="$(ratio "$2" sf)" 'BEGIN { printf "%.2f", r }')
-        echo "| $1 | $(median "$2" 1) | $times | $(median "$2" 2) | $(mebibytes "$(median "$2" 3)") |"
+        echo "| $1 | $(median "$2" 1) | $(ratio "$2" sf) | $(median "$2" 2) | $(mebibytes "$(median "$2" 3)") |"
 }
 # windows: KiB of decoded frames that a node holds at most: the largest frame, once for each decoder
 windows() {
@@ -206,7 +204,7 @@ marks() {
         local peak
         peak=$(median sf 3)
         echo "Without syncs \`sf-node install\` takes $(ratio sf-nosync cp) times as long as \`cp -r\`; with them $(ratio sf cp-sync) times" \
-                "as long as \`cp -r\` and a sync of every file, and $(ratio tar-gz sf) times less than \`curl | tar xzf\`, which syncs nothing."
+                "as long as \`cp -r\` and a sync of every file. \`curl | tar xzf\`, which syncs nothing, takes $(ratio tar-gz sf) times as long as \`sf-node install\` with syncs."
         echo "(Large files go past the page cache: their way to the disk is in both rows. Ratios are medians of each round's own.)"
         echo "Of the $(mebibytes "$peak") MiB, $(mebibytes "$window") MiB are windows: the largest frame's content, once for each of" \
                 "the decoders, of which there is one per processor. $(mebibytes $((peak - window))) MiB are everything else, of which" \
