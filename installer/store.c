@@ -203,26 +203,39 @@ int sf_store_choose(const struct sf_store *store, const char *wanted, struct sf_
         return 0;
 }
 
-int sf_store_filelist(const struct sf_store *store, const struct sf_store_release *release, struct sf_filelist *ret,
-                      struct sf_error *err)
+static char *filelist_path(const struct sf_store *store, const struct sf_store_release *release)
 {
-        _cleanup_free_ char *path = sf_format("%s/%s/" SF_NODE_RECORD "/filelist", store->releases, release->directory);
-        _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
-        struct sf_filelist list;
+        return sf_format("%s/%s/" SF_NODE_RECORD "/filelist", store->releases, release->directory);
+}
+
+int sf_store_filelist_text(const struct sf_store *store, const struct sf_store_release *release, struct sf_buffer *ret,
+                           struct sf_error *err)
+{
+        _cleanup_free_ char *path = filelist_path(store, release);
+        size_t start = ret->len;
+        struct sf_digest got;
 
         if (!path)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-        int r = sf_fs_read(path, SF_FILELIST_TEXT_MAX, &text, err);
-        if (r == 0)
-                r = sf_filelist_parse(path, text.data, text.len, &list, err);
+        int r = sf_fs_read(path, SF_FILELIST_TEXT_MAX, ret, err);
         if (r < 0)
                 return r;
-        if (!sf_digest_equal(&list.tree, &release->tree)) {
-                sf_filelist_free(&list);
-                return sf_error_set(err, SF_ERR_CORRUPT, "%s: not the list that release.json names", path);
-        }
-        *ret = list;
-        return 0;
+        sf_digest_of(ret->data + start, ret->len - start, &got);
+        return sf_digest_equal(&got, &release->tree)
+                       ? 0
+                       : sf_error_set(err, SF_ERR_CORRUPT, "%s: not the list that release.json names", path);
+}
+
+int sf_store_filelist(const struct sf_store *store, const struct sf_store_release *release, struct sf_filelist *ret,
+                      struct sf_error *err)
+{
+        _cleanup_free_ char *path = filelist_path(store, release);
+        _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
+
+        if (!path)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+        int r = sf_store_filelist_text(store, release, &text, err);
+        return r < 0 ? r : sf_filelist_parse(path, text.data, text.len, ret, err);
 }
 
 int sf_store_open_release(const struct sf_store *store, const char *directory, int *ret_fd, struct sf_error *err)
@@ -243,7 +256,8 @@ static int is_leftover(const struct dirent *entry)
         return starts_with(entry->d_name, INCOMING) || starts_with(entry->d_name, TRASH);
 }
 
-static int clear_leftovers(int releases, const char *path, struct sf_error *err)
+/* Removes what interrupted runs left, except `kept` ("" = all). */
+static int clear_leftovers(int releases, const char *path, const char *kept, struct sf_error *err)
 {
         struct dirent **names;
         int found = list_directories(path, is_leftover, &names, err), r = 0;
@@ -251,7 +265,7 @@ static int clear_leftovers(int releases, const char *path, struct sf_error *err)
         if (found < 0)
                 return found;
         for (int i = 0; i < found; i++) {
-                if (r == 0)
+                if (r == 0 && strcmp(names[i]->d_name, kept) != 0)
                         r = sf_fs_remove_tree_at(releases, names[i]->d_name, err);
                 free(names[i]);
         }
@@ -265,8 +279,20 @@ static int open_releases(const struct sf_store *store, struct sf_error *err)
         return fd >= 0 ? fd : sf_error_errno(err, "cannot open %s", store->releases);
 }
 
-int sf_store_begin(const struct sf_store *store, const struct sf_release_name *name, struct sf_staging *ret,
-                   struct sf_error *err)
+/* Opens the staging directory, which nobody else looks into before it is complete. */
+static int open_staging(int releases, const char *hidden, struct sf_staging *staging, struct sf_error *err)
+{
+        if (mkdirat(releases, hidden, 0700) < 0) {
+                if (errno != EEXIST)
+                        return sf_error_errno(err, "cannot make %s", staging->path);
+                staging->continued = true;
+        }
+        staging->dirfd = openat(releases, hidden, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        return staging->dirfd >= 0 ? 0 : sf_error_errno(err, "cannot open %s", staging->path);
+}
+
+static int begin(const struct sf_store *store, const struct sf_release_name *name, bool resume, struct sf_staging *ret,
+                 struct sf_error *err)
 {
         struct sf_staging staging = { .dirfd = -1 };
         char hidden[sizeof INCOMING + sizeof staging.directory];
@@ -277,25 +303,52 @@ int sf_store_begin(const struct sf_store *store, const struct sf_release_name *n
         _cleanup_close_ int releases = open_releases(store, err);
         if (releases < 0)
                 return releases;
-        r = clear_leftovers(releases, store->releases, err);
-        if (r < 0)
-                return r;
         sf_store_directory(name, staging.directory);
         if (!*staging.directory)
                 return sf_error_set(err, SF_ERR_LIMIT, "%s: the name is too long for a directory", name->text);
         snprintf(hidden, sizeof hidden, INCOMING "%s", staging.directory);
-        _cleanup_free_ char *path = sf_fs_join(store->releases, hidden);
-        if (!path)
+        r = clear_leftovers(releases, store->releases, resume ? hidden : "", err);
+        if (r < 0)
+                return r;
+        staging.path = sf_fs_join(store->releases, hidden);
+        if (!staging.path)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-        /* Nobody else looks into it before it is complete. */
-        if (mkdirat(releases, hidden, 0700) < 0)
-                return sf_error_errno(err, "cannot make %s", path);
-        staging.dirfd = openat(releases, hidden, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (staging.dirfd < 0)
-                return sf_error_errno(err, "cannot open %s", path);
-        staging.path = sf_steal_pointer(path);
-        *ret = staging;
-        return 0;
+        r = open_staging(releases, hidden, &staging, err);
+        if (r < 0)
+                free(staging.path);
+        else
+                *ret = staging;
+        return r;
+}
+
+int sf_store_begin(const struct sf_store *store, const struct sf_release_name *name, struct sf_staging *ret,
+                   struct sf_error *err)
+{
+        return begin(store, name, false, ret, err);
+}
+
+int sf_store_resume(const struct sf_store *store, const struct sf_release_name *name, struct sf_staging *ret,
+                    struct sf_error *err)
+{
+        return begin(store, name, true, ret, err);
+}
+
+int sf_store_clear(const struct sf_store *store, struct sf_error *err)
+{
+        if (!sf_fs_exists(store->releases))
+                return 0;
+        _cleanup_close_ int releases = open_releases(store, err);
+        return releases < 0 ? releases : clear_leftovers(releases, store->releases, "", err);
+}
+
+/* What the files look like, so that a later release can take them over unread. */
+static int write_seen(const struct sf_staging *staging, const struct sf_filelist *list, struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
+        int r = sf_seen_write(staging->dirfd, list, staging->seen, &text, err);
+
+        return r < 0 ? r
+                     : sf_fs_write_at(staging->dirfd, SF_NODE_RECORD "/" SF_SEEN_FILE, text.data, text.len, 0644, err);
 }
 
 static int write_record(const struct sf_store *store, const struct sf_staging *staging, const void *list_text,
@@ -361,31 +414,35 @@ int sf_store_commit(const struct sf_store *store, struct sf_staging *staging, co
         int r = write_record(store, staging, list_text, list_len, release, err);
 
         if (r == 0)
-                r = sf_sync_tree(list, staging->dirfd, err);
+                r = write_seen(staging, list, err);
+        if (r == 0)
+                r = sf_sync_tree(list, staging->dirfd, staging->seen, err);
         if (r == 0 && fchmod(staging->dirfd, 0755) < 0)
                 r = sf_error_errno(err, "%s", staging->path);
         if (r == 0)
                 r = sync_directory(staging->dirfd, staging->path, err);
         if (r == 0)
                 r = reveal(store, staging, err);
-        if (r < 0)
-                return r;
-        close(staging->dirfd);
+        if (r == 0)
+                sf_store_leave(staging);
+        return r;
+}
+
+void sf_store_leave(struct sf_staging *staging)
+{
+        if (staging->dirfd >= 0)
+                close(staging->dirfd);
         free(staging->path);
         *staging = (struct sf_staging){ .dirfd = -1 };
-        return 0;
 }
 
 void sf_store_abort(const struct sf_store *store, struct sf_staging *staging)
 {
         (void)store;
-        if (staging->dirfd >= 0)
-                close(staging->dirfd);
         /* What cannot be removed now is cleared by the next sf_store_begin. */
         if (staging->path)
                 sf_fs_remove_tree(staging->path, NULL);
-        free(staging->path);
-        *staging = (struct sf_staging){ .dirfd = -1 };
+        sf_store_leave(staging);
 }
 
 int sf_store_remove(const struct sf_store *store, const char *directory, struct sf_error *err)

@@ -127,15 +127,21 @@ static void install_by_reuse(struct node *n, bool expect_damage)
 {
         struct sf_error err = SF_ERROR_INIT;
         struct sf_staging staging;
-        _cleanup_free_ uint8_t *planned = NULL, *missing = NULL;
+        _cleanup_free_ uint8_t *planned = NULL, *missing = calloc(n->list.entry_count, 1);
+        _cleanup_free_ struct sf_seen *seen = calloc(n->list.entry_count, sizeof *seen);
+        _cleanup_reuse_ struct sf_reuse *reuse = NULL;
 
-        assert_int_equal(sf_reuse_plan(&n->store, &n->list, &planned, &err), 0);
+        assert_int_equal(sf_reuse_open(&n->store, &reuse, &err), 0);
+        assert_int_equal(sf_reuse_plan(reuse, &n->list, &planned, &err), 0);
         for (size_t i = 0; i < n->list.entry_count; i++)
                 assert_int_equal(planned[i], strcmp(n->list.entries[i].path, "lib/slurm/auth_munge.so") == 0);
         assert_int_equal(sf_store_begin(&n->store, &n->release.name, &staging, &err), 0);
         struct sf_unpack u = unpack_at(n, staging.dirfd);
         assert_int_equal(sf_unpack_skeleton(&u.tree, &err), 0);
-        assert_int_equal(sf_reuse_run(&n->store, &u.tree, &missing, &err), 0);
+        for (size_t i = 0; i < n->list.entry_count; i++)
+                missing[i] = n->list.entries[i].type == SF_ENTRY_FILE;
+        assert_int_equal(sf_reuse_run(reuse, &u.tree, missing, seen, &err), 0);
+        staging.seen = seen;
         assert_int_equal(missing[entry_of(n, "lib/slurm/auth_munge.so") - n->list.entries], 1);
         assert_int_equal(missing[entry_of(n, "lib/libhwloc.so.15") - n->list.entries], expect_damage);
         assert_int_equal(missing[entry_of(n, "bin/srun") - n->list.entries], 0);
@@ -248,7 +254,7 @@ static void test_repair_from_other_release(void **state)
 {
         struct node *n = *state;
         struct sf_error err = SF_ERROR_INIT;
-        _cleanup_free_ uint8_t *missing = NULL;
+        _cleanup_reuse_ struct sf_reuse *reuse = NULL;
 
         install_checked(n);
         load(n, NEW);
@@ -260,8 +266,9 @@ static void test_repair_from_other_release(void **state)
         close(file);
         _cleanup_free_ uint8_t *broken = calloc(n->list.entry_count, 1);
         broken[entry_of(n, "lib/libhwloc.so.15") - n->list.entries] = 1;
-        assert_int_equal(sf_reuse_repair(&n->store, &tree, broken, &missing, &err), 0);
-        assert_int_equal(missing[entry_of(n, "lib/libhwloc.so.15") - n->list.entries], 0);
+        assert_int_equal(sf_reuse_open(&n->store, &reuse, &err), 0);
+        assert_int_equal(sf_reuse_repair(reuse, &tree, broken, &err), 0);
+        assert_int_equal(broken[entry_of(n, "lib/libhwloc.so.15") - n->list.entries], 0);
         assert_int_equal(sf_tree_verify(&tree, NULL, NULL, &err), 0);
         close(fd);
 }
