@@ -285,23 +285,22 @@ static bool may_link(const struct stat *st, const struct sf_entry *entry)
 int sf_placer_share(struct sf_placer *p, const struct sf_entry *entry, int source_dirfd, const char *source_path,
                     atomic_bool *no_clones, bool *ret_linked, struct sf_error *err)
 {
-        _cleanup_close_ int source = sf_fs_open_beneath(source_dirfd, source_path, O_RDONLY | O_NOFOLLOW, 0, err);
         struct stat st;
         int r = 0;
 
         *ret_linked = false;
-        if (source < 0)
-                return source;
         if (!*no_clones) {
-                r = begin_name(p, entry, err);
+                _cleanup_close_ int source = sf_fs_open_beneath(source_dirfd, source_path, O_RDONLY | O_NOFOLLOW, 0,
+                                                                err);
+                r = source < 0 ? source : begin_name(p, entry, err);
                 if (r == 0)
                         r = clone(p, source, no_clones, err);
         }
-        if (r != 0 || p->replace)
+        if (r != 0 || p->replace || fstatat(source_dirfd, source_path, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+            !may_link(&st, entry))
                 return r;
         r = begin_name(p, entry, err);
-        if (r == 0 && fstat(source, &st) == 0 && may_link(&st, entry) &&
-            linkat(source_dirfd, source_path, p->parent, p->base, 0) == 0) {
+        if (r == 0 && linkat(source_dirfd, source_path, p->parent, p->base, 0) == 0) {
                 *ret_linked = true;
                 r = 1;
         }

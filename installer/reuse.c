@@ -1,7 +1,6 @@
 /* installer/reuse.c - see reuse.h. */
 #include "installer/reuse.h"
 
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -192,10 +191,8 @@ struct run {
 static bool is_untouched(const struct holding *from, struct sf_seen *ret)
 {
         const struct sf_seen *kept = &from->source->seen[from->entry - from->source->list.entries];
-        _cleanup_close_ int fd = sf_fs_open_beneath(from->source->tree.dirfd, from->entry->path,
-                                                    O_PATH | O_NOFOLLOW, 0, NULL);
 
-        if (fd < 0 || !sf_seen_look(fd, from->entry->size, ret))
+        if (!sf_seen_look(from->source->tree.dirfd, from->entry->path, from->entry->size, ret))
                 return false;
         ret->durable = kept->durable;
         return sf_seen_same(kept, ret);
@@ -210,8 +207,8 @@ static int share(struct run *run, const struct sf_entry *entry, const struct hol
         int r = sf_placer_open(run->tree, run->replace, &placer, err);
 
         if (r == 0)
-                r = sf_placer_share(placer, entry, from->source->tree.dirfd, from->entry->path, &run->no_clones, &linked,
-                                    err);
+                r = sf_placer_share(placer, entry, from->source->tree.dirfd, from->entry->path, &run->no_clones,
+                                    &linked, err);
         if (r > 0 && linked && run->seen)
                 run->seen[entry - run->tree->list->entries] = *looks;
         return r;

@@ -20,12 +20,12 @@ static int64_t nanoseconds(const struct statx_timestamp *t)
         return t->tv_sec * INT64_C(1000000000) + t->tv_nsec;
 }
 
-static bool look(int fd, const char *path, int flags, uint64_t size, struct sf_seen *ret)
+bool sf_seen_look(int dirfd, const char *path, uint64_t size, struct sf_seen *ret)
 {
         struct statx st;
 
-        if (statx(fd, path, flags, STATX_BASIC_STATS | STATX_BTIME, &st) < 0 || !S_ISREG(st.stx_mode) ||
-            st.stx_size != size || !st.stx_ino)
+        if (statx(dirfd, path, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS | STATX_BTIME, &st) < 0 ||
+            !S_ISREG(st.stx_mode) || st.stx_size != size || !st.stx_ino)
                 return false;
         *ret = (struct sf_seen){
                 .inode = st.stx_ino,
@@ -36,16 +36,6 @@ static bool look(int fd, const char *path, int flags, uint64_t size, struct sf_s
                 .gid = st.stx_gid,
         };
         return true;
-}
-
-bool sf_seen_look(int fd, uint64_t size, struct sf_seen *ret)
-{
-        return look(fd, "", AT_EMPTY_PATH, size, ret);
-}
-
-bool sf_seen_look_at(int dirfd, const char *path, uint64_t size, struct sf_seen *ret)
-{
-        return look(dirfd, path, AT_SYMLINK_NOFOLLOW, size, ret);
 }
 
 bool sf_seen_same(const struct sf_seen *a, const struct sf_seen *b)
@@ -65,8 +55,8 @@ static bool parse_line(const char *line, struct sf_seen *ret)
         struct sf_seen s = { 0 };
         int end = 0;
 
-        if (sscanf(line, "%" SCNu64 " %" SCNd64 " %" SCNd64 " %" SCNo32 " %" SCNu32 " %" SCNu32 "%n", &s.inode, &s.birth,
-                   &s.modification, &s.mode, &s.uid, &s.gid, &end) != 6 ||
+        if (sscanf(line, "%" SCNu64 " %" SCNd64 " %" SCNd64 " %" SCNo32 " %" SCNu32 " %" SCNu32 "%n", &s.inode,
+                   &s.birth, &s.modification, &s.mode, &s.uid, &s.gid, &end) != 6 ||
             line[end])
                 return false;
         *ret = s;
@@ -110,8 +100,8 @@ void sf_seen_read(int dirfd, const struct sf_filelist *list, struct sf_seen *see
         _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
         size_t max = (list->file_count + 1) * LINE_MAX_BYTES;
 
-        if (sf_fs_read_at(dirfd, SF_NODE_RECORD "/" SF_SEEN_FILE, max, &text, NULL) < 0 ||
-            !text.len || memchr(text.data, 0, text.len) || !parse((char *)text.data, list, seen))
+        if (sf_fs_read_at(dirfd, SF_NODE_RECORD "/" SF_SEEN_FILE, max, &text, NULL) < 0 || !text.len ||
+            memchr(text.data, 0, text.len) || !parse((char *)text.data, list, seen))
                 memset(seen, 0, list->entry_count * sizeof *seen);
 }
 
@@ -127,7 +117,7 @@ int sf_seen_write(int dirfd, const struct sf_filelist *list, const struct sf_see
 
                 if (entry->type != SF_ENTRY_FILE)
                         continue;
-                if (!is_worth_it(entry) || (!s.inode && !sf_seen_look_at(dirfd, entry->path, entry->size, &s)))
+                if (!is_worth_it(entry) || (!s.inode && !sf_seen_look(dirfd, entry->path, entry->size, &s)))
                         r = sf_buffer_puts(ret, "-\n", err);
                 else
                         r = sf_buffer_printf(ret, err, "%" PRIu64 " %" PRId64 " %" PRId64 " %04o %u %u\n", s.inode,

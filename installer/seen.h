@@ -33,10 +33,8 @@ struct sf_seen {
         bool durable;   /* on the disk already: a release was committed with it. Not in the text. */
 };
 
-/* What stat says of an open file, or of one below dirfd (no link is followed). False where it says nothing, or the file is
- * no regular one of `size` bytes. */
-bool sf_seen_look(int fd, uint64_t size, struct sf_seen *ret);
-bool sf_seen_look_at(int dirfd, const char *path, uint64_t size, struct sf_seen *ret);
+/* What stat says of a file below dirfd. False where it says nothing, or the file is no regular one of `size` bytes. */
+bool sf_seen_look(int dirfd, const char *path, uint64_t size, struct sf_seen *ret);
 /* True where both are known and say the same. */
 bool sf_seen_same(const struct sf_seen *a, const struct sf_seen *b);
 
