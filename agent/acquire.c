@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/bases.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/log.h"
@@ -23,9 +24,10 @@ struct work {
         const struct sf_store *store;
         const struct sf_plan *plan;
         struct sf_report *report;
-        struct sf_tree tree;  /* the staging tree */
-        uint8_t *missing;     /* per entry: a file that is not in the staging tree yet */
-        struct sf_seen *seen; /* per entry: what is known of files that were linked */
+        struct sf_tree tree;   /* the staging tree */
+        uint8_t *missing;      /* per entry: a file that is not in the staging tree yet */
+        struct sf_seen *seen;  /* per entry: what is known of files that were linked */
+        struct sf_bases bases; /* of the delta that is being applied */
 };
 
 static int open_range(void *ctx, size_t layer, uint64_t offset, uint64_t length, struct sf_stream **ret,
@@ -74,7 +76,7 @@ static int read_base(void *ctx, const struct sf_entry *entry, struct sf_buffer *
 {
         struct work *w = ctx;
 
-        return sf_reuse_read(w->plan->installed, entry, ret, err);
+        return sf_bases_read(&w->bases, entry, ret, err);
 }
 
 /* The rebuilt file, unless it is there already: a delta also rebuilds what a third release had. */
@@ -89,17 +91,41 @@ static int write_rebuilt(void *ctx, const struct sf_entry *entry, const uint8_t 
         return r;
 }
 
-static int apply_delta(struct work *w, const struct sf_tree *base, struct sf_error *err)
+/* Applies the delta, once more where bases were damaged and could be mended for fewer bytes than `spare`. */
+static int apply_blob(struct work *w, const struct sf_buffer *blob, uint64_t spare, struct sf_error *err)
+{
+        const struct sf_filelist *old = w->bases.tree->list, *new = &w->plan->list;
+        const struct sf_delta_io io = { read_base, write_rebuilt, w };
+        _cleanup_free_ size_t *entries = NULL;
+        size_t count;
+        int r = sf_delta_apply(old, new, blob->data, blob->len, w->config->delta_memory, &io, err);
+
+        if (r == 0 || !w->bases.damaged)
+                return r;
+        r = sf_delta_bases(old, new, blob->data, blob->len, &entries, &count, err);
+        if (r == 0)
+                r = sf_bases_mend(&w->bases, entries, count, spare, err);
+        if (r == 0)
+                r = sf_delta_apply(old, new, blob->data, blob->len, w->config->delta_memory, &io, err);
+        return r;
+}
+
+/* `spare`: by how many bytes the delta is cheaper than doing without it. */
+static int apply_delta(struct work *w, const struct sf_tree *base, uint64_t spare, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer blob = SF_BUFFER_INIT;
-        struct sf_delta_io io = { read_base, write_rebuilt, w };
 
         w->report->step = "fetch";
         int r = sf_repository_blob(w->repository, &w->plan->delta->content, "delta", &blob, err);
         if (r < 0)
                 return r;
         w->report->step = "unpack";
-        return sf_delta_apply(base->list, &w->plan->list, blob.data, blob.len, w->config->delta_memory, &io, err);
+        w->bases = (struct sf_bases){
+                .repository = w->repository, .installed = w->plan->installed, .tree = base, .dirfd = w->tree.dirfd
+        };
+        r = apply_blob(w, &blob, spare, err);
+        int closed = sf_bases_close(&w->bases, r < 0 ? NULL : err);
+        return r < 0 ? r : closed;
 }
 
 /* --- what is here already -------------------------------------------------------------------------------------- */
@@ -171,7 +197,7 @@ static int fill_by_delta(struct work *w, struct sf_error *err)
         if (r == 0)
                 r = price(list, w->missing, &all, err);
         if (r == 0 && w->plan->delta_bytes + besides < all)
-                r = apply_delta(w, base, err);
+                r = apply_delta(w, base, all - w->plan->delta_bytes - besides, err);
         return r < 0 ? r : unpack_missing(w, err);
 }
 
