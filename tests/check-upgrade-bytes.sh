@@ -273,6 +273,7 @@ whole 24.11.1
 
 # --- interruptions ----------------------------------------------------------------------------------------------------------------
 
+# What nginx says it sent is not judged here: it counts the broken transfer when it notices.
 # interrupted SIGNAL: an install that is ended when half of the frames are on the disk
 interrupted() {
         local wanted pid
@@ -286,13 +287,13 @@ interrupted() {
                 sleep 0.02
         done
         kill "-$1" $pid
-        wait $pid 2>/dev/null || true
+        { wait $pid || true; } 2>/dev/null
         [ -d $tree/.incoming-24.11.1-test ] || { echo "NOT OK: nothing is left of the interrupted run"; failures=$((failures + 1)); }
 }
 for signal in KILL TERM; do
         interrupted $signal
         node plain install 24.11.1
-        check "after SIG$signal half way: the rest" "fetched == sent" "sent < full * 6 / 10 + largest" "sent > full / 10"
+        check "after SIG$signal half way: the rest" "fetched < full * 6 / 10 + largest" "fetched > full / 10"
         whole 24.11.1
 done
 interrupted KILL
@@ -301,15 +302,28 @@ truncate -s -100 $tree/.incoming-24.11.1-test/lib/big-006
 mkdir $tree/.incoming-24.11.1-test/more && touch $tree/.incoming-24.11.1-test/more/files
 ln -sf /etc/passwd $tree/.incoming-24.11.1-test/lib/big-127
 node plain install 24.11.1
-check "... and what was left is damaged: that frame again" "sent < full * 6 / 10 + 2 * largest"
+check "... and what was left is damaged: that frame again" "fetched < full * 6 / 10 + 2 * largest"
 whole 24.11.1
 interrupted KILL
 node plain install 24.11.3
-check "... and another release is wanted now" "sent > full - 15000"
+check "... and another release is wanted now" "fetched > full - 15000"
 whole 24.11.3
 interrupted KILL
 "${agent[@]}" -q gc 9>&-
 [ -z "$(ls -A $tree)" ] || { echo "NOT OK: gc leaves an interrupted download"; failures=$((failures + 1)); }
+
+fresh 24.11.1
+"${agent[@]}" -q --repo "$http/slow" upgrade 24.11.3 >out 2>said 9>&- &
+pid=$!
+for _ in $(seq 300); do
+        [ -z "$(find $tree/.incoming-24.11.3-test -type f -links 1 -name 'big-*' -perm 644 2>/dev/null)" ] || break
+        sleep 0.02
+done
+kill -KILL $pid
+{ wait $pid || true; } 2>/dev/null
+node plain upgrade 24.11.3
+check "an upgrade by ranges is killed: the frames that were not whole" "fetched < ranges_bytes" "read < 8000000"
+whole 24.11.3
 
 fresh
 "${agent[@]}" --repo "$drops" --json install 24.11.1 >out 2>said 9>&- && code=0 || code=$?
