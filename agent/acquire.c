@@ -156,6 +156,24 @@ static int resume(struct work *w, const struct sf_staging *staging, struct sf_er
         return r;
 }
 
+/* Files that an installed release lists and none holds intact. They are fetched; whoever is to look after them is told. */
+static void tell_damaged(const struct work *w)
+{
+        const struct sf_filelist *list = &w->plan->list;
+        const char *first = NULL;
+        size_t count = 0;
+
+        for (size_t i = 0; i < list->entry_count; i++)
+                if (w->missing[i] && !w->plan->wanted[i] && count++ == 0)
+                        first = list->entries[i].path;
+        if (count == 1)
+                sf_log_warning("%s: damaged in the installed release, fetching it ('sf-node verify' looks further)",
+                               first);
+        else if (count)
+                sf_log_warning("%s and %zu other files: damaged in the installed release, fetching them", first,
+                               count - 1);
+}
+
 /* Files that the base lists and the disk does not hold: the delta has none of them. Returns one byte per entry. */
 static uint8_t *find_damaged(const struct work *w, const struct sf_tree *base)
 {
@@ -163,10 +181,7 @@ static uint8_t *find_damaged(const struct work *w, const struct sf_tree *base)
         uint8_t *damaged = calloc(list->entry_count + 1, 1);
 
         for (size_t i = 0; damaged && i < list->entry_count; i++)
-                if (w->missing[i] && sf_reuse_listed(w->plan->installed, base, &list->entries[i])) {
-                        sf_log_warning("%s: damaged in the installed release, will be fetched", list->entries[i].path);
-                        damaged[i] = 1;
-                }
+                damaged[i] = w->missing[i] && sf_reuse_listed(w->plan->installed, base, &list->entries[i]);
         return damaged;
 }
 
@@ -201,23 +216,36 @@ static int fill_by_delta(struct work *w, struct sf_error *err)
         return r < 0 ? r : unpack_missing(w, err);
 }
 
-static int fill(struct work *w, const struct sf_staging *staging, struct sf_error *err)
+/* All that costs no bytes. A full unpack starts from nothing else than what an earlier one left: it is the last resort. */
+static int fill_from_disk(struct work *w, const struct sf_staging *staging, struct sf_error *err)
 {
-        bool full = w->plan->way == SF_PLAN_FULL;
-        int r;
+        int r = prepare(w, err);
 
-        w->report->step = "unpack";
-        if (full && !staging->continued)
-                return unpack(w, NULL, err);
-        r = prepare(w, err);
         if (r == 0)
                 r = resume(w, staging, err);
         if (r == 0)
                 r = sf_unpack_skeleton(&w->tree, err);
-        if (r == 0 && !full)
+        if (r == 0 && w->plan->way != SF_PLAN_FULL) {
                 r = sf_reuse_run(w->plan->installed, &w->tree, w->missing, w->seen, err);
+                if (r == 0)
+                        tell_damaged(w);
+        }
+        return r;
+}
+
+static int fill(struct work *w, const struct sf_staging *staging, struct sf_error *err)
+{
+        bool all = w->plan->way == SF_PLAN_FULL && !staging->continued;
+        int r;
+
+        w->report->step = "unpack";
+        r = all ? 0 : fill_from_disk(w, staging, err);
+        if (r == 0)
+                r = sf_unpack_check_space(&w->plan->list, all ? NULL : w->missing, staging->dirfd, err);
         if (r < 0)
                 return r;
+        if (all)
+                return unpack(w, NULL, err);
         return w->plan->way == SF_PLAN_DELTA ? fill_by_delta(w, err) : unpack_missing(w, err);
 }
 
@@ -255,9 +283,7 @@ static int attempt(struct work *w, struct sf_staging *staging, struct sf_error *
         snprintf(record.unit, sizeof record.unit, "%s", release->unit);
         sf_store_directory(&release->name, record.directory);
         w->tree.dirfd = staging->dirfd;
-        int r = sf_unpack_check_space(&w->plan->list, staging->dirfd, err);
-        if (r == 0)
-                r = fill(w, staging, err);
+        int r = fill(w, staging, err);
         if (r == 0) {
                 w->report->step = "unpack";
                 staging->seen = w->seen;

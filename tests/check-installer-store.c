@@ -258,12 +258,12 @@ static void fill_small_disk(struct node *n)
         assert_int_equal(install(n, &err), SF_ERR_NO_SPACE);
         assert_int_equal(count_names(n), 0);
         int fd = open(n->store.base, O_RDONLY | O_DIRECTORY);
-        assert_int_equal(sf_unpack_check_space(&n->list, fd, &err), SF_ERR_NO_SPACE);
+        assert_int_equal(sf_unpack_check_space(&n->list, NULL, fd, &err), SF_ERR_NO_SPACE);
         assert_non_null(strstr(err.text, "bytes are needed"));
         close(fd);
         assert_int_equal(mount("none", n->store.base, "tmpfs", MS_REMOUNT, "size=64m,nr_inodes=20"), 0);
         fd = open(n->store.base, O_RDONLY | O_DIRECTORY);
-        assert_int_equal(sf_unpack_check_space(&n->list, fd, &err), SF_ERR_NO_SPACE);
+        assert_int_equal(sf_unpack_check_space(&n->list, NULL, fd, &err), SF_ERR_NO_SPACE);
         assert_non_null(strstr(err.text, "inodes are needed"));
         close(fd);
         assert_int_equal(mount("none", n->store.base, "tmpfs", MS_REMOUNT, "size=64m,nr_inodes=1000"), 0);
