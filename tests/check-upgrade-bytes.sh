@@ -319,6 +319,7 @@ for _ in $(seq 300); do
         [ -z "$(find $tree/.incoming-24.11.3-test -type f -links 1 -name 'big-*' -perm 644 2>/dev/null)" ] || break
         sleep 0.02
 done
+sleep 0.2 # the others of its frame
 kill -KILL $pid
 { wait $pid || true; } 2>/dev/null
 node plain upgrade 24.11.3
