@@ -6,7 +6,9 @@
 # Prints a section of docs/BENCHMARKS.md. The release is 400 MB in 1,000 files: 700 of this machine's own /usr, chosen by
 # a fixed shuffle, and 300 made ones that carry the placeholder. Every command starts with an empty target on the
 # same file system and with the source warm in the cache; rounds are interleaved. Packing takes minutes, so repositories
-# are kept in $BENCH_CACHE (see bench/kit.sh).
+# are kept in $BENCH_CACHE (see bench/kit.sh; remove it when the factory packs otherwise). What a round made stays until the end,
+# 2.4 GB each: an ext4 without journal searches long for an inode in the minute after thousands were removed, which would be
+# measured too.
 set -euo pipefail
 
 . "$(dirname "$0")/kit.sh"
@@ -37,6 +39,20 @@ fill_usr() {
         rm "$work/tree.tar"
 }
 
+# --- measuring ----------------------------------------------------------------------------------------------------
+
+# aside NAME: takes $work/NAME out of the way, see above
+moved=0
+aside() { [ ! -e "$work/$1" ] || mv "$work/$1" "$work/old-$((moved += 1))"; }
+fresh_node() {
+        aside node
+        mkdir "$work/node"
+        node "$1" trust "$cache/$1/repo/metadata/1.root.json" >/dev/null
+}
+# ratio NAME OTHER: how much longer NAME takes than OTHER, round by round
+ratio() { paste -d ' ' "$work/$1.times" "$work/$2.times" | awk '{ printf "%.3f\n", $1 / $4 }' | middle; }
+mebibytes() { awk -v k="$1" 'BEGIN { printf "%.1f", k / 1024 }'; }
+
 # What the syncs cost is seen by leaving them out, which only this benchmark can.
 without_syncs() {
         cat >"$work/nosync.c" <<END
@@ -53,7 +69,6 @@ END
 compare() {
         local there=$work/node/opt/slurm/releases/24.11.5-bench own=/opt/slurm/releases/24.11.5-bench padded
         node usr verify >/dev/null
-        rm -rf "$work/expected"
         cp -r "$cache/usr/tree" "$work/expected"
         padded=$(printf '%s%*s' "$own" $((${#placeholder} - ${#own})) '' | tr ' ' /)
         (
@@ -65,14 +80,31 @@ compare() {
         )
         diff -r --exclude=.sf-release "$work/expected" "$there" >"$work/differences" ||
                 { head -n 5 "$work/differences" >&2; echo "the trees differ" >&2; exit 1; }
-        rm -rf "$work/expected"
+        aside expected
 }
 
 row() { # TITLE NAME
-        local seconds ratio
-        seconds=$(median "$2" 1)
-        ratio=$(awk -v a="$(median sf 1)" -v b="$seconds" 'BEGIN { printf "%.2f", b / a }')
-        echo "| $1 | $seconds | $ratio | $(median "$2" 2) | $(($(median "$2" 3) / 1024)) |"
+        local times
+        times=$(awk -v r="$(ratio "$2" sf)" 'BEGIN { printf "%.2f", r }')
+        echo "| $1 | $(median "$2" 1) | $times | $(median "$2" 2) | $(mebibytes "$(median "$2" 3)") |"
+}
+# windows: KiB of decoded frames that a node holds at most: the largest frame, once for each decoder
+windows() {
+        local list=$work/node/opt/slurm/releases/24.11.5-bench/.sf-release/filelist decoders
+        decoders=$(nproc)
+        [ "$decoders" -le 8 ] || decoders=8
+        awk -v n="$decoders" '$1 == "frame" && $3 > max { max = $3 } END { printf "%d", n * max / 1024 }' "$list"
+}
+# marks: the sentences below the table
+marks() {
+        local peak
+        peak=$(median sf 3)
+        echo "Without syncs \`sf-node install\` takes $(ratio sf-nosync cp) times as long as \`cp -r\`; with them $(ratio sf cp-sync) times" \
+                "as long as \`cp -r\` and a sync of every file, and $(ratio tar-gz sf) times less than \`curl | tar xzf\`, which syncs nothing."
+        echo "(Large files go past the page cache: their way to the disk is in both rows. Ratios are medians of each round's own.)"
+        echo "Of the $(mebibytes "$peak") MiB, $(mebibytes "$window") MiB are windows: the largest frame's content, once for each of" \
+                "the decoders, of which there is one per processor. $(mebibytes $((peak - window))) MiB are everything else, of which" \
+                "$(mebibytes "$(median bare 3)") MiB are the program and its libraries (\`sf-node --version\`)."
 }
 
 # --- install ------------------------------------------------------------------------------------------------------
@@ -85,20 +117,20 @@ find "$cache/usr" -type f -exec cat {} + >"$work/warm" && rm "$work/warm"
 for ((round = 0; round < rounds; round++)); do
         fresh_node usr
         timed_node sf usr --json install 24.11
-        [ "$round" -gt 0 ] || compare
+        [ "$round" -gt 0 ] || { compare; window=$(windows); }
         fresh_node usr
         LD_PRELOAD=$work/nosync.so timed_node sf-nosync usr --json install 24.11
-        rm -rf "$work/node"
+        timed bare "$bin/sf-node" --version
         timed cp cp -r "$tree" "$work/copy"
-        rm -rf "$work/copy"
+        aside copy
         timed cp-sync bash -c 'cp -r "$1" "$2" && find "$2" -exec sync {} +' - "$tree" "$work/copy"
-        rm -rf "$work/copy"
+        aside copy
         mkdir "$work/copy"
         timed tar-gz bash -c 'curl -s "$1" | tar xzf - -C "$2"' - "$url/tree.tar.gz" "$work/copy"
-        rm -rf "$work/copy"
+        aside copy
         mkdir "$work/copy"
         timed tar-zst bash -c 'curl -s "$1" | tar --zstd -xf - -C "$2"' - "$url/tree.tar.zst" "$work/copy"
-        rm -rf "$work/copy"
+        aside copy
 done
 
 echo "## Install"
@@ -118,3 +150,5 @@ row "cp -r" cp
 row "cp -r, then sync of every file" cp-sync
 row "curl \\| tar xzf" tar-gz
 row "curl \\| tar --zstd -x" tar-zst
+echo
+marks

@@ -94,6 +94,7 @@ timed() {
 timed_node() { # NAME REPOSITORY ARGUMENT...
         timed "$1" "$bin/sf-node" --repo "http://127.0.0.1:$port/$2/repo" --root "$work/node" --toolchain bench -q "${@:3}"
 }
-median() { cut -d ' ' -f "$2" "$work/$1.times" | sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+middle() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+median() { cut -d ' ' -f "$2" "$work/$1.times" | middle; }
 fetched() { sed -nE 's/.*"bytes_fetched": ?([0-9]+).*/\1/p' "$work/$1.out"; }
 thousands() { sed ':a;s/\([0-9]\)\([0-9]\{3\}\)\($\|,\)/\1,\2\3/;ta' <<<"$1"; }
