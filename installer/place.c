@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -333,13 +334,14 @@ int sf_placer_settle(struct sf_placer *p, struct sf_error *err)
         return r;
 }
 
-static int clone(struct sf_placer *p, int source, struct sf_error *err)
+static int clone(struct sf_placer *p, int source, atomic_bool *no_clones, struct sf_error *err)
 {
         int r = create(p, err);
 
         if (r < 0)
                 return r;
         if (ioctl(p->fd, FICLONE, source) < 0) {
+                *no_clones = true;
                 drop(p, false);
                 return 0;
         }
@@ -360,22 +362,27 @@ static bool may_link(const struct stat *st, const struct sf_entry *entry)
 }
 
 int sf_placer_share(struct sf_placer *p, const struct sf_entry *entry, int source_dirfd, const char *source_path,
-                    struct sf_error *err)
+                    atomic_bool *no_clones, bool *ret_linked, struct sf_error *err)
 {
-        _cleanup_close_ int source = sf_fs_open_beneath(source_dirfd, source_path, O_RDONLY | O_NOFOLLOW, 0, err);
         struct stat st;
+        int r = 0;
 
-        if (source < 0)
-                return source;
-        int r = begin_name(p, entry, err);
-        if (r == 0)
-                r = clone(p, source, err);
-        if (r != 0 || p->replace)
+        *ret_linked = false;
+        if (!*no_clones) {
+                _cleanup_close_ int source = sf_fs_open_beneath(source_dirfd, source_path, O_RDONLY | O_NOFOLLOW, 0,
+                                                                err);
+                r = source < 0 ? source : begin_name(p, entry, err);
+                if (r == 0)
+                        r = clone(p, source, no_clones, err);
+        }
+        if (r != 0 || p->replace || fstatat(source_dirfd, source_path, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+            !may_link(&st, entry))
                 return r;
         r = begin_name(p, entry, err);
-        if (r == 0 && fstat(source, &st) == 0 && may_link(&st, entry) &&
-            linkat(source_dirfd, source_path, p->parent, p->base, 0) == 0)
+        if (r == 0 && linkat(source_dirfd, source_path, p->parent, p->base, 0) == 0) {
+                *ret_linked = true;
                 r = 1;
+        }
         drop(p, true);
         return r;
 }

@@ -18,6 +18,7 @@
 struct pass {
         const struct sf_filelist *list;
         int dirfd;
+        const struct sf_seen *seen;
         enum sf_entry_type type;
 };
 
@@ -26,7 +27,7 @@ static int sync_one(void *ctx, size_t i, struct sf_error *err)
         const struct pass *pass = ctx;
         const struct sf_entry *entry = &pass->list->entries[i];
 
-        if (entry->type != pass->type)
+        if (entry->type != pass->type || (pass->seen && pass->seen[i].durable))
                 return 0;
         _cleanup_close_ int fd = sf_fs_open_beneath(pass->dirfd, entry->path, O_RDONLY | O_NOFOLLOW, 0, err);
         if (fd < 0)
@@ -34,11 +35,11 @@ static int sync_one(void *ctx, size_t i, struct sf_error *err)
         return fsync(fd) == 0 ? 0 : sf_error_errno(err, "%s: cannot sync it", entry->path);
 }
 
-int sf_sync_tree(const struct sf_filelist *list, int dirfd, struct sf_error *err)
+int sf_sync_tree(const struct sf_filelist *list, int dirfd, const struct sf_seen *seen, struct sf_error *err)
 {
         struct pass passes[] = {
-                { list, dirfd, SF_ENTRY_FILE },
-                { list, dirfd, SF_ENTRY_DIRECTORY },
+                { list, dirfd, seen, SF_ENTRY_FILE },
+                { list, dirfd, seen, SF_ENTRY_DIRECTORY },
         };
 
         for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {

@@ -20,21 +20,25 @@
 #define BLOCK       4096u       /* what a small file or a directory takes on common file systems */
 #define RECORD_ROOM (16u << 20) /* for the release's own record and the file system's */
 
-int sf_unpack_check_space(const struct sf_filelist *list, int dirfd, struct sf_error *err)
+int sf_unpack_check_space(const struct sf_filelist *list, const uint8_t *wanted, int dirfd, struct sf_error *err)
 {
-        uint64_t need = RECORD_ROOM, bytes, inodes;
+        uint64_t need = RECORD_ROOM, names = 16, bytes, inodes;
 
-        for (size_t i = 0; i < list->entry_count; i++)
+        for (size_t i = 0; i < list->entry_count; i++) {
+                if (wanted && !wanted[i])
+                        continue;
                 need += (list->entries[i].size + 2 * BLOCK - 1) / BLOCK * BLOCK;
+                names++;
+        }
         int r = sf_fs_free_space_at(dirfd, &bytes, &inodes, err);
         if (r < 0)
                 return r;
         if (bytes < need)
                 return sf_error_set(err, SF_ERR_NO_SPACE, "%" PRIu64 " bytes are needed, %" PRIu64 " are free", need,
                                     bytes);
-        if (inodes < list->entry_count + 16)
-                return sf_error_set(err, SF_ERR_NO_SPACE, "%zu inodes are needed, %" PRIu64 " are free",
-                                    list->entry_count + 16, inodes);
+        if (inodes < names)
+                return sf_error_set(err, SF_ERR_NO_SPACE, "%" PRIu64 " inodes are needed, %" PRIu64 " are free", names,
+                                    inodes);
         return 0;
 }
 

@@ -45,9 +45,9 @@ struct sf_unpack {
         bool replace;          /* repair of a visible tree: files are written beside, synced and renamed */
 };
 
-/* Blocks and inodes that a full unpack of the list needs, checked against the file system of dirfd.
+/* Blocks and inodes that the wanted entries need (one byte per entry; NULL = all), checked against the file system of dirfd.
  * SF_ERR_NO_SPACE names what is missing and how much. */
-int sf_unpack_check_space(const struct sf_filelist *list, int dirfd, struct sf_error *err);
+int sf_unpack_check_space(const struct sf_filelist *list, const uint8_t *wanted, int dirfd, struct sf_error *err);
 
 /* A prefix that does not fit: SF_ERR_NO_FIT, by name and length, before anything is fetched. */
 int sf_unpack_check_prefix(const struct sf_filelist *list, const char *installed_prefix, struct sf_error *err);
