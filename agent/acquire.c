@@ -1,14 +1,17 @@
-/* agent/acquire.c - see acquire.h. One staging tree, filled by the planned way; a way that fails before it has cost much
- * (a damaged base, a delta that does not apply) gives way to the next one. */
+/* agent/acquire.c - see acquire.h. One staging tree. First everything that costs no bytes: what an interrupted run left there,
+ * what installed releases hold. Only then it is known what is missing, and the planned way fetches that; a way that fails
+ * before it has cost much (a delta that does not apply) gives way to the next one. */
 #include "agent/acquire.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/bases.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "delta/container.h"
+#include "installer/resume.h"
 #include "installer/reuse.h"
 #include "installer/tree.h"
 #include "installer/unpack.h"
@@ -21,8 +24,10 @@ struct work {
         const struct sf_store *store;
         const struct sf_plan *plan;
         struct sf_report *report;
-        struct sf_tree tree; /* the staging tree */
-        struct sf_tree base; /* the tree a delta starts from */
+        struct sf_tree tree;   /* the staging tree */
+        uint8_t *missing;      /* per entry: a file that is not in the staging tree yet */
+        struct sf_seen *seen;  /* per entry: what is known of files that were linked */
+        struct sf_bases bases; /* of the delta that is being applied */
 };
 
 static int open_range(void *ctx, size_t layer, uint64_t offset, uint64_t length, struct sf_stream **ret,
@@ -56,74 +61,192 @@ static int unpack(struct work *w, const uint8_t *wanted, struct sf_error *err)
         return sf_unpack_run(&job, err);
 }
 
+static int unpack_missing(struct work *w, struct sf_error *err)
+{
+        size_t left = 0;
+
+        for (size_t i = 0; i < w->plan->list.entry_count; i++)
+                left += w->missing[i];
+        return left ? unpack(w, w->missing, err) : 0;
+}
+
 /* --- delta ----------------------------------------------------------------------------------------------------- */
 
 static int read_base(void *ctx, const struct sf_entry *entry, struct sf_buffer *ret, struct sf_error *err)
 {
         struct work *w = ctx;
 
-        return sf_tree_read(&w->base, entry, ret, err);
+        return sf_bases_read(&w->bases, entry, ret, err);
 }
 
-/* The rebuilt file, unless another installed release had it and reuse has put it there already. */
+/* The rebuilt file, unless it is there already: a delta also rebuilds what a third release had. */
 static int write_rebuilt(void *ctx, const struct sf_entry *entry, const uint8_t *data, size_t len, struct sf_error *err)
 {
         struct work *w = ctx;
+        uint8_t *missing = &w->missing[entry - w->plan->list.entries];
+        int r = *missing ? sf_tree_write(&w->tree, entry, data, len, err) : 0;
 
-        return w->plan->wanted[entry - w->plan->list.entries] ? sf_tree_write(&w->tree, entry, data, len, err) : 0;
+        if (r == 0)
+                *missing = 0;
+        return r;
 }
 
-static int apply_delta(struct work *w, struct sf_error *err)
+/* Applies the delta, once more where bases were damaged and could be mended for fewer bytes than `spare`. */
+static int apply_blob(struct work *w, const struct sf_buffer *blob, uint64_t spare, struct sf_error *err)
+{
+        const struct sf_filelist *old = w->bases.tree->list, *new = &w->plan->list;
+        const struct sf_delta_io io = { read_base, write_rebuilt, w };
+        _cleanup_free_ size_t *entries = NULL;
+        size_t count;
+        int r = sf_delta_apply(old, new, blob->data, blob->len, w->config->delta_memory, &io, err);
+
+        if (r == 0 || !w->bases.damaged)
+                return r;
+        r = sf_delta_bases(old, new, blob->data, blob->len, &entries, &count, err);
+        if (r == 0)
+                r = sf_bases_mend(&w->bases, entries, count, spare, err);
+        if (r == 0)
+                r = sf_delta_apply(old, new, blob->data, blob->len, w->config->delta_memory, &io, err);
+        return r;
+}
+
+/* `spare`: by how many bytes the delta is cheaper than doing without it. */
+static int apply_delta(struct work *w, const struct sf_tree *base, uint64_t spare, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer blob = SF_BUFFER_INIT;
-        struct sf_delta_io io = { read_base, write_rebuilt, w };
-        _cleanup_close_ int fd = -1;
 
         w->report->step = "fetch";
         int r = sf_repository_blob(w->repository, &w->plan->delta->content, "delta", &blob, err);
         if (r < 0)
                 return r;
-        _cleanup_free_ char *installed = sf_store_installed_prefix(w->store, w->plan->base.directory);
-        if (!installed)
-                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-        r = sf_store_open_release(w->store, w->plan->base.directory, &fd, err);
-        if (r < 0)
-                return r;
-        w->base = (struct sf_tree){ .list = &w->plan->base_list,
-                                    .dirfd = fd,
-                                    .installed_prefix = installed,
-                                    .view_prefix = w->tree.view_prefix };
         w->report->step = "unpack";
-        return sf_delta_apply(&w->plan->base_list, &w->plan->list, blob.data, blob.len, w->config->delta_memory, &io,
-                              err);
+        w->bases = (struct sf_bases){
+                .repository = w->repository, .installed = w->plan->installed, .tree = base, .dirfd = w->tree.dirfd
+        };
+        r = apply_blob(w, &blob, spare, err);
+        int closed = sf_bases_close(&w->bases, r < 0 ? NULL : err);
+        return r < 0 ? r : closed;
+}
+
+/* --- what is here already -------------------------------------------------------------------------------------- */
+
+static int prepare(struct work *w, struct sf_error *err)
+{
+        const struct sf_filelist *list = &w->plan->list;
+
+        free(w->missing);
+        free(w->seen);
+        w->missing = calloc(list->entry_count + 1, 1);
+        w->seen = calloc(list->entry_count + 1, sizeof *w->seen);
+        if (!w->missing || !w->seen)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for %zu entries", list->entry_count);
+        for (size_t i = 0; i < list->entry_count; i++)
+                w->missing[i] = list->entries[i].type == SF_ENTRY_FILE;
+        return 0;
+}
+
+static int resume(struct work *w, const struct sf_staging *staging, struct sf_error *err)
+{
+        size_t kept = 0;
+        int r = staging->continued ? sf_resume_tree(&w->tree, w->missing, &kept, err) : 0;
+
+        if (kept)
+                sf_log_info("an interrupted run left %zu of %zu files, which are not fetched again", kept,
+                            w->plan->list.file_count);
+        return r;
+}
+
+/* Files that an installed release lists and none holds intact. They are fetched; whoever is to look after them is told. */
+static void tell_damaged(const struct work *w)
+{
+        const struct sf_filelist *list = &w->plan->list;
+        const char *first = NULL;
+        size_t count = 0;
+
+        for (size_t i = 0; i < list->entry_count; i++)
+                if (w->missing[i] && !w->plan->wanted[i] && count++ == 0)
+                        first = list->entries[i].path;
+        if (count == 1)
+                sf_log_warning("%s: damaged in the installed release, fetching it ('sf-node verify' looks further)",
+                               first);
+        else if (count)
+                sf_log_warning("%s and %zu other files: damaged in the installed release, fetching them", first,
+                               count - 1);
+}
+
+/* Files that the base lists and the disk does not hold: the delta has none of them. Returns one byte per entry. */
+static uint8_t *find_damaged(const struct work *w, const struct sf_tree *base)
+{
+        const struct sf_filelist *list = &w->plan->list;
+        uint8_t *damaged = calloc(list->entry_count + 1, 1);
+
+        for (size_t i = 0; damaged && i < list->entry_count; i++)
+                damaged[i] = w->missing[i] && sf_reuse_listed(w->plan->installed, base, &list->entries[i]);
+        return damaged;
+}
+
+static int price(const struct sf_filelist *list, const uint8_t *wanted, uint64_t *ret_bytes, struct sf_error *err)
+{
+        _cleanup_free_ struct sf_unpack_range *ranges = NULL;
+        size_t count;
+
+        return sf_unpack_plan(list, wanted, &ranges, &count, ret_bytes, err);
 }
 
 /* --- the ways -------------------------------------------------------------------------------------------------- */
 
-/* Takes what installed releases hold. A file that turned out damaged there is marked wanted again in `missing`. */
-static int reuse(struct work *w, uint8_t **ret_missing, struct sf_error *err)
+/* The delta, and by range what is damaged in the base and so missing besides; or all by range where that costs less. */
+static int fill_by_delta(struct work *w, struct sf_error *err)
 {
-        w->report->step = "unpack";
-        int r = sf_unpack_skeleton(&w->tree, err);
-        return r < 0 ? r : sf_reuse_run(w->store, &w->tree, ret_missing, err);
+        const struct sf_filelist *list = &w->plan->list;
+        const struct sf_tree *base = sf_reuse_tree(w->plan->installed, w->plan->base.directory);
+        _cleanup_free_ uint8_t *damaged = base ? find_damaged(w, base) : NULL;
+        uint64_t besides = 0, all = 0;
+        int r = 0;
+
+        if (!damaged)
+                r = sf_error_set(err, base ? SF_ERR_NOMEM : SF_ERR_CORRUPT, "%s: its file list cannot be read",
+                                 w->plan->base.directory);
+        if (r == 0)
+                r = price(list, damaged, &besides, err);
+        if (r == 0)
+                r = price(list, w->missing, &all, err);
+        if (r == 0 && w->plan->delta_bytes + besides < all)
+                r = apply_delta(w, base, all - w->plan->delta_bytes - besides, err);
+        return r < 0 ? r : unpack_missing(w, err);
 }
 
-static int fill(struct work *w, struct sf_error *err)
+/* All that costs no bytes. A full unpack starts from nothing else than what an earlier one left: it is the last resort. */
+static int fill_from_disk(struct work *w, const struct sf_staging *staging, struct sf_error *err)
 {
-        _cleanup_free_ uint8_t *missing = NULL;
+        int r = prepare(w, err);
 
-        if (w->plan->way == SF_PLAN_FULL)
-                return unpack(w, NULL, err);
-        int r = reuse(w, &missing, err);
+        if (r == 0)
+                r = resume(w, staging, err);
+        if (r == 0)
+                r = sf_unpack_skeleton(&w->tree, err);
+        if (r == 0 && w->plan->way != SF_PLAN_FULL) {
+                r = sf_reuse_run(w->plan->installed, &w->tree, w->missing, w->seen, err);
+                if (r == 0)
+                        tell_damaged(w);
+        }
+        return r;
+}
+
+static int fill(struct work *w, const struct sf_staging *staging, struct sf_error *err)
+{
+        bool all = w->plan->way == SF_PLAN_FULL && !staging->continued;
+        int r;
+
+        w->report->step = "unpack";
+        r = all ? 0 : fill_from_disk(w, staging, err);
+        if (r == 0)
+                r = sf_unpack_check_space(&w->plan->list, all ? NULL : w->missing, staging->dirfd, err);
         if (r < 0)
                 return r;
-        if (w->plan->way == SF_PLAN_RANGES)
-                return unpack(w, missing, err);
-        for (size_t i = 0; i < w->plan->list.entry_count; i++)
-                if (missing[i] && !w->plan->wanted[i])
-                        return sf_error_set(err, SF_ERR_CORRUPT, "%s: damaged in the installed release",
-                                            w->plan->list.entries[i].path);
-        return apply_delta(w, err);
+        if (all)
+                return unpack(w, NULL, err);
+        return w->plan->way == SF_PLAN_DELTA ? fill_by_delta(w, err) : unpack_missing(w, err);
 }
 
 /* Network trouble would meet every other way too; a damaged base or delta would not. */
@@ -146,6 +269,12 @@ static void name_step(struct sf_report *report, int code)
                 report->step = "relocate";
 }
 
+/* What broke off may go on: whole files stay in the staging directory for the next run. */
+static bool may_continue(int code)
+{
+        return code == SF_ERR_NETWORK || code == SF_ERR_TIMEOUT || code == SF_ERR_INTERRUPTED;
+}
+
 static int attempt(struct work *w, struct sf_staging *staging, struct sf_error *err)
 {
         const struct sf_index_release *release = w->plan->release;
@@ -154,11 +283,10 @@ static int attempt(struct work *w, struct sf_staging *staging, struct sf_error *
         snprintf(record.unit, sizeof record.unit, "%s", release->unit);
         sf_store_directory(&release->name, record.directory);
         w->tree.dirfd = staging->dirfd;
-        int r = sf_unpack_check_space(&w->plan->list, staging->dirfd, err);
-        if (r == 0)
-                r = fill(w, err);
+        int r = fill(w, staging, err);
         if (r == 0) {
                 w->report->step = "unpack";
+                staging->seen = w->seen;
                 r = sf_store_commit(w->store, staging, &w->plan->list, w->plan->list_text.data, w->plan->list_text.len,
                                     &record, err);
         }
@@ -192,14 +320,18 @@ int sf_acquire_run(const struct sf_config *config, struct sf_repository *reposit
                         sf_log_warning("%s: %s; trying the next way", sf_plan_way_name(plan->way), err->text);
                         sf_plan_next_way(plan, NULL);
                 }
-                r = sf_store_begin(store, &plan->release->name, &staging, err);
+                r = sf_store_resume(store, &plan->release->name, &staging, err);
                 if (r < 0)
                         break;
                 r = attempt(&w, &staging, err);
                 sf_log_progress_end();
-                if (r < 0)
+                if (may_continue(r))
+                        sf_store_leave(&staging);
+                else if (r < 0)
                         sf_store_abort(store, &staging);
         } while (r < 0 && another_way_may_help(plan, r));
+        free(w.missing);
+        free(w.seen);
         report->bytes_fetched = sf_repository_bytes(repository);
         if (r < 0)
                 name_step(report, r);

@@ -156,6 +156,8 @@ int sf_verb_gc(const struct sf_config *config, const struct sf_command_line *lin
                 r = look_around(&c, &err);
         if (r == 0)
                 r = collect(&c, keep, &err);
+        if (r == 0 && !config->dry_run)
+                r = sf_store_clear(&store, &err); /* a download that nobody continued */
         snprintf(text, sizeof text, "%zu releases removed, %zu kept", config->dry_run ? (size_t)0 : c.removed, c.kept);
         report.result = c.removed && !config->dry_run ? "done" : "unchanged";
         sf_process_free_names(c.trees);

@@ -8,7 +8,6 @@
 #include "base/log.h"
 #include "base/stream.h"
 #include "delta/listpatch.h"
-#include "installer/reuse.h"
 #include "installer/unpack.h"
 
 #define LIST_WINDOW_LOG 27
@@ -42,7 +41,7 @@ uint64_t sf_plan_bytes(const struct sf_plan *plan)
 
 void sf_plan_free(struct sf_plan *plan)
 {
-        sf_filelist_free(&plan->base_list);
+        sf_reuse_close(plan->installed);
         sf_filelist_free(&plan->list);
         sf_buffer_free(&plan->list_text);
         free(plan->wanted);
@@ -77,10 +76,8 @@ static int list_from_patch(struct sf_repository *rp, const struct sf_store *stor
                            struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer patch = SF_BUFFER_INIT, old = SF_BUFFER_INIT;
-        int r = sf_store_filelist(store, &plan->base, &plan->base_list, err);
+        int r = sf_store_filelist_text(store, &plan->base, &old, err);
 
-        if (r == 0)
-                r = sf_filelist_write(&plan->base_list, &old, err);
         if (r == 0)
                 r = sf_repository_blob(rp, &plan->delta->filelist, "file list patch", &patch, err);
         if (r == 0)
@@ -141,7 +138,6 @@ static int load_list(struct sf_repository *rp, const struct sf_store *store, str
                 }
                 sf_log_warning("the delta from %s is not usable (%s); planning without it", plan->base.name.text,
                                why.text);
-                sf_filelist_free(&plan->base_list);
                 sf_filelist_free(&plan->list);
                 sf_buffer_free(&plan->list_text);
                 plan->delta = NULL;
@@ -206,9 +202,11 @@ static int compare_ways(const struct sf_config *config, struct sf_repository *rp
         int r = load_list(rp, store, plan, err);
         if (r == 0)
                 r = check_prefix(store, plan, err);
+        if (r == 0)
+                r = sf_reuse_open(store, &plan->installed, err);
+        if (r == 0)
+                r = sf_reuse_plan(plan->installed, &plan->list, &plan->wanted, err);
         if (r == 0 && count)
-                r = sf_reuse_plan(store, &plan->list, &plan->wanted, err);
-        if (r == 0 && plan->wanted)
                 r = sf_unpack_plan(&plan->list, plan->wanted, &ranges, &range_count, &plan->ranges_bytes, err);
         if (r == 0)
                 choose_way(plan);

@@ -10,6 +10,7 @@
 #include "agent/repository.h"
 #include "base/buffer.h"
 #include "base/error.h"
+#include "installer/reuse.h"
 #include "installer/store.h"
 #include "release/filelist.h"
 
@@ -28,7 +29,7 @@ struct sf_plan {
         uint64_t delta_bytes, ranges_bytes, full_bytes; /* content to fetch; SF_PLAN_IMPOSSIBLE where a way is closed */
         const struct sf_index_delta *delta;     /* the delta that would be used; NULL where none fits */
         struct sf_store_release base;           /* the installed release it starts from */
-        struct sf_filelist base_list;           /* its file list (only with a delta) */
+        struct sf_reuse *installed;             /* what installed releases hold; NULL where nothing is to be done */
         struct sf_buffer list_text;             /* of the wanted release; empty where nothing is to be done */
         struct sf_filelist list;
         uint8_t *wanted;                        /* per entry: no installed release has this file; for SF_PLAN_RANGES */

@@ -95,13 +95,10 @@ static int check_signed(const struct sf_repository *rp, const struct sf_store_re
 static int repair_from_disk(const struct sf_store *store, const struct sf_tree *tree, uint8_t *wanted,
                             struct sf_error *err)
 {
-        _cleanup_free_ uint8_t *missing = NULL;
-        int r = sf_reuse_repair(store, tree, wanted, &missing, err);
+        _cleanup_reuse_ struct sf_reuse *installed = NULL;
+        int r = sf_reuse_open(store, &installed, err);
 
-        for (size_t i = 0; r == 0 && i < tree->list->entry_count; i++)
-                if (tree->list->entries[i].type == SF_ENTRY_FILE)
-                        wanted[i] = missing[i];
-        return r;
+        return r < 0 ? r : sf_reuse_repair(installed, tree, wanted, err);
 }
 
 static int repair_tree(const struct sf_config *config, const struct sf_store *store, const struct sf_tree *tree,

@@ -56,7 +56,7 @@ cat <<END
 
 Made by \`make bench\` on $(date -u +%Y-%m-%d); nothing here is written by hand. To repeat: \`make demo\`, \`make check\` (they
 build the releases, about 10 minutes), then \`make bench\` in the same directory (the first run packs the install benchmark's
-release, some minutes; \`BENCH_FULL=1\` adds trees of 500 MB and 2 GB).
+release and trees of up to 2 GB, some minutes; they are kept in bench-cache).
 
 - machine: $(nproc) processors, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(awk '/MemTotal/ { printf "%.0f", $2 / 1048576 }' /proc/meminfo) GiB memory,
   Linux $(uname -r), load when it began $(cut -d ' ' -f 1 /proc/loadavg)
@@ -87,3 +87,4 @@ else
         echo "Skipped: $demo/plain is missing (tests/check-import.sh builds it)" | tee /dev/stderr
 fi
 section "$here/install.sh"
+section "$here/series.sh"

@@ -158,6 +158,20 @@ int sf_delta_inspect(const struct sf_filelist *old, const struct sf_filelist *ne
         return 0;
 }
 
+int sf_delta_bases(const struct sf_filelist *old, const struct sf_filelist *new, const void *blob, size_t len,
+                   size_t **ret, size_t *ret_count, struct sf_error *err)
+{
+        _cleanup_(cleanup_container) struct container c = { 0 };
+        int r = open_container(old, new, blob, len, &c, err);
+
+        if (r < 0)
+                return r;
+        *ret = c.plan.bases;
+        *ret_count = c.plan.base_count;
+        c.plan.bases = NULL;
+        return 0;
+}
+
 /* The bases back to back in `content`, described by `files` (one per base). */
 static int read_bases(const struct sf_filelist *old, const struct sf_delta_plan *plan, const struct sf_delta_io *io,
                       struct sf_buffer *content, struct sf_delta_file *files, struct sf_error *err)

@@ -46,6 +46,10 @@ struct sf_delta_io {
 int sf_delta_inspect(const struct sf_filelist *old, const struct sf_filelist *new, const void *blob, size_t len,
                      struct sf_delta_info *ret, struct sf_error *err);
 
+/* The entries of the old list that applying would read; *ret is the caller's. Errors as above. */
+int sf_delta_bases(const struct sf_filelist *old, const struct sf_filelist *new, const void *blob, size_t len,
+                   size_t **ret, size_t *ret_count, struct sf_error *err);
+
 /* Rebuilds the changed set. memory_budget in bytes (0 = no limit): SF_ERR_NOMEM before anything is read where the delta
  * needs more. Every rebuilt content is compared with its digest before any is written: SF_ERR_CORRUPT names the path. */
 int sf_delta_apply(const struct sf_filelist *old, const struct sf_filelist *new, const void *blob, size_t len,

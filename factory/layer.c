@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zstd.h>
 
 #include "base/cleanup.h"
 #include "base/fs.h"
@@ -17,6 +18,8 @@ struct writer {
         struct archive *tar;
         struct archive_entry *member; /* reused */
         struct sf_buffer pending;     /* tar bytes of the frame being filled: whole members */
+        ZSTD_CCtx *gauge;             /* a quick compression of the same bytes, to foresee the frame's size, and ... */
+        size_t gauged;                /* ... what it came to so far */
         struct sf_digester *diff_id;
         struct sf_frames *frames;
         uint32_t frame; /* index of the frame being filled */
@@ -28,9 +31,41 @@ static void writer_free(struct writer *w)
 {
         archive_entry_free(w->member);
         archive_write_free(w->tar);
+        ZSTD_freeCCtx(w->gauge);
         sf_frames_free(w->frames);
         sf_digester_free(w->diff_id);
         sf_buffer_free(&w->pending);
+}
+
+/* Long-distance matching is what makes near copies cheap, so the gauge has it too. */
+static int open_gauge(struct writer *w)
+{
+        w->gauge = ZSTD_createCCtx();
+        if (!w->gauge)
+                return -1;
+        ZSTD_CCtx_setParameter(w->gauge, ZSTD_c_compressionLevel, 1);
+        ZSTD_CCtx_setParameter(w->gauge, ZSTD_c_enableLongDistanceMatching, 1);
+        ZSTD_CCtx_setParameter(w->gauge, ZSTD_c_windowLog, SF_FRAME_WINDOW_LOG);
+        return 0;
+}
+
+static void gauge(struct writer *w, const void *bytes, size_t len)
+{
+        uint8_t nowhere[16384];
+        ZSTD_inBuffer in = { bytes, len, 0 };
+
+        do {
+                ZSTD_outBuffer out = { nowhere, sizeof nowhere, 0 };
+                if (ZSTD_isError(ZSTD_compressStream2(w->gauge, &out, &in, ZSTD_e_continue)))
+                        return;
+                w->gauged += out.pos;
+        } while (in.pos < in.size);
+}
+
+static void restart_gauge(struct writer *w)
+{
+        ZSTD_CCtx_reset(w->gauge, ZSTD_reset_session_only);
+        w->gauged = 0;
 }
 
 static la_ssize_t collect_tar(struct archive *tar, void *ctx, const void *bytes, size_t len)
@@ -38,6 +73,7 @@ static la_ssize_t collect_tar(struct archive *tar, void *ctx, const void *bytes,
         struct writer *w = ctx;
 
         sf_digester_update(w->diff_id, bytes, len);
+        gauge(w, bytes, len);
         if (sf_buffer_append(&w->pending, bytes, len, w->err) < 0) {
                 archive_set_error(tar, ENOMEM, "out of memory");
                 return -1;
@@ -55,7 +91,7 @@ static int writer_open(struct writer *w, int fd, const char *name, struct sf_err
         w->tar = archive_write_new();
         w->member = archive_entry_new();
         w->diff_id = sf_digester_new();
-        if (!w->tar || !w->member || !w->diff_id)
+        if (!w->tar || !w->member || !w->diff_id || open_gauge(w) < 0)
                 return sf_error_set(err, SF_ERR_NOMEM, "%s: out of memory", name);
         /* Blocking would hold bytes back across members. */
         if (archive_write_set_format_pax_restricted(w->tar) != ARCHIVE_OK ||
@@ -128,6 +164,8 @@ static int put_node(struct writer *w, const char *stage, struct sf_node *node, s
 
 static bool cut_before(const struct writer *w, const struct sf_node *before, const struct sf_node *node)
 {
+        if (w->gauged >= SF_FRAME_GAUGE_MAX)
+                return true;
         if (w->pending.len < SF_FRAME_CONTENT_MIN)
                 return false;
         return before->entry.type != node->entry.type || before->kind != node->kind ||
@@ -145,6 +183,7 @@ static int put_nodes(struct writer *w, const struct sf_compose *tree, size_t fir
         for (size_t i = first; i < first + count && r == 0; i++) {
                 if (i > first && cut_before(w, tree->nodes[i - 1], tree->nodes[i])) {
                         r = sf_frames_add(w->frames, &w->pending, err);
+                        restart_gauge(w);
                         w->frame++;
                 }
                 if (r == 0)

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "installer/frame.h"
 #include "installer/member.h"
 
@@ -112,22 +113,22 @@ static void try_members(const uint8_t *data, size_t size)
 static void try_frame(const uint8_t *data, size_t size)
 {
         struct sf_frame one = { .size = size - 1, .content_size = (uint64_t)data[0] << 8 };
-        struct sf_frame_bytes bytes = { malloc(size), -1, size - 1 };
+        _cleanup_free_ uint8_t *copy = malloc(size);
+        struct sf_frame_bytes bytes = { copy, -1, size - 1 };
         struct sf_frame_decoder *decoder = NULL;
         struct sf_error err = SF_ERROR_INIT;
         uint64_t total = 0;
         const void *piece;
         ssize_t n;
 
-        require(bytes.data != NULL && sf_frame_decoder_open(&decoder, &err) == 0);
-        memcpy(bytes.data, data + 1, size - 1);
+        require(copy != NULL && sf_frame_decoder_open(&decoder, &err) == 0);
+        memcpy(copy, data + 1, size - 1);
         sf_digest_of(bytes.data, size - 1, &one.digest);
         require(sf_frame_start(decoder, &one, &bytes, &err) == 0);
         while ((n = sf_frame_next(decoder, &piece, &err)) > 0)
                 total += (uint64_t)n;
         require(n == 0 ? total == one.content_size : n == err.code);
         sf_frame_decoder_close(decoder);
-        sf_frame_free(&bytes);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

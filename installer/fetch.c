@@ -2,7 +2,6 @@
 #include "installer/fetch.h"
 
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,29 +9,14 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "installer/mirror.h"
-#include "installer/transfer.h"
+#include "installer/fetch-state.h"
 #include "installer/url.h"
-
-/* A stream that got this far since its last break may break as often as a new one. */
-#define PROGRESS_BYTES ((uint64_t)1 << 20)
 
 /* Debian and Ubuntu, Rocky 8 and 9, Rocky 10. */
 static const char *const ca_bundles[] = {
         "/etc/ssl/certs/ca-certificates.crt",
         "/etc/pki/tls/certs/ca-bundle.crt",
         "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-};
-
-struct sf_fetcher {
-        struct sf_fetch_options options;
-        struct sf_transfer *transfer;
-        struct sf_mirror mirrors[SF_FETCH_BASES_MAX];
-        struct sf_mirror *order[SF_FETCH_BASES_MAX]; /* those that failed stand behind */
-        size_t count;
-        char *skipped_path;     /* the last file that a server without ranges sent from its start, and ... */
-        uint64_t skipped_bytes; /* ... how much it had to send so far */
-        atomic_uint_fast64_t file_bytes, file_requests;
 };
 
 void sf_fetch_options_default(struct sf_fetch_options *options)
@@ -115,6 +99,7 @@ void sf_fetcher_close(struct sf_fetcher *f)
 {
         if (!f)
                 return;
+        sf_fetch_drop_parked(f);
         sf_transfer_close(f->transfer);
         free(f->skipped_path);
         free(f);
@@ -236,8 +221,8 @@ static int ask_mirrors(struct sf_fetcher *f, const struct sf_wanted *wanted, str
         return sf_error_set(err, worst.code, "%s", worst.text);
 }
 
-static int open_body(struct sf_fetcher *f, const struct sf_wanted *wanted, struct sf_body *ret,
-                     struct sf_mirror **ret_from, struct sf_error *err)
+int sf_fetch_open_body(struct sf_fetcher *f, const struct sf_wanted *wanted, struct sf_body *ret,
+                       struct sf_mirror **ret_from, struct sf_error *err)
 {
         for (size_t i = 0; i < f->count; i++)
                 f->mirrors[i].hopeless = false;
@@ -253,9 +238,8 @@ static int open_body(struct sf_fetcher *f, const struct sf_wanted *wanted, struc
         }
 }
 
-/* A body broke off, why says how. 0 = try again; else the failure is in err. */
-static int after_break(struct sf_fetcher *f, struct sf_mirror *from, const char *path, unsigned *breaks,
-                       struct sf_error *why, struct sf_error *err)
+int sf_fetch_after_break(struct sf_fetcher *f, struct sf_mirror *from, const char *path, unsigned *breaks,
+                         struct sf_error *why, struct sf_error *err)
 {
         bool elsewhere = f->count > 1 && !is_ours(why->code);
         char shown[SF_URL_SHOWN_MAX];
@@ -296,7 +280,7 @@ int sf_fetch_small(struct sf_fetcher *f, const char *path, size_t max, struct sf
                 struct sf_body body = SF_BODY_INIT;
                 struct sf_mirror *from;
                 struct sf_error why = SF_ERROR_INIT;
-                int r = open_body(f, &wanted, &body, &from, err);
+                int r = sf_fetch_open_body(f, &wanted, &body, &from, err);
                 if (r < 0)
                         return r;
                 r = read_small(&body, ret, &why);
@@ -307,159 +291,7 @@ int sf_fetch_small(struct sf_fetcher *f, const char *path, size_t max, struct sf
                         return 0;
                 }
                 ret->len = len;
-                if ((r = after_break(f, from, path, &breaks, &why, err)) < 0)
+                if ((r = sf_fetch_after_break(f, from, path, &breaks, &why, err)) < 0)
                         return r;
         }
-}
-
-struct range_stream {
-        struct sf_stream stream;
-        struct sf_fetcher *fetcher;
-        char *path;
-        uint64_t size, position, end;
-        struct sf_body body;
-        bool open;
-        struct sf_mirror *from; /* where the body comes from, or came from before it broke */
-        char validator[SF_ANSWER_VALIDATOR_MAX];
-        bool begun;      /* bytes of `from` were handed out */
-        unsigned breaks; /* since `progress` */
-        uint64_t progress;
-};
-
-static int range_open(struct range_stream *s, struct sf_error *err)
-{
-        struct sf_wanted wanted = { .path = s->path,
-                                    .sized = true,
-                                    .size = s->size,
-                                    .offset = s->position,
-                                    .length = s->end - s->position,
-                                    .begun_at = s->begun ? s->from : NULL,
-                                    .validator = s->validator };
-        struct sf_mirror *from;
-        int r = open_body(s->fetcher, &wanted, &s->body, &from, err);
-
-        if (r < 0)
-                return r;
-        s->open = true;
-        s->from = from;
-        strcpy(s->validator, s->body.validator);
-        return 0;
-}
-
-static ssize_t range_step(struct range_stream *s, void *buf, size_t len, struct sf_error *err)
-{
-        uint64_t left = s->end - s->position;
-        ssize_t n = sf_body_read(&s->body, buf, left < len ? (size_t)left : len, err);
-
-        if (n < 0)
-                return n;
-        if (n == 0)
-                return sf_error_set(err, SF_ERR_NETWORK, "ends after %llu of %llu bytes",
-                                    (unsigned long long)s->position, (unsigned long long)s->size);
-        if ((uint64_t)n == left) {
-                s->open = false;
-                int r = sf_body_finish(&s->body, err);
-                if (r < 0)
-                        return r;
-        }
-        s->position += (uint64_t)n;
-        s->begun = true;
-        if (s->from->scheme == SF_URL_FILE)
-                atomic_fetch_add_explicit(&s->fetcher->file_bytes, (uint64_t)n, memory_order_relaxed);
-        return n;
-}
-
-static ssize_t range_read(struct sf_stream *stream, void *buf, size_t len, struct sf_error *err)
-{
-        struct range_stream *s = (struct range_stream *)stream;
-
-        while (s->position < s->end) {
-                struct sf_error why = SF_ERROR_INIT;
-                int r;
-                if (s->fetcher->options.stop && *s->fetcher->options.stop) /* a file: base waits for nobody */
-                        return sf_error_set(err, SF_ERR_INTERRUPTED, "interrupted");
-                if (!s->open && (r = range_open(s, err)) < 0)
-                        return r;
-                ssize_t n = range_step(s, buf, len, &why);
-                if (n > 0)
-                        return n;
-                sf_body_close(&s->body);
-                s->open = false;
-                if (s->position - s->progress >= PROGRESS_BYTES) {
-                        s->progress = s->position;
-                        s->breaks = 0;
-                }
-                if ((r = after_break(s->fetcher, s->from, s->path, &s->breaks, &why, err)) < 0)
-                        return r;
-        }
-        return 0;
-}
-
-static void range_close(struct sf_stream *stream)
-{
-        struct range_stream *s = (struct range_stream *)stream;
-
-        sf_body_close(&s->body);
-        free(s->path);
-        free(s);
-}
-
-static const struct sf_stream_ops range_ops = { range_read, range_close };
-
-/* What servers without ranges have to send of one file, summed up: more than the file itself is a waste. */
-static int account_skipping(struct sf_fetcher *f, const char *path, uint64_t size, uint64_t cost, struct sf_error *err)
-{
-        bool same = f->skipped_path && strcmp(f->skipped_path, path) == 0;
-
-        if (!same) {
-                free(f->skipped_path);
-                f->skipped_bytes = 0;
-                f->skipped_path = strdup(path);
-                if (!f->skipped_path)
-                        return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-        }
-        if (cost > size - f->skipped_bytes)
-                return sf_error_set(err, SF_ERR_UNSUPPORTED, "%s: the server serves no ranges", path);
-        f->skipped_bytes += cost;
-        return 0;
-}
-
-int sf_fetch_range(struct sf_fetcher *f, const char *path, uint64_t size, uint64_t offset, uint64_t length,
-                   struct sf_stream **ret, struct sf_error *err)
-{
-        bool whole = offset == 0 && length == size;
-        bool known = f->order[0]->ranges != 0;
-        int r;
-
-        if (offset > size || length > size - offset)
-                return sf_error_set(err, SF_ERR_USAGE, "%s: a range beyond its %llu bytes", path,
-                                    (unsigned long long)size);
-        if (!whole && length && f->order[0]->ranges < 0 &&
-            (r = account_skipping(f, path, size, offset + length, err)) < 0)
-                return r;
-
-        struct range_stream *s = calloc(1, sizeof *s);
-        char *copy = strdup(path);
-        if (!s || !copy) {
-                free(s);
-                free(copy);
-                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a stream");
-        }
-        *s = (struct range_stream){ .stream = { &range_ops },
-                                    .fetcher = f,
-                                    .path = copy,
-                                    .size = size,
-                                    .position = offset,
-                                    .end = offset + length,
-                                    .body = SF_BODY_INIT,
-                                    .progress = offset };
-        r = length ? range_open(s, err) : 0;
-        if (r == 0 && !whole && length && !known && s->from->ranges < 0)
-                r = account_skipping(f, path, size, offset + length, err);
-        if (r < 0) {
-                range_close(&s->stream);
-                return r;
-        }
-        *ret = &s->stream;
-        return 0;
 }

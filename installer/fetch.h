@@ -59,10 +59,11 @@ int sf_fetch_small(struct sf_fetcher *fetcher, const char *path, size_t max, str
 
 /* Bytes [offset, offset + length) of a file whose whole size is `size`, as a stream that ends after exactly `length`
  * bytes or with an error. The request is sent here, the transfer happens while the stream is read (by one thread, which may
- * be another one) and resumes by itself; what the kernel buffers arrives in the meantime. Read in pieces of 256 KiB or more.
+ * be another one) and resumes by itself; what the kernel buffers arrives in the meantime. Read in pieces of 128 KiB or more.
  *
- * A server without ranges is read from the start and the rest skipped; once that would cost more than `size` bytes of
- * the same path in all, it is SF_ERR_UNSUPPORTED: take the whole file.
+ * A server without ranges is read from the start and the rest skipped; a later range of the same file reads on in the same
+ * answer, so parts in ascending order cost no more than the whole. Where that is not possible, and it would cost more than
+ * `size` bytes of the same path in all, it is SF_ERR_UNSUPPORTED: take the whole file.
  * One request at a time: another fetch while the stream is open breaks its transfer off, which then resumes like any
  * other. The fetcher outlives its streams. */
 int sf_fetch_range(struct sf_fetcher *fetcher, const char *path, uint64_t size, uint64_t offset, uint64_t length,

@@ -3,10 +3,10 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#define ZSTD_STATIC_LINKING_ONLY /* for one parameter that every libzstd since 1.4.5 knows */
 #include <zstd.h>
 #include <zstd_errors.h>
 
@@ -32,8 +32,7 @@ static int make_spool(int dirfd, struct sf_error *err)
         return fd;
 }
 
-static int receive_spooled(struct sf_stream *stream, uint64_t size, struct sf_digester *layer, int fd,
-                           struct sf_error *err)
+static int receive_spooled(struct sf_stream *stream, uint64_t size, int fd, struct sf_error *err)
 {
         _cleanup_free_ uint8_t *chunk = malloc(CHUNK);
         int r = 0;
@@ -45,47 +44,24 @@ static int receive_spooled(struct sf_stream *stream, uint64_t size, struct sf_di
                 r = sf_stream_read_full(stream, chunk, n, err);
                 if (r < 0)
                         break;
-                sf_digester_update(layer, chunk, n);
                 r = sf_fs_write_all(fd, chunk, n, "file for a large frame", err);
                 done += n;
         }
         return r;
 }
 
-int sf_frame_receive(struct sf_stream *stream, uint64_t size, int spool_dirfd, struct sf_digester *layer,
-                     struct sf_frame_bytes *ret, struct sf_error *err)
+int sf_frame_spool(struct sf_stream *stream, uint64_t size, int dirfd, struct sf_frame_bytes *ret, struct sf_error *err)
 {
-        struct sf_frame_bytes bytes = { NULL, -1, size };
-        int r = 0;
+        int fd = make_spool(dirfd, err);
+        int r = fd < 0 ? fd : receive_spooled(stream, size, fd, err);
 
-        if (spool_dirfd >= 0) {
-                bytes.fd = make_spool(spool_dirfd, err);
-                r = bytes.fd < 0 ? bytes.fd : receive_spooled(stream, size, layer, bytes.fd, err);
-        } else if (!(bytes.data = malloc((size_t)size + 1))) {
-                r = sf_error_set(err, SF_ERR_NOMEM, "no memory for a frame of %" PRIu64 " bytes", size);
-        } else {
-                for (uint64_t done = 0; done < size && r == 0;) {
-                        size_t n = size - done < CHUNK ? (size_t)(size - done) : CHUNK;
-                        r = sf_stream_read_full(stream, bytes.data + done, n, err);
-                        if (r == 0)
-                                sf_digester_update(layer, bytes.data + done, n);
-                        done += n;
-                }
-        }
         if (r < 0) {
-                sf_frame_free(&bytes);
+                if (fd >= 0)
+                        close(fd);
                 return r;
         }
-        *ret = bytes;
+        *ret = (struct sf_frame_bytes){ NULL, fd, size };
         return 0;
-}
-
-void sf_frame_free(struct sf_frame_bytes *bytes)
-{
-        free(bytes->data);
-        if (bytes->fd >= 0)
-                close(bytes->fd);
-        *bytes = (struct sf_frame_bytes)SF_FRAME_BYTES_INIT;
 }
 
 struct sf_frame_decoder {
@@ -184,6 +160,8 @@ int sf_frame_start(struct sf_frame_decoder *d, const struct sf_frame *frame, con
         d->in = (ZSTD_inBuffer){ NULL, 0, 0 };
         ZSTD_DCtx_reset(d->zstd, ZSTD_reset_session_and_parameters);
         ZSTD_DCtx_setParameter(d->zstd, ZSTD_d_windowLogMax, window_log(frame->content_size));
+        /* SHA-256 has just said what zstd's own checksum would say. */
+        (void)ZSTD_DCtx_setParameter(d->zstd, ZSTD_d_forceIgnoreChecksum, ZSTD_d_ignoreChecksum);
         return 0;
 }
 
@@ -278,6 +256,11 @@ static ssize_t decode_piece(struct sf_frame_decoder *d, const void **ret, struct
         int r = d->ended ? check_end(d, err) : 0;
         *ret = d->piece;
         return r < 0 ? r : (ssize_t)out.pos;
+}
+
+bool sf_frame_ended(const struct sf_frame_decoder *d)
+{
+        return d->ended;
 }
 
 ssize_t sf_frame_next(void *decoder, const void **ret, struct sf_error *err)

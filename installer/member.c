@@ -162,6 +162,19 @@ static int next_member(struct archive *a, struct feed *f, struct archive_entry *
         return sf_error_set(err, SF_ERR_CORRUPT, "not a readable tar member: %s", archive_error_string(a));
 }
 
+/* After the last block that was read; got is what libarchive answered then. */
+static int check_file_end(struct archive *a, const struct feed *f, const struct sf_entry *entry, int got,
+                          struct sf_error *err)
+{
+        if (f->failed < 0)
+                return f->failed;
+        if (got == ARCHIVE_OK)
+                return refuse(err, entry->path, "is longer than listed");
+        if (got != ARCHIVE_EOF)
+                return sf_error_set(err, SF_ERR_CORRUPT, "%s: %s", entry->path, archive_error_string(a));
+        return 0;
+}
+
 static int copy_file(struct archive *a, struct feed *f, const struct sf_entry *entry, struct sf_placer *placer,
                      struct sf_error *err)
 {
@@ -169,11 +182,18 @@ static int copy_file(struct archive *a, struct feed *f, const struct sf_entry *e
         size_t len;
         int64_t offset;
         uint64_t seen = 0;
-        int r = sf_placer_begin(placer, entry, err);
+        int r, got = archive_read_data_block(a, &bytes, &len, &offset);
 
+        if (got == ARCHIVE_OK && offset == 0 && len == entry->size) {
+                r = sf_placer_put(placer, entry, bytes, err);
+                if (r < 0)
+                        return r;
+                return check_file_end(a, f, entry, archive_read_data_block(a, &bytes, &len, &offset), err);
+        }
+        r = sf_placer_begin(placer, entry, err);
         if (r < 0)
                 return r;
-        while ((r = archive_read_data_block(a, &bytes, &len, &offset)) == ARCHIVE_OK) {
+        for (; got == ARCHIVE_OK; got = archive_read_data_block(a, &bytes, &len, &offset)) {
                 if (offset < 0 || (uint64_t)offset != seen)
                         return refuse(err, entry->path, "has a hole");
                 seen += len;
@@ -181,11 +201,8 @@ static int copy_file(struct archive *a, struct feed *f, const struct sf_entry *e
                 if (r < 0)
                         return r;
         }
-        if (f->failed < 0)
-                return f->failed;
-        if (r != ARCHIVE_EOF)
-                return sf_error_set(err, SF_ERR_CORRUPT, "%s: %s", entry->path, archive_error_string(a));
-        return sf_placer_finish(placer, err);
+        r = check_file_end(a, f, entry, got, err);
+        return r < 0 ? r : sf_placer_finish(placer, err);
 }
 
 /* opt/, opt/slurm/ and opt/slurm/view/: what lets a layer unpack by hand. */

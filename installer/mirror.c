@@ -209,6 +209,15 @@ ssize_t sf_body_read(struct sf_body *body, void *buf, size_t len, struct sf_erro
         return sf_transfer_read(body->transfer, buf, len, err);
 }
 
+bool sf_body_skip(struct sf_body *body, uint64_t bytes, bool to_end)
+{
+        if (!has_transfer(body))
+                return false;
+        body->skip += bytes;
+        body->to_end = to_end;
+        return true;
+}
+
 int sf_body_finish(struct sf_body *body, struct sf_error *err)
 {
         int r = has_transfer(body) && body->to_end ? sf_transfer_finish(body->transfer, err) : 0;

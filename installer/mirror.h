@@ -53,6 +53,9 @@ int sf_mirror_open(struct sf_mirror *mirror, struct sf_transfer *transfer, const
 
 /* Wanted bytes as they come; 0 where the answer ends. len > 0 is at most what is still wanted. */
 ssize_t sf_body_read(struct sf_body *body, void *buf, size_t len, struct sf_error *err);
+/* Leaves out the next bytes of an answer that is still on its way; to_end: what comes then is wanted to the end. False where
+ * the connection has gone on to another request. */
+bool sf_body_skip(struct sf_body *body, uint64_t bytes, bool to_end);
 /* All wanted bytes are there: checks that no more come and leaves the connection usable. Closes the body. */
 int sf_body_finish(struct sf_body *body, struct sf_error *err);
 void sf_body_close(struct sf_body *body);

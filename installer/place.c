@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,11 +19,16 @@
 #include "base/fs.h"
 #include "rpath/relocate.h"
 
-#define PIECE (256u << 10) /* bytes hashed, relocated and written at once */
+#define PIECE      (64u << 10) /* bytes hashed, relocated and written at once */
+#define DIRECT_MIN (64u << 10) /* smaller files are better off in the page cache, where writeback gathers them */
 
 struct sf_placer {
         const struct sf_tree *tree;
         bool replace;
+        struct sf_writer *writer;     /* of whole files; NULL = they are written at once */
+        struct sf_writer_batch batch; /* what it has of this placer's */
+        const uint8_t *lent;          /* memory that it may borrow from, and ... */
+        size_t lent_len;
         struct sf_digester *digester;
         char *from, *to;              /* room for the padded strings of the current relocation */
         struct sf_buffer out;         /* relocated bytes on their way to the file */
@@ -54,6 +60,19 @@ int sf_placer_open(const struct sf_tree *tree, bool replace, struct sf_placer **
         return 0;
 }
 
+void sf_placer_lend(struct sf_placer *p, struct sf_writer *writer, const void *memory, size_t len)
+{
+        p->writer = writer;
+        p->lent = memory;
+        p->lent_len = len;
+}
+
+static bool may_borrow(const struct sf_placer *p, const uint8_t *bytes, size_t len)
+{
+        return p->writer && !p->replace && !p->relocation.count && len >= DIRECT_MIN && bytes >= p->lent &&
+               len <= p->lent_len && bytes <= p->lent + (p->lent_len - len);
+}
+
 static const char *current_name(const struct sf_placer *p)
 {
         return *p->name ? p->name : p->base;
@@ -77,6 +96,8 @@ void sf_placer_close(struct sf_placer *p)
 {
         if (!p)
                 return;
+        if (p->writer)
+                sf_writer_wait(p->writer, &p->batch, NULL);
         drop(p, false);
         sf_digester_free(p->digester);
         sf_buffer_free(&p->out);
@@ -199,6 +220,16 @@ static int reveal(struct sf_placer *p, struct sf_error *err)
         return r;
 }
 
+/* What follows the last byte: the name, or of a file that has it already the way to the disk, so that the sync at the
+ * end finds little to wait for. A hint: where the file system does not know it, the sync does all the work. */
+static int conclude(struct sf_placer *p, struct sf_error *err)
+{
+        if (p->replace)
+                return reveal(p, err);
+        (void)sync_file_range(p->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+        return 0;
+}
+
 static int finish(struct sf_placer *p, struct sf_error *err)
 {
         const char *path = p->entry->path;
@@ -214,9 +245,7 @@ static int finish(struct sf_placer *p, struct sf_error *err)
         if (p->relocation.count && (r = sf_relocator_finish(&p->relocator, path, err)) < 0)
                 return r;
         r = set_owner_and_mode(p->fd, p->entry, err);
-        if (r < 0 || !p->replace)
-                return r;
-        return reveal(p, err);
+        return r < 0 ? r : conclude(p, err);
 }
 
 /* After a failure the digester holds half a file. */
@@ -254,13 +283,65 @@ int sf_placer_finish(struct sf_placer *p, struct sf_error *err)
         return 0;
 }
 
-static int clone(struct sf_placer *p, int source, struct sf_error *err)
+/* Relocated, in pieces that stay in the processor's cache, or as it is. */
+static int write_content(struct sf_placer *p, const uint8_t *bytes, size_t len, struct sf_error *err)
+{
+        const char *path = p->entry->path;
+        int r = 0;
+
+        if (!p->relocation.count)
+                return sf_fs_write_all(p->fd, bytes, len, path, err);
+        for (size_t n; r == 0 && len; bytes += n, len -= n) {
+                n = len < PIECE ? len : PIECE;
+                p->out.len = 0;
+                r = sf_relocator_feed(&p->relocator, path, bytes, n, &p->out, err);
+                if (r == 0)
+                        r = sf_fs_write_all(p->fd, p->out.data, p->out.len, path, err);
+        }
+        return r < 0 ? r : sf_relocator_finish(&p->relocator, path, err);
+}
+
+int sf_placer_put(struct sf_placer *p, const struct sf_entry *entry, const void *canonical, struct sf_error *err)
+{
+        struct sf_digest digest;
+
+        sf_digester_update(p->digester, canonical, entry->size);
+        sf_digester_finish(p->digester, &digest);
+        if (!sf_digest_equal(&digest, &entry->digest))
+                return sf_error_set(err, SF_ERR_CORRUPT, "%s: sha256 mismatch", entry->path);
+        int r = sf_placer_begin(p, entry, err);
+        if (r == 0)
+                r = set_owner_and_mode(p->fd, entry, err);
+        if (r == 0 && may_borrow(p, canonical, entry->size)) {
+                r = sf_writer_put(p->writer, &p->batch, p->fd, canonical, entry->size, entry->path, err);
+                p->fd = -1;
+        } else {
+                if (r == 0)
+                        r = write_content(p, canonical, entry->size, err);
+                if (r == 0)
+                        r = conclude(p, err);
+        }
+        drop(p, r == 0);
+        return r;
+}
+
+int sf_placer_settle(struct sf_placer *p, struct sf_error *err)
+{
+        int r = p->writer ? sf_writer_wait(p->writer, &p->batch, err) : 0;
+
+        p->lent = NULL;
+        p->lent_len = 0;
+        return r;
+}
+
+static int clone(struct sf_placer *p, int source, atomic_bool *no_clones, struct sf_error *err)
 {
         int r = create(p, err);
 
         if (r < 0)
                 return r;
         if (ioctl(p->fd, FICLONE, source) < 0) {
+                *no_clones = true;
                 drop(p, false);
                 return 0;
         }
@@ -281,22 +362,27 @@ static bool may_link(const struct stat *st, const struct sf_entry *entry)
 }
 
 int sf_placer_share(struct sf_placer *p, const struct sf_entry *entry, int source_dirfd, const char *source_path,
-                    struct sf_error *err)
+                    atomic_bool *no_clones, bool *ret_linked, struct sf_error *err)
 {
-        _cleanup_close_ int source = sf_fs_open_beneath(source_dirfd, source_path, O_RDONLY | O_NOFOLLOW, 0, err);
         struct stat st;
+        int r = 0;
 
-        if (source < 0)
-                return source;
-        int r = begin_name(p, entry, err);
-        if (r == 0)
-                r = clone(p, source, err);
-        if (r != 0 || p->replace)
+        *ret_linked = false;
+        if (!*no_clones) {
+                _cleanup_close_ int source = sf_fs_open_beneath(source_dirfd, source_path, O_RDONLY | O_NOFOLLOW, 0,
+                                                                err);
+                r = source < 0 ? source : begin_name(p, entry, err);
+                if (r == 0)
+                        r = clone(p, source, no_clones, err);
+        }
+        if (r != 0 || p->replace || fstatat(source_dirfd, source_path, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+            !may_link(&st, entry))
                 return r;
         r = begin_name(p, entry, err);
-        if (r == 0 && fstat(source, &st) == 0 && may_link(&st, entry) &&
-            linkat(source_dirfd, source_path, p->parent, p->base, 0) == 0)
+        if (r == 0 && linkat(source_dirfd, source_path, p->parent, p->base, 0) == 0) {
+                *ret_linked = true;
                 r = 1;
+        }
         drop(p, true);
         return r;
 }

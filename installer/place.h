@@ -6,11 +6,13 @@
 #ifndef SF_INSTALLER_PLACE_H
 #define SF_INSTALLER_PLACE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "base/error.h"
 #include "installer/tree.h"
+#include "installer/writer.h"
 #include "release/filelist.h"
 
 /* Opaque: writes one file after the other. Each thread has its own. */
@@ -29,10 +31,19 @@ int sf_placer_feed(struct sf_placer *placer, const void *canonical, size_t len, 
 /* Checks size and digest (SF_ERR_CORRUPT), then sets owner and mode. */
 int sf_placer_finish(struct sf_placer *placer, struct sf_error *err);
 
+/* Instead of begin, feed and finish, where the whole content (entry->size bytes) is there at once: not one byte of it is
+ * written before its digest is right. */
+int sf_placer_put(struct sf_placer *placer, const struct sf_entry *entry, const void *canonical, struct sf_error *err);
+/* Until sf_placer_settle, `put` may leave large files that lie in this memory to the writer. */
+void sf_placer_lend(struct sf_placer *placer, struct sf_writer *writer, const void *memory, size_t len);
+/* Waits until everything that was put is written; the memory is the caller's again, whatever is returned. */
+int sf_placer_settle(struct sf_placer *placer, struct sf_error *err);
+
 /* Instead of begin, feed and finish: makes the entry from an intact, unmapped file of the same file system without
- * copying, as a clone, or unless replacing as a hard link. Returns 1 when done, 0 where neither can be had. */
+ * copying, as a clone, or unless replacing as a hard link (*ret_linked tells). Returns 1 when done, 0 where neither can be
+ * had. *no_clones, shared by all who share between the same trees, is set once a clone failed and none is tried again. */
 int sf_placer_share(struct sf_placer *placer, const struct sf_entry *entry, int source_dirfd, const char *source_path,
-                    struct sf_error *err);
+                    atomic_bool *no_clones, bool *ret_linked, struct sf_error *err);
 
 /* Makes every wanted directory (as in struct sf_unpack; NULL = all) with its listed mode, then every wanted link. What
  * lies in the way of a directory is SF_ERR_EXISTS, with `replace` it is removed; so is what lies in the way of a link. */

@@ -37,7 +37,7 @@ int sf_ranges_plan(struct sf_range *ranges, size_t *count, uint64_t size, uint64
         }
         for (size_t i = 0; i < used; i++)
                 bytes += ranges[i].length;
-        if (bytes > size / 2) {
+        if (bytes > size / 2 && used > SF_RANGES_FEW) {
                 ranges[0] = (struct sf_range){ 0, size };
                 used = 1;
                 bytes = size;

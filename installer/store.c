@@ -1,4 +1,4 @@
-/* installer/store.c - see store.h. Everything that appears or disappears below PREFIX/releases does so by one rename. */
+/* installer/store.c - see store.h. What appears and disappears is installer/staging.c's. */
 #include "installer/store.h"
 
 #include <dirent.h>
@@ -14,11 +14,8 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/json.h"
-#include "installer/sync.h"
 #include "release/layout.h"
 
-#define INCOMING   ".incoming-"
-#define TRASH      ".trash-"
 #define FOREIGN    "foreign-"
 #define RECORD_MAX (64u << 10) /* bytes of release.json */
 
@@ -203,26 +200,39 @@ int sf_store_choose(const struct sf_store *store, const char *wanted, struct sf_
         return 0;
 }
 
-int sf_store_filelist(const struct sf_store *store, const struct sf_store_release *release, struct sf_filelist *ret,
-                      struct sf_error *err)
+static char *filelist_path(const struct sf_store *store, const struct sf_store_release *release)
 {
-        _cleanup_free_ char *path = sf_format("%s/%s/" SF_NODE_RECORD "/filelist", store->releases, release->directory);
-        _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
-        struct sf_filelist list;
+        return sf_format("%s/%s/" SF_NODE_RECORD "/filelist", store->releases, release->directory);
+}
+
+int sf_store_filelist_text(const struct sf_store *store, const struct sf_store_release *release, struct sf_buffer *ret,
+                           struct sf_error *err)
+{
+        _cleanup_free_ char *path = filelist_path(store, release);
+        size_t start = ret->len;
+        struct sf_digest got;
 
         if (!path)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-        int r = sf_fs_read(path, SF_FILELIST_TEXT_MAX, &text, err);
-        if (r == 0)
-                r = sf_filelist_parse(path, text.data, text.len, &list, err);
+        int r = sf_fs_read(path, SF_FILELIST_TEXT_MAX, ret, err);
         if (r < 0)
                 return r;
-        if (!sf_digest_equal(&list.tree, &release->tree)) {
-                sf_filelist_free(&list);
-                return sf_error_set(err, SF_ERR_CORRUPT, "%s: not the list that release.json names", path);
-        }
-        *ret = list;
-        return 0;
+        sf_digest_of(ret->data + start, ret->len - start, &got);
+        return sf_digest_equal(&got, &release->tree)
+                       ? 0
+                       : sf_error_set(err, SF_ERR_CORRUPT, "%s: not the list that release.json names", path);
+}
+
+int sf_store_filelist(const struct sf_store *store, const struct sf_store_release *release, struct sf_filelist *ret,
+                      struct sf_error *err)
+{
+        _cleanup_free_ char *path = filelist_path(store, release);
+        _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
+
+        if (!path)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+        int r = sf_store_filelist_text(store, release, &text, err);
+        return r < 0 ? r : sf_filelist_parse(path, text.data, text.len, ret, err);
 }
 
 int sf_store_open_release(const struct sf_store *store, const char *directory, int *ret_fd, struct sf_error *err)
@@ -236,180 +246,4 @@ int sf_store_open_release(const struct sf_store *store, const char *directory, i
                 return sf_error_errno(err, "cannot open %s", path);
         *ret_fd = fd;
         return 0;
-}
-
-static int is_leftover(const struct dirent *entry)
-{
-        return starts_with(entry->d_name, INCOMING) || starts_with(entry->d_name, TRASH);
-}
-
-static int clear_leftovers(int releases, const char *path, struct sf_error *err)
-{
-        struct dirent **names;
-        int found = list_directories(path, is_leftover, &names, err), r = 0;
-
-        if (found < 0)
-                return found;
-        for (int i = 0; i < found; i++) {
-                if (r == 0)
-                        r = sf_fs_remove_tree_at(releases, names[i]->d_name, err);
-                free(names[i]);
-        }
-        free(names);
-        return r < 0 ? sf_error_prefix(err, "%s", path) : 0;
-}
-
-static int open_releases(const struct sf_store *store, struct sf_error *err)
-{
-        int fd = open(store->releases, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        return fd >= 0 ? fd : sf_error_errno(err, "cannot open %s", store->releases);
-}
-
-int sf_store_begin(const struct sf_store *store, const struct sf_release_name *name, struct sf_staging *ret,
-                   struct sf_error *err)
-{
-        struct sf_staging staging = { .dirfd = -1 };
-        char hidden[sizeof INCOMING + sizeof staging.directory];
-        int r = sf_fs_mkdirs(store->releases, 0755, err);
-
-        if (r < 0)
-                return r;
-        _cleanup_close_ int releases = open_releases(store, err);
-        if (releases < 0)
-                return releases;
-        r = clear_leftovers(releases, store->releases, err);
-        if (r < 0)
-                return r;
-        sf_store_directory(name, staging.directory);
-        if (!*staging.directory)
-                return sf_error_set(err, SF_ERR_LIMIT, "%s: the name is too long for a directory", name->text);
-        snprintf(hidden, sizeof hidden, INCOMING "%s", staging.directory);
-        _cleanup_free_ char *path = sf_fs_join(store->releases, hidden);
-        if (!path)
-                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-        /* Nobody else looks into it before it is complete. */
-        if (mkdirat(releases, hidden, 0700) < 0)
-                return sf_error_errno(err, "cannot make %s", path);
-        staging.dirfd = openat(releases, hidden, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (staging.dirfd < 0)
-                return sf_error_errno(err, "cannot open %s", path);
-        staging.path = sf_steal_pointer(path);
-        *ret = staging;
-        return 0;
-}
-
-static int write_record(const struct sf_store *store, const struct sf_staging *staging, const void *list_text,
-                        size_t list_len, const struct sf_store_release *release, struct sf_error *err)
-{
-        _cleanup_free_ char *prefix = sf_store_installed_prefix(store, staging->directory);
-        _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
-        char hex[SF_DIGEST_HEX + 1];
-
-        if (mkdirat(staging->dirfd, SF_NODE_RECORD, 0755) < 0 || fchmodat(staging->dirfd, SF_NODE_RECORD, 0755, 0) < 0)
-                return sf_error_errno(err, "cannot make " SF_NODE_RECORD);
-        int r = sf_fs_write_at(staging->dirfd, SF_NODE_RECORD "/filelist", list_text, list_len, 0644, err);
-        if (r < 0)
-                return r;
-        _cleanup_json_ json_t *record = json_pack("{s:s, s:s, s:s, s:s}", "release", release->name.text, "tree",
-                                                  sf_digest_hex(&release->tree, hex), "prefix", prefix ? prefix : "",
-                                                  "unit", release->unit);
-        if (!record || !prefix)
-                return sf_error_set(err, SF_ERR_NOMEM, "no memory for release.json");
-        r = sf_json_canonical(record, &text, err);
-        if (r == 0)
-                r = sf_buffer_puts(&text, "\n", err);
-        if (r == 0)
-                r = sf_fs_write_at(staging->dirfd, SF_NODE_RECORD "/release.json", text.data, text.len, 0644, err);
-        return r;
-}
-
-static int sync_directory(int fd, const char *path, struct sf_error *err)
-{
-        return fsync(fd) == 0 ? 0 : sf_error_errno(err, "cannot sync %s", path);
-}
-
-/* Gives the complete tree its name. What had that name before is out of sight at the same moment, or where the file system
- * cannot exchange names (NFS) just before. */
-static int reveal(const struct sf_store *store, const struct sf_staging *staging, struct sf_error *err)
-{
-        _cleanup_close_ int releases = open_releases(store, err);
-        const char *hidden = strrchr(staging->path, '/') + 1;
-        char trash[sizeof TRASH + sizeof staging->directory];
-
-        if (releases < 0)
-                return releases;
-        if (renameat(releases, hidden, releases, staging->directory) == 0)
-                return sync_directory(releases, store->releases, err);
-        if (errno != ENOTEMPTY && errno != EEXIST)
-                return sf_error_errno(err, "cannot rename %s to %s", staging->path, staging->directory);
-        snprintf(trash, sizeof trash, TRASH "%s", staging->directory);
-        const char *old = hidden;
-        if (renameat2(releases, hidden, releases, staging->directory, RENAME_EXCHANGE) < 0) {
-                old = trash;
-                if (errno != EINVAL || renameat(releases, staging->directory, releases, trash) < 0 ||
-                    renameat(releases, hidden, releases, staging->directory) < 0)
-                        return sf_error_errno(err, "cannot exchange %s and %s", staging->path, staging->directory);
-        }
-        int r = sync_directory(releases, store->releases, err);
-        return r < 0 ? r : sf_fs_remove_tree_at(releases, old, err);
-}
-
-int sf_store_commit(const struct sf_store *store, struct sf_staging *staging, const struct sf_filelist *list,
-                    const void *list_text, size_t list_len, const struct sf_store_release *release,
-                    struct sf_error *err)
-{
-        int r = write_record(store, staging, list_text, list_len, release, err);
-
-        if (r == 0)
-                r = sf_sync_tree(list, staging->dirfd, err);
-        if (r == 0 && fchmod(staging->dirfd, 0755) < 0)
-                r = sf_error_errno(err, "%s", staging->path);
-        if (r == 0)
-                r = sync_directory(staging->dirfd, staging->path, err);
-        if (r == 0)
-                r = reveal(store, staging, err);
-        if (r < 0)
-                return r;
-        close(staging->dirfd);
-        free(staging->path);
-        *staging = (struct sf_staging){ .dirfd = -1 };
-        return 0;
-}
-
-void sf_store_abort(const struct sf_store *store, struct sf_staging *staging)
-{
-        (void)store;
-        if (staging->dirfd >= 0)
-                close(staging->dirfd);
-        /* What cannot be removed now is cleared by the next sf_store_begin. */
-        if (staging->path)
-                sf_fs_remove_tree(staging->path, NULL);
-        free(staging->path);
-        *staging = (struct sf_staging){ .dirfd = -1 };
-}
-
-int sf_store_remove(const struct sf_store *store, const char *directory, struct sf_error *err)
-{
-        _cleanup_close_ int releases = open_releases(store, err);
-        char hidden[sizeof TRASH + 128];
-
-        if (releases < 0)
-                return releases;
-        if (!*directory || *directory == '.' || strchr(directory, '/') || strlen(directory) >= 128)
-                return sf_error_set(err, SF_ERR_USAGE, "\"%s\" does not name a release directory", directory);
-        snprintf(hidden, sizeof hidden, TRASH "%s", directory);
-        int r = sf_fs_remove_tree_at(releases, hidden, err);
-        if (r < 0)
-                return r;
-        if (renameat(releases, directory, releases, hidden) < 0) {
-                /* On an overlay, directories of the lower layer can not be renamed (EXDEV): the record goes first, so that
-                 * what an interruption leaves is not taken for a complete release. */
-                if (errno != EXDEV)
-                        return sf_error_errno(err, "%s/%s", store->releases, directory);
-                snprintf(hidden, sizeof hidden, "%s/" SF_NODE_RECORD, directory);
-                r = sf_fs_remove_tree_at(releases, hidden, err);
-                return r < 0 ? r : sf_fs_remove_tree_at(releases, directory, err);
-        }
-        r = sync_directory(releases, store->releases, err);
-        return r < 0 ? r : sf_fs_remove_tree_at(releases, hidden, err);
 }

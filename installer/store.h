@@ -2,8 +2,9 @@
  *
  * PREFIX/releases/<version>-<toolchain>[-<build>]/ is one tree per release. A tree gets its name only when it is complete
  * and its own files are synced; until then it is releases/.incoming-<directory>, which a later run may clear or continue.
- * Inside each tree, .sf-release/ holds the file list (filelist) and release.json (name, tree digest, prefix it was
- * relocated to, unit type): a release directory describes itself, whichever node or image it is copied to.
+ * Inside each tree, .sf-release/ holds the file list (filelist), release.json (name, tree digest, prefix it was
+ * relocated to, unit type) and seen (installer/seen.h): a release directory describes itself, whichever node or image it is
+ * copied to.
  */
 #ifndef SF_INSTALLER_STORE_H
 #define SF_INSTALLER_STORE_H
@@ -11,7 +12,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
+#include "installer/seen.h"
 #include "release/filelist.h"
 #include "release/version.h"
 
@@ -40,7 +43,9 @@ int sf_store_choose(const struct sf_store *store, const char *wanted, struct sf_
                     struct sf_error *err);
 /* The directory name a release gets: the name without its architecture. out: 128 bytes; "" where it does not fit. */
 void sf_store_directory(const struct sf_release_name *name, char out[128]);
-/* The file list of an installed release. */
+/* The file list of an installed release: its text, whose digest is the one that release.json names (appended), or parsed. */
+int sf_store_filelist_text(const struct sf_store *store, const struct sf_store_release *release, struct sf_buffer *ret,
+                           struct sf_error *err);
 int sf_store_filelist(const struct sf_store *store, const struct sf_store_release *release, struct sf_filelist *ret,
                       struct sf_error *err);
 /* A descriptor of releases/<directory>, for sf_tree. Owned by the caller. */
@@ -53,15 +58,23 @@ struct sf_staging {
         int dirfd;            /* releases/.incoming-<directory> */
         char directory[128];
         char *path;           /* for messages */
+        bool continued;       /* an interrupted run left something in it: see installer/resume.h */
+        const struct sf_seen *seen; /* borrowed; per entry what is known already (installer/reuse.h); NULL = nothing */
 };
 /* Clears what an interrupted run left and makes the staging directory. Nothing visible changes. */
 int sf_store_begin(const struct sf_store *store, const struct sf_release_name *name, struct sf_staging *ret,
                    struct sf_error *err);
-/* Writes .sf-release/, syncs, renames. A complete release of that name is replaced (its old tree is removed after). */
+/* The same, but what an interrupted run left of this release stays. */
+int sf_store_resume(const struct sf_store *store, const struct sf_release_name *name, struct sf_staging *ret,
+                    struct sf_error *err);
+/* Only clears. */
+int sf_store_clear(const struct sf_store *store, struct sf_error *err);
+/* Writes .sf-release/, syncs what `seen` does not know to be durable, renames. A complete release of that name is replaced (its old tree is removed after). */
 int sf_store_commit(const struct sf_store *store, struct sf_staging *staging, const struct sf_filelist *list,
                     const void *list_text, size_t list_len, const struct sf_store_release *release,
                     struct sf_error *err);
-/* Removes the staging directory. */
+/* Lets go of the staging directory, which stays on the disk for a later run to continue; or removes it. */
+void sf_store_leave(struct sf_staging *staging);
 void sf_store_abort(const struct sf_store *store, struct sf_staging *staging);
 /* Removes a complete release: renamed out of sight first. The caller has made sure that nothing uses it. */
 int sf_store_remove(const struct sf_store *store, const char *directory, struct sf_error *err);

@@ -17,7 +17,7 @@
 #include <strings.h>
 #include <time.h>
 
-#define RECEIVE_BYTES ((size_t)256 << 10)
+#define RECEIVE_BYTES ((size_t)128 << 10)
 #define SPILL_BYTES   (RECEIVE_BYTES + CURL_MAX_WRITE_SIZE)
 #define DRAIN_BYTES   ((uint64_t)64 << 10)
 #define END_MS        1000

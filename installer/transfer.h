@@ -50,7 +50,7 @@ uint64_t sf_transfer_retry_after(struct sf_transfer *transfer);
 /* From now on a body of more than `bytes` is SF_ERR_LIMIT, before the first byte beyond it is handed out. */
 int sf_transfer_expect(struct sf_transfer *transfer, uint64_t bytes, struct sf_error *err);
 
-/* Body bytes as they come, at least one, at most len. 0 at the end that the server announced. Reads of 256 KiB and more
+/* Body bytes as they come, at least one, at most len. 0 at the end that the server announced. Reads of 128 KiB and more
  * are served with a single copy out of libcurl's buffer. */
 ssize_t sf_transfer_read(struct sf_transfer *transfer, void *buf, size_t len, struct sf_error *err);
 

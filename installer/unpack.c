@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fs.h"
@@ -12,28 +13,32 @@
 #include "installer/frame.h"
 #include "installer/member.h"
 #include "installer/place.h"
+#include "installer/ring.h"
 #include "rpath/relocate.h"
 
 #define THREADS_MAX 8u
-#define SPOOL_ABOVE (SF_UNPACK_QUEUE / 2) /* larger frames do not wait in memory */
-#define BLOCK       4096u                 /* what a small file or a directory takes on common file systems */
-#define RECORD_ROOM (16u << 20)           /* for the release's own record and the file system's */
+#define BLOCK       4096u       /* what a small file or a directory takes on common file systems */
+#define RECORD_ROOM (16u << 20) /* for the release's own record and the file system's */
 
-int sf_unpack_check_space(const struct sf_filelist *list, int dirfd, struct sf_error *err)
+int sf_unpack_check_space(const struct sf_filelist *list, const uint8_t *wanted, int dirfd, struct sf_error *err)
 {
-        uint64_t need = RECORD_ROOM, bytes, inodes;
+        uint64_t need = RECORD_ROOM, names = 16, bytes, inodes;
 
-        for (size_t i = 0; i < list->entry_count; i++)
+        for (size_t i = 0; i < list->entry_count; i++) {
+                if (wanted && !wanted[i])
+                        continue;
                 need += (list->entries[i].size + 2 * BLOCK - 1) / BLOCK * BLOCK;
+                names++;
+        }
         int r = sf_fs_free_space_at(dirfd, &bytes, &inodes, err);
         if (r < 0)
                 return r;
         if (bytes < need)
                 return sf_error_set(err, SF_ERR_NO_SPACE, "%" PRIu64 " bytes are needed, %" PRIu64 " are free", need,
                                     bytes);
-        if (inodes < list->entry_count + 16)
-                return sf_error_set(err, SF_ERR_NO_SPACE, "%zu inodes are needed, %" PRIu64 " are free",
-                                    list->entry_count + 16, inodes);
+        if (inodes < names)
+                return sf_error_set(err, SF_ERR_NO_SPACE, "%" PRIu64 " inodes are needed, %" PRIu64 " are free", names,
+                                    inodes);
         return 0;
 }
 
@@ -63,14 +68,15 @@ struct pipeline {
         pthread_mutex_t lock;
         pthread_cond_t changed;
         struct job *head, **tail; /* received frames, oldest first */
-        size_t jobs;              /* received and not yet decoded */
-        uint64_t held;            /* their bytes in memory; a spooled frame counts as SPOOL_ABOVE */
+        struct sf_ring ring;      /* where they lie; those beyond SF_UNPACK_QUEUE lie in a file, one at a time */
+        bool spooled;             /* there is such a one */
+        bool skeleton;            /* directories and links are there */
+        struct sf_writer *writer; /* NULL where the file system does not suit it */
         bool complete;            /* nothing more will be queued */
         size_t next_frame;        /* frames below it are queued or not wanted; the fetching thread's own */
         int failed;               /* the first error's code, where several: the one of the earliest frame */
         size_t failed_frame;
         struct sf_error error;
-        struct sf_error layer_error; /* a whole layer's digest: told only where no frame was found wrong */
 };
 
 /* Called with the lock. */
@@ -84,30 +90,55 @@ static void record_failure(struct pipeline *p, size_t frame, const struct sf_err
         pthread_cond_broadcast(&p->changed);
 }
 
-static uint64_t cost(const struct job *job)
+/* Gives the compressed bytes back: to the fetching thread, which waits for room. */
+static void release_bytes(struct pipeline *p, struct job *job)
 {
-        return job->bytes.size < SPOOL_ABOVE ? job->bytes.size : SPOOL_ABOVE;
+        pthread_mutex_lock(&p->lock);
+        if (job->bytes.data)
+                sf_ring_give(&p->ring, job->bytes.data);
+        if (job->bytes.fd >= 0) {
+                close(job->bytes.fd);
+                p->spooled = false;
+        }
+        job->bytes.data = NULL;
+        job->bytes.fd = -1;
+        pthread_cond_broadcast(&p->changed);
+        pthread_mutex_unlock(&p->lock);
 }
 
-static void free_job(struct job *job)
+static void free_job(struct pipeline *p, struct job *job)
 {
-        if (job)
-                sf_frame_free(&job->bytes);
+        release_bytes(p, job);
         free(job);
 }
 
-static int decode_job(struct pipeline *p, const struct job *job, struct sf_frame_decoder *decoder,
-                      struct sf_placer *placer, struct sf_error *err)
-{
-        const struct sf_filelist *list = p->unpack->tree.list;
-        const struct sf_frame *frame = &list->frames[job->frame];
-        const struct sf_layer *layer = &list->layers[frame->layer];
-        struct sf_member_source source = { sf_frame_next, decoder };
+/* A frame on its way through a decoder. */
+struct decoding {
+        struct pipeline *pipeline;
+        struct job *job;
+        struct sf_frame_decoder *decoder;
+        struct sf_placer *placer;
+};
 
-        int r = sf_frame_start(decoder, frame, &job->bytes, err);
-        if (r == 0)
-                r = sf_member_walk(list, job->frame, p->unpack->wanted, &source, placer, err);
-        return r < 0 ? sf_error_prefix(err, "layer %s: frame %zu", layer->name, job->frame - layer->first_frame) : 0;
+/* What was decoded in one go is hashed and written while its compressed bytes already make room for the next. */
+static ssize_t next_piece(void *ctx, const void **ret, struct sf_error *err)
+{
+        struct decoding *d = ctx;
+        ssize_t n = sf_frame_next(d->decoder, ret, err);
+
+        if (n <= 0 || !sf_frame_ended(d->decoder))
+                return n;
+        release_bytes(d->pipeline, d->job);
+        if (d->pipeline->writer)
+                sf_placer_lend(d->placer, d->pipeline->writer, *ret, (size_t)n);
+        return n;
+}
+
+static int name_frame(const struct sf_filelist *list, size_t frame, struct sf_error *err)
+{
+        const struct sf_layer *layer = &list->layers[list->frames[frame].layer];
+
+        return sf_error_prefix(err, "layer %s: frame %zu", layer->name, frame - layer->first_frame);
 }
 
 /* The next job; NULL when there will be no more or somebody failed. */
@@ -128,48 +159,92 @@ static struct job *take_job(struct pipeline *p)
         return job;
 }
 
-static void finish_job(struct pipeline *p, struct job *job, const struct sf_error *error, int code)
+/* A decoding thread. */
+struct worker {
+        struct pipeline *pipeline;
+        struct sf_frame_decoder *decoder;
+        struct sf_placer *placer;
+        size_t settling; /* the frame whose files may still be on their way to the disk */
+};
+
+static void report(const struct worker *w, size_t frame, struct sf_error *err)
 {
+        struct pipeline *p = w->pipeline;
+
+        name_frame(p->unpack->tree.list, frame, err);
         pthread_mutex_lock(&p->lock);
-        p->jobs--;
-        p->held -= cost(job);
-        if (code < 0)
-                record_failure(p, job->frame, error, code);
-        pthread_cond_broadcast(&p->changed);
+        record_failure(p, frame, err, err->code);
         pthread_mutex_unlock(&p->lock);
-        free_job(job);
+}
+
+/* The decoder's memory is free again. */
+static int settle(const struct worker *w)
+{
+        struct sf_error err = SF_ERROR_INIT;
+        int r = sf_placer_settle(w->placer, &err);
+
+        if (r < 0)
+                report(w, w->settling, &err);
+        return r;
+}
+
+/* The digest is computed while the files of the frame before are still being written. */
+static void decode_job(struct worker *w, struct job *job)
+{
+        const struct sf_unpack *u = w->pipeline->unpack;
+        const struct sf_filelist *list = u->tree.list;
+        struct decoding decoding = { w->pipeline, job, w->decoder, w->placer };
+        struct sf_member_source source = { next_piece, &decoding };
+        struct sf_error err = SF_ERROR_INIT;
+
+        int r = sf_frame_start(w->decoder, &list->frames[job->frame], &job->bytes, &err);
+        if (r == 0 && settle(w) == 0) {
+                w->settling = job->frame;
+                r = sf_member_walk(list, job->frame, u->wanted, &source, w->placer, &err);
+        }
+        if (r < 0)
+                report(w, job->frame, &err);
+        free_job(w->pipeline, job);
 }
 
 static void *decode_frames(void *ctx)
 {
-        struct pipeline *p = ctx;
+        struct worker w = { .pipeline = ctx };
         struct sf_error err = SF_ERROR_INIT;
-        struct sf_frame_decoder *decoder = NULL;
-        _cleanup_placer_ struct sf_placer *placer = NULL;
         struct job *job;
 
-        int r = sf_frame_decoder_open(&decoder, &err);
+        int r = sf_frame_decoder_open(&w.decoder, &err);
         if (r == 0)
-                r = sf_placer_open(&p->unpack->tree, p->unpack->replace, &placer, &err);
+                r = sf_placer_open(&w.pipeline->unpack->tree, w.pipeline->unpack->replace, &w.placer, &err);
         if (r < 0) {
-                pthread_mutex_lock(&p->lock);
-                record_failure(p, 0, &err, r);
-                pthread_mutex_unlock(&p->lock);
+                pthread_mutex_lock(&w.pipeline->lock);
+                record_failure(w.pipeline, 0, &err, r);
+                pthread_mutex_unlock(&w.pipeline->lock);
         }
-        while ((job = take_job(p)))
-                finish_job(p, job, &err, decode_job(p, job, decoder, placer, &err));
-        sf_frame_decoder_close(decoder);
+        while ((job = take_job(w.pipeline)))
+                decode_job(&w, job);
+        if (r == 0)
+                settle(&w);
+        sf_placer_close(w.placer);
+        sf_frame_decoder_close(w.decoder);
         return NULL;
 }
 
-/* Waits until the job may be held too; 0, or the failure of a decoder. */
-static int wait_for_room(struct pipeline *p, const struct job *job)
+/* Waits until the frame may be held too: *ret is its place in memory, NULL for one that goes into a file. 0, or the
+ * failure of a decoder. */
+static int wait_for_room(struct pipeline *p, uint64_t size, uint8_t **ret)
 {
+        uint8_t *room = NULL;
+
         pthread_mutex_lock(&p->lock);
-        while (!p->failed && p->jobs && p->held + cost(job) > SF_UNPACK_QUEUE)
+        while (!p->failed && (size > SF_UNPACK_QUEUE ? p->spooled : !(room = sf_ring_take(&p->ring, (size_t)size))))
                 pthread_cond_wait(&p->changed, &p->lock);
         int failed = p->failed;
+        if (failed && room)
+                sf_ring_give(&p->ring, room);
+        p->spooled |= !failed && !room;
         pthread_mutex_unlock(&p->lock);
+        *ret = room;
         return failed;
 }
 
@@ -178,31 +253,37 @@ static void queue_job(struct pipeline *p, struct job *job)
         pthread_mutex_lock(&p->lock);
         *p->tail = job;
         p->tail = &job->next;
-        p->jobs++;
-        p->held += cost(job);
         pthread_cond_broadcast(&p->changed);
         pthread_mutex_unlock(&p->lock);
 }
 
+static int receive(struct pipeline *p, struct sf_stream *stream, struct sf_frame_bytes *bytes, struct sf_error *err)
+{
+        uint8_t *room;
+        int r = wait_for_room(p, bytes->size, &room);
+
+        if (r < 0)
+                return r;
+        if (!room)
+                return sf_frame_spool(stream, bytes->size, p->unpack->tree.dirfd, bytes, err);
+        bytes->data = room;
+        return sf_stream_read_full(stream, room, (size_t)bytes->size, err);
+}
+
 /* One frame from the stream into the queue; one that only bridges a gap between wanted ones, or was queued before, is
  * dropped. */
-static int fetch_frame(struct pipeline *p, struct sf_stream *stream, size_t frame, struct sf_digester *layer,
-                       struct sf_error *err)
+static int fetch_frame(struct pipeline *p, struct sf_stream *stream, size_t frame, struct sf_error *err)
 {
         const struct sf_unpack *u = p->unpack;
-        uint64_t size = u->tree.list->frames[frame].size;
-        bool spool = size > SPOOL_ABOVE;
         struct job *job = calloc(1, sizeof *job);
 
         if (!job)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a frame");
         job->frame = frame;
-        job->bytes = (struct sf_frame_bytes){ NULL, -1, size };
-        int r = wait_for_room(p, job);
-        if (r == 0)
-                r = sf_frame_receive(stream, size, spool ? u->tree.dirfd : -1, layer, &job->bytes, err);
+        job->bytes = (struct sf_frame_bytes){ NULL, -1, u->tree.list->frames[frame].size };
+        int r = receive(p, stream, &job->bytes, err);
         if (r < 0 || frame < p->next_frame || !sf_unpack_frame_wanted(u->tree.list, frame, u->wanted))
-                free_job(job);
+                free_job(p, job);
         else
                 queue_job(p, job);
         if (r == 0 && frame >= p->next_frame)
@@ -210,29 +291,34 @@ static int fetch_frame(struct pipeline *p, struct sf_stream *stream, size_t fram
         return r;
 }
 
+static int make_skeleton(struct pipeline *p, struct sf_error *err)
+{
+        const struct sf_unpack *u = p->unpack;
+
+        if (p->skeleton)
+                return 0;
+        p->skeleton = true;
+        return sf_place_skeleton(&u->tree, u->wanted, u->replace, err);
+}
+
+/* A layer has no digest of its own here: its frames cover it, and the list that names them is signed. */
 static int fetch_range(struct pipeline *p, const struct sf_unpack_range *range, uint64_t *done, struct sf_error *err)
 {
         const struct sf_unpack *u = p->unpack;
         const struct sf_layer *layer = &u->tree.list->layers[range->layer];
-        _cleanup_digester_ struct sf_digester *digester = sf_digester_new();
         _cleanup_stream_ struct sf_stream *stream = NULL;
-        struct sf_digest digest;
 
-        if (!digester)
-                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a digest");
         int r = u->open_range(u->ctx, range->layer, range->offset, range->length, &stream, err);
+        /* The first bytes are on their way meanwhile. */
+        if (r == 0 && make_skeleton(p, err) < 0)
+                return err->code;
         for (size_t i = range->first_frame; r == 0 && i < range->first_frame + range->frame_count; i++) {
-                r = fetch_frame(p, stream, i, digester, err);
+                r = fetch_frame(p, stream, i, err);
                 *done += u->tree.list->frames[i].size;
                 if (r == 0 && u->progress)
                         u->progress(u->ctx, *done);
         }
-        if (r < 0)
-                return err->code == r ? sf_error_prefix(err, "layer %s", layer->name) : r;
-        sf_digester_finish(digester, &digest);
-        if (range->length == layer->size && !sf_digest_equal(&digest, &layer->digest))
-                sf_error_set(&p->layer_error, SF_ERR_CORRUPT, "layer %s: sha256 mismatch", layer->name);
-        return 0;
+        return r < 0 && err->code == r ? sf_error_prefix(err, "layer %s", layer->name) : r;
 }
 
 /* Everything in order. A server without ranges is asked for the whole layer where skipping would cost more than that. */
@@ -297,11 +383,9 @@ static int run_pipeline(struct pipeline *p, const struct sf_unpack_range *ranges
                 pthread_join(thread[i], NULL);
         for (struct job *job = p->head, *next; job; job = next) {
                 next = job->next;
-                free_job(job);
+                free_job(p, job);
         }
-        if (p->failed)
-                return sf_error_set(err, p->failed, "%s", p->error.text);
-        return p->layer_error.code ? sf_error_set(err, p->layer_error.code, "%s", p->layer_error.text) : 0;
+        return p->failed ? sf_error_set(err, p->failed, "%s", p->error.text) : 0;
 }
 
 int sf_unpack_run(const struct sf_unpack *unpack, struct sf_error *err)
@@ -316,11 +400,19 @@ int sf_unpack_run(const struct sf_unpack *unpack, struct sf_error *err)
 
         p.tail = &p.head;
         int r = sf_unpack_plan(list, unpack->wanted, &ranges, &count, &bytes, err);
-        if (r == 0)
-                r = sf_place_skeleton(&unpack->tree, unpack->wanted, unpack->replace, err);
-        if (r < 0)
+        if (r == 0 && count == 0)
+                r = make_skeleton(&p, err);
+        if (r < 0 || count == 0)
                 return r;
         for (size_t i = 0; i < count; i++)
                 frames += ranges[i].frame_count;
-        return run_pipeline(&p, ranges, count, thread_count(unpack, frames), err);
+        _cleanup_writer_ struct sf_writer *writer = NULL;
+        r = sf_ring_open(&p.ring, SF_UNPACK_QUEUE, err);
+        if (r == 0 && !unpack->replace && sf_writer_suits(unpack->tree.dirfd))
+                r = sf_writer_open(&writer, err);
+        p.writer = writer;
+        if (r == 0)
+                r = run_pipeline(&p, ranges, count, thread_count(unpack, frames), err);
+        sf_ring_close(&p.ring);
+        return r;
 }

@@ -3,11 +3,13 @@
  * Directories and symbolic links come straight from the signed list. Then, frame by frame, the digest is checked, the
  * frame decoded and its tar members walked in lock-step with the list. A member that is not the next listed entry in
  * every respect (path, type, mode, owner, size, target) ends the install before it touches the disk. Content is hashed
- * in canonical form and relocated as it is written. The calling thread fetches; decoders work on whole frames beside it.
+ * in canonical form before it is written, or for frames that do not fit into memory while it is, and relocated on its way.
+ * The calling thread fetches; decoders work on whole frames beside it, a writer (installer/writer.h) beside them.
  *
- * Memory: SF_UNPACK_QUEUE bytes of compressed frames wait at most (a frame larger than half of that waits in a nameless
- * file of the staging directory), and each decoder holds its window: the content of a frame up to 32 MiB, for larger ones
- * what zstd's frame header asks for, at most 128 MiB.
+ * Memory: each decoder holds its window: the content of a frame up to 32 MiB, for larger ones what zstd's frame header
+ * asks for, at most 128 MiB. Beside the windows there are SF_UNPACK_QUEUE bytes of compressed frames, which leave it as
+ * soon as they are decoded (a frame that is larger itself waits in a nameless file of the staging directory), and for each
+ * thread what libarchive, zstd and a file that is being relocated need, some 200 KiB.
  */
 #ifndef SF_INSTALLER_UNPACK_H
 #define SF_INSTALLER_UNPACK_H
@@ -20,7 +22,7 @@
 #include "installer/tree.h"
 #include "release/filelist.h"
 
-#define SF_UNPACK_QUEUE (8u << 20) /* bytes */
+#define SF_UNPACK_QUEUE (27u << 18) /* bytes, 6.75 MiB: as a rule two of the factory's frames */
 
 /* A run of neighbouring frames, fetched in one request. */
 struct sf_unpack_range {
@@ -43,9 +45,9 @@ struct sf_unpack {
         bool replace;          /* repair of a visible tree: files are written beside, synced and renamed */
 };
 
-/* Blocks and inodes that a full unpack of the list needs, checked against the file system of dirfd.
+/* Blocks and inodes that the wanted entries need (one byte per entry; NULL = all), checked against the file system of dirfd.
  * SF_ERR_NO_SPACE names what is missing and how much. */
-int sf_unpack_check_space(const struct sf_filelist *list, int dirfd, struct sf_error *err);
+int sf_unpack_check_space(const struct sf_filelist *list, const uint8_t *wanted, int dirfd, struct sf_error *err);
 
 /* A prefix that does not fit: SF_ERR_NO_FIT, by name and length, before anything is fetched. */
 int sf_unpack_check_prefix(const struct sf_filelist *list, const char *installed_prefix, struct sf_error *err);

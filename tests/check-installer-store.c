@@ -19,6 +19,7 @@
 
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "installer/resume.h"
 #include "tests/store-node.h"
 
 static void test_install_lists_and_chooses(void **state)
@@ -136,9 +137,9 @@ static int stalled_open_range(void *ctx, size_t layer, uint64_t offset, uint64_t
         return 0;
 }
 
-static void test_killed_while_unpacking(void **state)
+/* A process that unpacks the first layer and is killed while the second one comes. */
+static void kill_while_unpacking(struct node *n)
 {
-        struct node *n = *state;
         int ends[2], status;
         char byte;
 
@@ -163,9 +164,77 @@ static void test_killed_while_unpacking(void **state)
         /* A part lies there, hidden; nothing is listed. */
         assert_int_equal(count_names(n), 1);
         assert_int_equal(count_releases(n), 0);
+}
+
+static void test_killed_while_unpacking(void **state)
+{
+        struct node *n = *state;
+
+        kill_while_unpacking(n);
         install_checked(n);
         assert_int_equal(count_names(n), 1);
         assert_int_equal(count_releases(n), 1);
+}
+
+/* Whole files stay, whatever else the killed run or the power cut left goes. */
+static void test_resumed(void **state)
+{
+        struct node *n = *state;
+        struct sf_error err = SF_ERROR_INIT;
+        struct sf_staging staging;
+        _cleanup_free_ uint8_t *missing = calloc(n->list.entry_count, 1);
+        size_t kept, empty = (size_t)(entry_of(n, "lib/empty") - n->list.entries),
+                     text = (size_t)(entry_of(n, "lib/pkgconfig/hwloc.pc") - n->list.entries),
+                     noise = (size_t)(entry_of(n, "lib/libhwloc.so.15") - n->list.entries);
+
+        kill_while_unpacking(n);
+        assert_int_equal(sf_store_resume(&n->store, &n->release.name, &staging, &err), 0);
+        assert_true(staging.continued);
+        int file = openat(staging.dirfd, "lib/libhwloc.so.15", O_WRONLY);
+        assert_int_equal(pwrite(file, "X", 1, 1000), 1);
+        close(file);
+        assert_int_equal(mkdirat(staging.dirfd, ".sf-release", 0755), 0);
+        assert_int_equal(symlinkat("/etc/passwd", staging.dirfd, ".sf-release/filelist"), 0);
+        assert_int_equal(linkat(staging.dirfd, "lib/empty", staging.dirfd, "lib/other", 0), 0);
+        for (size_t i = 0; i < n->list.entry_count; i++)
+                missing[i] = n->list.entries[i].type == SF_ENTRY_FILE;
+        struct sf_unpack u = unpack_at(n, staging.dirfd);
+        assert_int_equal(sf_resume_tree(&u.tree, missing, &kept, &err), 0);
+        /* Relocated, and still known by its canonical digest. A file with two names may be another release's. */
+        assert_int_equal(missing[text], 0);
+        assert_int_equal(missing[noise], 1);
+        assert_int_equal(missing[empty], 1);
+        assert_int_equal(kept, 1);
+        assert_int_equal(faccessat(staging.dirfd, ".sf-release", F_OK, 0), -1);
+        assert_int_equal(sf_unpack_skeleton(&u.tree, &err), 0);
+        u.wanted = missing;
+        n->asked = 0;
+        assert_int_equal(sf_unpack_run(&u, &err), 0);
+        assert_int_equal(sf_store_commit(&n->store, &staging, &n->list, n->text.data, n->text.len, &n->release, &err),
+                         0);
+        int fd = open_installed(n);
+        struct sf_tree tree = tree_at(n, fd);
+        assert_int_equal(sf_tree_verify(&tree, NULL, NULL, &err), 0);
+        close(fd);
+        assert_int_equal(count_names(n), 1);
+}
+
+/* Another release's leftovers are of no use. */
+static void test_resumed_for_another(void **state)
+{
+        struct node *n = *state;
+        struct sf_error err = SF_ERROR_INIT;
+        struct sf_staging staging;
+
+        kill_while_unpacking(n);
+        load(n, NEW);
+        assert_int_equal(sf_store_resume(&n->store, &n->release.name, &staging, &err), 0);
+        assert_false(staging.continued);
+        assert_int_equal(count_names(n), 1);
+        sf_store_leave(&staging);
+        assert_int_equal(count_names(n), 1);
+        assert_int_equal(sf_store_clear(&n->store, &err), 0);
+        assert_int_equal(count_names(n), 0);
 }
 
 static void test_failed_unpack_leaves_nothing(void **state)
@@ -189,12 +258,12 @@ static void fill_small_disk(struct node *n)
         assert_int_equal(install(n, &err), SF_ERR_NO_SPACE);
         assert_int_equal(count_names(n), 0);
         int fd = open(n->store.base, O_RDONLY | O_DIRECTORY);
-        assert_int_equal(sf_unpack_check_space(&n->list, fd, &err), SF_ERR_NO_SPACE);
+        assert_int_equal(sf_unpack_check_space(&n->list, NULL, fd, &err), SF_ERR_NO_SPACE);
         assert_non_null(strstr(err.text, "bytes are needed"));
         close(fd);
         assert_int_equal(mount("none", n->store.base, "tmpfs", MS_REMOUNT, "size=64m,nr_inodes=20"), 0);
         fd = open(n->store.base, O_RDONLY | O_DIRECTORY);
-        assert_int_equal(sf_unpack_check_space(&n->list, fd, &err), SF_ERR_NO_SPACE);
+        assert_int_equal(sf_unpack_check_space(&n->list, NULL, fd, &err), SF_ERR_NO_SPACE);
         assert_non_null(strstr(err.text, "inodes are needed"));
         close(fd);
         assert_int_equal(mount("none", n->store.base, "tmpfs", MS_REMOUNT, "size=64m,nr_inodes=1000"), 0);
@@ -235,6 +304,8 @@ int main(void)
                 NODE_TEST(test_changed_record),
                 NODE_TEST(test_damaged_record),
                 NODE_TEST(test_killed_while_unpacking),
+                NODE_TEST(test_resumed),
+                NODE_TEST(test_resumed_for_another),
                 NODE_TEST(test_failed_unpack_leaves_nothing),
                 NODE_TEST(test_full_disk),
         };

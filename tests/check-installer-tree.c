@@ -127,15 +127,21 @@ static void install_by_reuse(struct node *n, bool expect_damage)
 {
         struct sf_error err = SF_ERROR_INIT;
         struct sf_staging staging;
-        _cleanup_free_ uint8_t *planned = NULL, *missing = NULL;
+        _cleanup_free_ uint8_t *planned = NULL, *missing = calloc(n->list.entry_count, 1);
+        _cleanup_free_ struct sf_seen *seen = calloc(n->list.entry_count, sizeof *seen);
+        _cleanup_reuse_ struct sf_reuse *reuse = NULL;
 
-        assert_int_equal(sf_reuse_plan(&n->store, &n->list, &planned, &err), 0);
+        assert_int_equal(sf_reuse_open(&n->store, &reuse, &err), 0);
+        assert_int_equal(sf_reuse_plan(reuse, &n->list, &planned, &err), 0);
         for (size_t i = 0; i < n->list.entry_count; i++)
                 assert_int_equal(planned[i], strcmp(n->list.entries[i].path, "lib/slurm/auth_munge.so") == 0);
         assert_int_equal(sf_store_begin(&n->store, &n->release.name, &staging, &err), 0);
         struct sf_unpack u = unpack_at(n, staging.dirfd);
         assert_int_equal(sf_unpack_skeleton(&u.tree, &err), 0);
-        assert_int_equal(sf_reuse_run(&n->store, &u.tree, &missing, &err), 0);
+        for (size_t i = 0; i < n->list.entry_count; i++)
+                missing[i] = n->list.entries[i].type == SF_ENTRY_FILE;
+        assert_int_equal(sf_reuse_run(reuse, &u.tree, missing, seen, &err), 0);
+        staging.seen = seen;
         assert_int_equal(missing[entry_of(n, "lib/slurm/auth_munge.so") - n->list.entries], 1);
         assert_int_equal(missing[entry_of(n, "lib/libhwloc.so.15") - n->list.entries], expect_damage);
         assert_int_equal(missing[entry_of(n, "bin/srun") - n->list.entries], 0);
@@ -244,11 +250,96 @@ static void test_reuse_of_other_mode(void **state)
         close(old);
 }
 
+/* What reuse knows of lib/libhwloc.so.15 once it has linked it: .durable says that it was believed unread. */
+static struct sf_seen link_and_look(struct node *n)
+{
+        struct sf_error err = SF_ERROR_INIT;
+        struct sf_staging staging;
+        _cleanup_reuse_ struct sf_reuse *reuse = NULL;
+        size_t at = (size_t)(entry_of(n, "lib/libhwloc.so.15") - n->list.entries);
+        _cleanup_free_ uint8_t *missing = calloc(n->list.entry_count, 1);
+        _cleanup_free_ struct sf_seen *seen = calloc(n->list.entry_count, sizeof *seen);
+
+        assert_int_equal(sf_reuse_open(&n->store, &reuse, &err), 0);
+        assert_int_equal(sf_store_begin(&n->store, &n->release.name, &staging, &err), 0);
+        struct sf_unpack u = unpack_at(n, staging.dirfd);
+        assert_int_equal(sf_unpack_skeleton(&u.tree, &err), 0);
+        missing[at] = 1;
+        assert_int_equal(sf_reuse_run(reuse, &u.tree, missing, seen, &err), 0);
+        assert_int_equal(missing[at], 0);
+        sf_store_abort(&n->store, &staging);
+        return seen[at];
+}
+
+/* On a file system with clones nothing is linked, and a clone is our own file, to be synced. */
+static bool links_here(struct node *n)
+{
+        return link_and_look(n).inode != 0;
+}
+
+static void test_untouched_is_not_read(void **state)
+{
+        struct node *n = *state;
+        struct sf_error err = SF_ERROR_INIT;
+        struct stat st;
+
+        install_checked(n);
+        int old = open_installed(n);
+        load(n, NEW);
+        if (!links_here(n))
+                skip();
+        assert_true(link_and_look(n).durable);
+        /* Other names more or less change nothing. */
+        assert_int_equal(linkat(old, "lib/libhwloc.so.15", old, "lib/second", 0), 0);
+        assert_true(link_and_look(n).durable);
+        assert_int_equal(unlinkat(old, "lib/second", 0), 0);
+        /* The same file made anew, with the time of the first. */
+        assert_int_equal(fstatat(old, "lib/libhwloc.so.15", &st, 0), 0);
+        _cleanup_(sf_buffer_free) struct sf_buffer content = SF_BUFFER_INIT;
+        assert_int_equal(sf_fs_read_at(old, "lib/libhwloc.so.15", 1u << 20, &content, &err), 0);
+        assert_int_equal(sf_fs_write_at(old, "lib/libhwloc.so.15", content.data, content.len, 0755, &err), 0);
+        const struct timespec times[2] = { st.st_atim, st.st_mtim };
+        assert_int_equal(utimensat(old, "lib/libhwloc.so.15", times, 0), 0);
+        assert_false(link_and_look(n).durable);
+        close(old);
+}
+
+static void test_touched_is_read(void **state)
+{
+        struct node *n = *state;
+        struct sf_error err = SF_ERROR_INIT;
+
+        install_checked(n);
+        int old = open_installed(n);
+        load(n, NEW);
+        if (!links_here(n))
+                skip();
+        assert_int_equal(utimensat(old, "lib/libhwloc.so.15", NULL, 0), 0);
+        assert_false(link_and_look(n).durable);
+        /* A record that is cut, of another list, or not there, says nothing. */
+        _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
+        load(n, OLD);
+        install_checked(n);
+        close(old);
+        old = open_installed(n);
+        load(n, NEW);
+        assert_true(link_and_look(n).durable);
+        assert_int_equal(sf_fs_read_at(old, ".sf-release/seen", 1u << 20, &text, &err), 0);
+        assert_int_equal(sf_fs_write_at(old, ".sf-release/seen", text.data, text.len - 2, 0644, &err), 0);
+        assert_false(link_and_look(n).durable);
+        text.data[12] ^= 1;
+        assert_int_equal(sf_fs_write_at(old, ".sf-release/seen", text.data, text.len, 0644, &err), 0);
+        assert_false(link_and_look(n).durable);
+        assert_int_equal(unlinkat(old, ".sf-release/seen", 0), 0);
+        assert_false(link_and_look(n).durable);
+        close(old);
+}
+
 static void test_repair_from_other_release(void **state)
 {
         struct node *n = *state;
         struct sf_error err = SF_ERROR_INIT;
-        _cleanup_free_ uint8_t *missing = NULL;
+        _cleanup_reuse_ struct sf_reuse *reuse = NULL;
 
         install_checked(n);
         load(n, NEW);
@@ -260,8 +351,9 @@ static void test_repair_from_other_release(void **state)
         close(file);
         _cleanup_free_ uint8_t *broken = calloc(n->list.entry_count, 1);
         broken[entry_of(n, "lib/libhwloc.so.15") - n->list.entries] = 1;
-        assert_int_equal(sf_reuse_repair(&n->store, &tree, broken, &missing, &err), 0);
-        assert_int_equal(missing[entry_of(n, "lib/libhwloc.so.15") - n->list.entries], 0);
+        assert_int_equal(sf_reuse_open(&n->store, &reuse, &err), 0);
+        assert_int_equal(sf_reuse_repair(reuse, &tree, broken, &err), 0);
+        assert_int_equal(broken[entry_of(n, "lib/libhwloc.so.15") - n->list.entries], 0);
         assert_int_equal(sf_tree_verify(&tree, NULL, NULL, &err), 0);
         close(fd);
 }
@@ -274,6 +366,8 @@ int main(void)
                 NODE_TEST(test_reuse),
                 NODE_TEST(test_reuse_of_damaged),
                 NODE_TEST(test_reuse_of_other_mode),
+                NODE_TEST(test_untouched_is_not_read),
+                NODE_TEST(test_touched_is_read),
                 NODE_TEST(test_repair_from_other_release),
                 NODE_TEST(test_repair_without_ranges),
         };

@@ -192,7 +192,7 @@ static void large_frame(unsigned spread)
         maker_end_layer(&m);
         maker_seal(&m);
         assert_true(spread < 255 || m.blobs[0].len > size);
-        assert_true(spread == 255 || m.blobs[0].len < SF_UNPACK_QUEUE / 2);
+        assert_true(spread == 255 || m.blobs[0].len <= SF_UNPACK_QUEUE);
         assert_int_equal(read_list(&m, &list, &err), 0);
         struct sf_unpack u = unpack_of(&m, &list, s.dirfd, 1);
         assert_int_equal(sf_unpack_run(&u, &err), 0);
@@ -209,12 +209,63 @@ static void test_large_frames(void **state)
         large_frame(255);
 }
 
+/* Files of every kind of length, some mapped, in a few frames: what is written beside the decoder and what is not. */
+static void files_of_all_lengths(unsigned threads)
+{
+        static const size_t lengths[] = {
+                0, 1, 511, 512, 65535, 65536, 65537, 69632, 100001, 1 << 20, (1 << 20) + 511
+        };
+        enum { COUNT = sizeof lengths / sizeof *lengths, ROUNDS = 8 };
+        _cleanup_free_ uint8_t *content = malloc((2 << 20) + ROUNDS * COUNT);
+        const uint64_t offset = 4096;
+        struct maker m = { 0 };
+        struct sf_filelist list;
+        struct sf_error err = SF_ERROR_INIT;
+        struct scratch s = make_scratch();
+        char path[32];
+
+        for (size_t i = 0; i < (2 << 20) + ROUNDS * COUNT; i++)
+                content[i] = (uint8_t)(i * 2654435761u >> 11);
+        m.list.release = RELEASE;
+        m.list.prefix_length = MAKER_PREFIX;
+        maker_layer(&m, "deps");
+        for (size_t i = 0; i < ROUNDS * COUNT; i++) {
+                snprintf(path, sizeof path, "file-%zu", i);
+                maker_file(&m, path, i % 2 ? 0755 : 0444, content + i, lengths[i % COUNT]);
+                if (i % COUNT == COUNT - 1 && i + 1 < ROUNDS * COUNT)
+                        maker_cut(&m);
+        }
+        memcpy(content + offset, "/opt/slurm/view", 15);
+        memset(content + offset + 15, '/', MAKER_PREFIX - 15);
+        maker_map(&m, maker_file(&m, "mapped", 0755, content, 300000), SF_MAP_BINARY, &offset, 1);
+        maker_end_layer(&m);
+        maker_seal(&m);
+        assert_int_equal(read_list(&m, &list, &err), 0);
+        struct sf_unpack u = unpack_of(&m, &list, s.dirfd, threads);
+        int r = sf_unpack_run(&u, &err);
+        if (r < 0)
+                print_error("%s\n", err.text);
+        assert_int_equal(r, 0);
+        assert_int_equal(sf_tree_verify(&u.tree, NULL, NULL, &err), 0);
+        sf_filelist_free(&list);
+        maker_free(&m);
+        drop_scratch(&s);
+}
+
+static void test_lengths(void **state)
+{
+        (void)state;
+        files_of_all_lengths(1);
+        files_of_all_lengths(3);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_honest_one_thread), cmocka_unit_test(test_honest_many_threads),
                 cmocka_unit_test(test_wanted_only),       cmocka_unit_test(test_ranges_end),
                 cmocka_unit_test(test_long_prefix),       cmocka_unit_test(test_large_frames),
+                cmocka_unit_test(test_lengths),
         };
         return cmocka_run_group_tests_name("unpack", tests, NULL, NULL);
 }
