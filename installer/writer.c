@@ -45,25 +45,46 @@ bool sf_writer_suits(int dirfd)
         return fstatfs(dirfd, &s) == 0 && (s.f_type == EXT4_SUPER_MAGIC || s.f_type == XFS_SUPER_MAGIC);
 }
 
-/* The whole blocks past the page cache, the rest, or where that is refused everything, through it. */
+/* Of this memory, length or file system; all else is trouble with the disk, which the page cache would only hide. */
+static bool is_refusal(int number)
+{
+        return number == EINVAL || number == EOPNOTSUPP;
+}
+
+/* Whole blocks past the page cache: *ret_done bytes of them, fewer than there are where that is refused. */
+static int write_direct(const struct piece *p, size_t *ret_done, struct sf_error *err)
+{
+        size_t len = p->len / BLOCK * BLOCK;
+
+        *ret_done = 0;
+        if (fcntl(p->fd, F_SETFL, O_DIRECT) < 0)
+                return 0;
+        while (*ret_done < len) {
+                ssize_t n = pwrite(p->fd, p->data + *ret_done, len - *ret_done, (off_t)*ret_done);
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0 && !is_refusal(errno))
+                        return sf_error_errno(err, "cannot write %s", p->path);
+                if (n <= 0 || n % BLOCK)
+                        break;
+                *ret_done += (size_t)n;
+        }
+        fcntl(p->fd, F_SETFL, 0);
+        return 0;
+}
+
+/* What was not written past the page cache goes through it: the last bytes, or where that is refused everything. */
 static int write_piece(const struct piece *p, struct sf_error *err)
 {
-        size_t direct = p->len / BLOCK * BLOCK, done = 0;
+        size_t done;
 
         /* Space in one piece, and known to be there; a file system that cannot do it finds out while writing. */
-        if (fallocate(p->fd, 0, 0, (off_t)p->len) < 0 && errno == ENOSPC)
-                return sf_error_set(err, SF_ERR_NO_SPACE, "cannot write %s: no space left", p->path);
-        if (fcntl(p->fd, F_SETFL, O_DIRECT) == 0)
-                while (done < direct) {
-                        ssize_t n = pwrite(p->fd, p->data + done, direct - done, (off_t)done);
-                        if (n <= 0 || n % BLOCK)
-                                break;
-                        done += (size_t)n;
-                }
-        if (done == p->len)
-                return 0;
-        fcntl(p->fd, F_SETFL, 0);
-        int r = sf_fs_pwrite_all(p->fd, p->data + done, p->len - done, done, p->path, err);
+        if (fallocate(p->fd, 0, 0, (off_t)p->len) < 0 && (errno == ENOSPC || errno == EDQUOT || errno == EIO))
+                return sf_error_errno(err, "cannot write %s", p->path);
+        int r = write_direct(p, &done, err);
+        if (r < 0 || done == p->len)
+                return r;
+        r = sf_fs_pwrite_all(p->fd, p->data + done, p->len - done, done, p->path, err);
         if (r == 0)
                 (void)sync_file_range(p->fd, (off_t)done, 0, SYNC_FILE_RANGE_WRITE);
         return r;
