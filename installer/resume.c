@@ -25,7 +25,8 @@ static bool may_be_whole(const struct sf_entry *entry, const struct stat *st)
 {
         bool root = geteuid() == 0;
 
-        /* The mode is set when all bytes are written. A second name would be an installed release's. */
+        /* The mode comes before the bytes: what is in it, only the digest says. A second name would be an installed
+         * release's. */
         return S_ISREG(st->st_mode) && st->st_nlink == 1 && (st->st_mode & 07777) == entry->mode &&
                (!root || (st->st_uid == 0 && st->st_gid == 0));
 }

@@ -49,6 +49,15 @@ static int open_releases(const struct sf_store *store, struct sf_error *err)
         return fd >= 0 ? fd : sf_error_errno(err, "cannot open %s", store->releases);
 }
 
+/* What can be continued: a directory that nobody else could write to. */
+static bool is_ours(int releases, const char *hidden)
+{
+        struct stat st;
+
+        return fstatat(releases, hidden, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
+               st.st_uid == geteuid() && !(st.st_mode & 022);
+}
+
 /* Opens the staging directory, which nobody else looks into before it is complete. */
 static int open_staging(int releases, const char *hidden, struct sf_staging *staging, struct sf_error *err)
 {
@@ -77,7 +86,7 @@ static int begin(const struct sf_store *store, const struct sf_release_name *nam
         if (!*staging.directory)
                 return sf_error_set(err, SF_ERR_LIMIT, "%s: the name is too long for a directory", name->text);
         snprintf(hidden, sizeof hidden, INCOMING "%s", staging.directory);
-        r = clear_leftovers(releases, store->releases, resume ? hidden : "", err);
+        r = clear_leftovers(releases, store->releases, resume && is_ours(releases, hidden) ? hidden : "", err);
         if (r < 0)
                 return r;
         staging.path = sf_fs_join(store->releases, hidden);

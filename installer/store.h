@@ -64,7 +64,7 @@ struct sf_staging {
 /* Clears what an interrupted run left and makes the staging directory. Nothing visible changes. */
 int sf_store_begin(const struct sf_store *store, const struct sf_release_name *name, struct sf_staging *ret,
                    struct sf_error *err);
-/* The same, but what an interrupted run left of this release stays. */
+/* The same, but what an interrupted run left of this release stays, unless others could write to it. */
 int sf_store_resume(const struct sf_store *store, const struct sf_release_name *name, struct sf_staging *ret,
                     struct sf_error *err);
 /* Only clears. */

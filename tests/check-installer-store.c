@@ -237,6 +237,39 @@ static void test_resumed_for_another(void **state)
         assert_int_equal(count_names(n), 0);
 }
 
+/* What lies under the name of a staging directory is continued only where nobody else could have put files into it. */
+static void test_resumed_from_others(void **state)
+{
+        struct node *n = *state;
+        struct sf_error err = SF_ERROR_INIT;
+        struct sf_staging staging;
+        struct stat st;
+        _cleanup_free_ char *hidden = sf_format("%s/.incoming-%s", n->store.releases, n->release.directory);
+        _cleanup_free_ char *elsewhere = sf_format("%s/elsewhere", n->root);
+
+        assert_int_equal(sf_fs_mkdirs(n->store.releases, 0755, &err), 0);
+        assert_int_equal(mkdir(elsewhere, 0755), 0);
+        for (unsigned i = 0; i < 4; i++) {
+                if (i == 0)
+                        assert_int_equal(symlink(elsewhere, hidden), 0);
+                else if (i == 1)
+                        assert_int_equal(close(creat(hidden, 0600)), 0);
+                else
+                        assert_int_equal(mkdir(hidden, 0700), 0);
+                if (i == 2)
+                        assert_int_equal(chmod(hidden, 0777), 0);
+                if (i == 3 && (geteuid() != 0 || chown(hidden, 1, 1) < 0))
+                        break;
+                assert_int_equal(sf_store_resume(&n->store, &n->release.name, &staging, &err), 0);
+                assert_false(staging.continued);
+                assert_int_equal(fstat(staging.dirfd, &st), 0);
+                assert_true(st.st_uid == geteuid() && (st.st_mode & 07777) == 0700);
+                sf_store_abort(&n->store, &staging);
+                assert_int_equal(count_names(n), 0);
+        }
+        assert_int_equal(rmdir(elsewhere), 0);
+}
+
 static void test_failed_unpack_leaves_nothing(void **state)
 {
         struct node *n = *state;
@@ -306,6 +339,7 @@ int main(void)
                 NODE_TEST(test_killed_while_unpacking),
                 NODE_TEST(test_resumed),
                 NODE_TEST(test_resumed_for_another),
+                NODE_TEST(test_resumed_from_others),
                 NODE_TEST(test_failed_unpack_leaves_nothing),
                 NODE_TEST(test_full_disk),
         };
