@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
-#define ZSTD_STATIC_LINKING_ONLY /* for one parameter that every libzstd since 1.4.5 knows */
+#define ZSTD_STATIC_LINKING_ONLY /* for ZSTD_d_forceIgnoreChecksum */
 #include <zstd.h>
 #include <zstd_errors.h>
 
@@ -160,8 +160,10 @@ int sf_frame_start(struct sf_frame_decoder *d, const struct sf_frame *frame, con
         d->in = (ZSTD_inBuffer){ NULL, 0, 0 };
         ZSTD_DCtx_reset(d->zstd, ZSTD_reset_session_and_parameters);
         ZSTD_DCtx_setParameter(d->zstd, ZSTD_d_windowLogMax, window_log(frame->content_size));
-        /* SHA-256 has just said what zstd's own checksum would say. */
+#ifdef ZSTD_d_forceIgnoreChecksum /* libzstd 1.4.7 */
+        /* SHA-256 has just said what zstd's own checksum would say. An older library checks that, too. */
         (void)ZSTD_DCtx_setParameter(d->zstd, ZSTD_d_forceIgnoreChecksum, ZSTD_d_ignoreChecksum);
+#endif
         return 0;
 }
 

@@ -66,7 +66,7 @@ bool sf_unpack_frame_wanted(const struct sf_filelist *list, size_t frame, const 
 int sf_unpack_skeleton(const struct sf_tree *tree, struct sf_error *err);
 
 /* Unpacks everything that is wanted. On error the staging directory holds a part that the caller removes. Files are
- * written, not yet synced (sf_store_commit does that). A layer that is read whole is checked against its own digest. */
+ * written, not yet synced (sf_store_commit does that). What is checked are frames and files, not the digest of a whole layer. */
 int sf_unpack_run(const struct sf_unpack *unpack, struct sf_error *err);
 
 #endif
