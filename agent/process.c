@@ -96,7 +96,7 @@ static bool path_in_trees(const struct search *s, const char *path, size_t *ret_
 static int note_inode(struct search *s, pid_t pid, dev_t device, ino_t number, const char *how, struct sf_error *err)
 {
         struct inode key = { .device = device, .number = number };
-        struct inode *hit = bsearch(&key, s->inodes, s->inode_count, sizeof key, by_inode);
+        struct inode *hit = s->inode_count ? bsearch(&key, s->inodes, s->inode_count, sizeof key, by_inode) : NULL;
         int r = 0;
 
         if (!hit)
