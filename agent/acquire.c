@@ -130,6 +130,7 @@ static int apply_delta(struct work *w, const struct sf_tree *base, uint64_t spar
 
 /* --- what is here already -------------------------------------------------------------------------------------- */
 
+/* Nothing that was true of the tree of an attempt before is true of this one. */
 static int prepare(struct work *w, struct sf_error *err)
 {
         const struct sf_filelist *list = &w->plan->list;
@@ -219,10 +220,8 @@ static int fill_by_delta(struct work *w, struct sf_error *err)
 /* All that costs no bytes. A full unpack starts from nothing else than what an earlier one left: it is the last resort. */
 static int fill_from_disk(struct work *w, const struct sf_staging *staging, struct sf_error *err)
 {
-        int r = prepare(w, err);
+        int r = resume(w, staging, err);
 
-        if (r == 0)
-                r = resume(w, staging, err);
         if (r == 0)
                 r = sf_unpack_skeleton(&w->tree, err);
         if (r == 0 && w->plan->way != SF_PLAN_FULL) {
@@ -236,10 +235,11 @@ static int fill_from_disk(struct work *w, const struct sf_staging *staging, stru
 static int fill(struct work *w, const struct sf_staging *staging, struct sf_error *err)
 {
         bool all = w->plan->way == SF_PLAN_FULL && !staging->continued;
-        int r;
+        int r = prepare(w, err);
 
         w->report->step = "unpack";
-        r = all ? 0 : fill_from_disk(w, staging, err);
+        if (r == 0 && !all)
+                r = fill_from_disk(w, staging, err);
         if (r == 0)
                 r = sf_unpack_check_space(&w->plan->list, all ? NULL : w->missing, staging->dirfd, err);
         if (r < 0)

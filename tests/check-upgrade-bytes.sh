@@ -237,6 +237,38 @@ for location in flipped lost; do
         whole 24.11.2
 done
 
+# One frame has it all: without the delta only a full download is left. What the first attempt had linked is written anew,
+# so what was known of those files is true no more, least of all that they need no sync.
+rm -r tree/lib && mkdir tree/lib
+for n in $(seq 20); do head -c 5000 /dev/urandom >"tree/lib/same-$n"; done
+for version in 24.11.1 24.11.2; do
+        seq "${version##*.}" 20000 >tree/lib/other
+        factory import tree --placeholder "$placeholder" --slurm-version "$version" --toolchain one
+done
+factory keys init --repo one --keys one-keys
+factory publish 24.11.1 24.11.2 --delta-from 24.11.1 --repo one --keys one-keys
+one=("$top_builddir/sf-node" --config conf --root "$work/root" --toolchain one --arch amd64 --repo "file://$work/one")
+fresh
+rm -rf root/var root/etc
+"${one[@]}" -q trust one/metadata/1.root.json
+"${one[@]}" -q install 24.11.1
+delta=one/blobs/sha256/$(cat one/targets/index/*one-amd64.json | sed -nE '1s/.*"codec":"[a-z]*","content":\{"sha256":"([0-9a-f]*)".*/\1/p')
+python3 -c 'import sys; f = open(sys.argv[1], "r+b"); f.seek(-9, 2); b = f.read(1); f.seek(-1, 1); f.write(bytes([b[0] ^ 4]))' "$delta"
+code=0
+"${one[@]}" --json upgrade 24.11.2 >out 2>said || code=$?
+check "a delta that is no good where all frames have something new"
+says '^sf-node: .*delta: .*; trying the next way'
+python3 - $tree/24.11.2-one <<'END' || { echo "NOT OK: the record of how its files look is wrong"; failures=$((failures + 1)); }
+import os, sys
+entries = (line.split() for line in open(sys.argv[1] + "/.sf-release/filelist"))
+files = [fields[-1] for fields in entries if fields[0] == "f"]
+seen = open(sys.argv[1] + "/.sf-release/seen").read().splitlines()[1:]
+assert len(files) == len(seen) == 22
+for path, line in zip(files, seen):
+    assert line == "-" or int(line.split()[0]) == os.stat(os.path.join(sys.argv[1], path)).st_ino, path
+    assert path == "sbin/slurmd" or os.stat(os.path.join(sys.argv[1], path)).st_nlink == 1, path # a full download
+END
+
 # --- no delta ------------------------------------------------------------------------------------------------------------------
 
 fresh 24.11.1
