@@ -10,6 +10,7 @@
 #include "agent/gate.h"
 #include "agent/process.h"
 #include "agent/unit.h"
+#include "agent/warm.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
@@ -263,6 +264,9 @@ int sf_preflight_run(const struct sf_preflight *p, const struct sf_store_release
                 .unit = live->bus ? &live->slurmd : NULL,
                 .old_steps = steps.versions && steps.versions[0],
         };
+        /* Read while the questions below are asked, and nothing is stopped yet. */
+        if (r == 0)
+                sf_warm_release(tree, live->slurmd.main_pid, old_tree);
         if (r == 0)
                 r = relabel(tree, err);
         if (r == 0)
