@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "installer/place.h"
 #include "installer/reuse.h"
 #include "installer/tree.h"
 #include "installer/unpack.h"
@@ -91,13 +92,16 @@ static int check_signed(const struct sf_repository *rp, const struct sf_store_re
         return 0;
 }
 
-/* What another installed release holds intact costs no bytes: only the rest stays wanted. */
+/* What another installed release holds intact costs no bytes: only the rest stays wanted. It goes into the directories of
+ * the list, which may be gone or something else by now. */
 static int repair_from_disk(const struct sf_store *store, const struct sf_tree *tree, uint8_t *wanted,
                             struct sf_error *err)
 {
         _cleanup_reuse_ struct sf_reuse *installed = NULL;
         int r = sf_reuse_open(store, &installed, err);
 
+        if (r == 0)
+                r = sf_place_skeleton(tree, wanted, true, err);
         return r < 0 ? r : sf_reuse_repair(installed, tree, wanted, err);
 }
 

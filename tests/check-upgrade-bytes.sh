@@ -269,6 +269,14 @@ for path, line in zip(files, seen):
     assert path == "sbin/slurmd" or os.stat(os.path.join(sys.argv[1], path)).st_nlink == 1, path # a full download
 END
 
+for in_the_way in "" "touch" "ln -s /tmp"; do
+        rm -rf $tree/24.11.2-one/lib
+        [ -z "$in_the_way" ] || $in_the_way $tree/24.11.2-one/lib
+        code=0
+        "${one[@]}" --json verify --repair 24.11.2 >out 2>said || code=$?
+        check "... and a directory of it is repaired${in_the_way:+, where $in_the_way was}"
+done
+
 # --- no delta ------------------------------------------------------------------------------------------------------------------
 
 fresh 24.11.1
