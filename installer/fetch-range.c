@@ -7,14 +7,6 @@
 /* A stream that got this far since its last break may break as often as a new one. */
 #define PROGRESS_BYTES ((uint64_t)1 << 20)
 
-void sf_fetch_drop_parked(struct sf_fetcher *f)
-{
-        if (f->parked.path)
-                sf_body_close(&f->parked.body);
-        free(f->parked.path);
-        f->parked = (struct sf_parked){ 0 };
-}
-
 struct range_stream {
         struct sf_stream stream;
         struct sf_fetcher *fetcher;

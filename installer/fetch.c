@@ -95,6 +95,14 @@ int sf_fetcher_open(const struct sf_fetch_options *options, struct sf_fetcher **
         return 0;
 }
 
+void sf_fetch_drop_parked(struct sf_fetcher *f)
+{
+        if (f->parked.path)
+                sf_body_close(&f->parked.body);
+        free(f->parked.path);
+        f->parked = (struct sf_parked){ 0 };
+}
+
 void sf_fetcher_close(struct sf_fetcher *f)
 {
         if (!f)

@@ -207,15 +207,7 @@ static void test_resumed(void **state)
         assert_int_equal(kept, 1);
         assert_int_equal(faccessat(staging.dirfd, ".sf-release", F_OK, 0), -1);
         assert_int_equal(sf_unpack_skeleton(&u.tree, &err), 0);
-        u.wanted = missing;
-        n->asked = 0;
-        assert_int_equal(sf_unpack_run(&u, &err), 0);
-        assert_int_equal(sf_store_commit(&n->store, &staging, &n->list, n->text.data, n->text.len, &n->release, &err),
-                         0);
-        int fd = open_installed(n);
-        struct sf_tree tree = tree_at(n, fd);
-        assert_int_equal(sf_tree_verify(&tree, NULL, NULL, &err), 0);
-        close(fd);
+        finish_checked(n, &staging, missing);
         assert_int_equal(count_names(n), 1);
 }
 

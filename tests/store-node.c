@@ -103,6 +103,20 @@ void install_checked(struct node *n)
         assert_int_equal(r, 0);
 }
 
+void finish_checked(struct node *n, struct sf_staging *staging, const uint8_t *missing)
+{
+        struct sf_unpack u = unpack_at(n, staging->dirfd);
+
+        u.wanted = missing;
+        n->asked = 0;
+        assert_int_equal(sf_unpack_run(&u, NULL), 0);
+        assert_int_equal(sf_store_commit(&n->store, staging, &n->list, n->text.data, n->text.len, &n->release, NULL),
+                         0);
+        _cleanup_close_ int fd = open_installed(n);
+        struct sf_tree tree = tree_at(n, fd);
+        assert_int_equal(sf_tree_verify(&tree, NULL, NULL, NULL), 0);
+}
+
 int open_installed(const struct node *n)
 {
         int fd = -1;

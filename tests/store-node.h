@@ -34,6 +34,8 @@ struct sf_unpack unpack_at(struct node *n, int dirfd);
 
 int install(struct node *n, struct sf_error *err);
 void install_checked(struct node *n);
+/* Unpacks what is missing (n->asked counts it), gives the tree its name and verifies it. */
+void finish_checked(struct node *n, struct sf_staging *staging, const uint8_t *missing);
 int open_installed(const struct node *n);
 size_t count_releases(const struct node *n);
 int count_names(const struct node *n); /* below releases/, hidden ones too */
