@@ -246,12 +246,13 @@ for version in 24.11.1 24.11.2; do
         factory import tree --placeholder "$placeholder" --slurm-version "$version" --toolchain one
 done
 factory keys init --repo one --keys one-keys
-factory publish 24.11.1 24.11.2 --delta-from 24.11.1 --repo one --keys one-keys
+factory publish 24.11.1-one 24.11.2-one --delta-from 24.11.1-one --repo one --keys one-keys
 one=("$top_builddir/sf-node" --config conf --root "$work/root" --toolchain one --arch amd64 --repo "file://$work/one")
 fresh
 rm -rf root/var root/etc
 "${one[@]}" -q trust one/metadata/1.root.json
 "${one[@]}" -q install 24.11.1
+fetched=- sent=- read=- # from file:, and nobody counts
 delta=one/blobs/sha256/$(cat one/targets/index/*one-amd64.json | sed -nE '1s/.*"codec":"[a-z]*","content":\{"sha256":"([0-9a-f]*)".*/\1/p')
 python3 -c 'import sys; f = open(sys.argv[1], "r+b"); f.seek(-9, 2); b = f.read(1); f.seek(-1, 1); f.write(bytes([b[0] ^ 4]))' "$delta"
 code=0
