@@ -31,6 +31,7 @@ factory publish "$release" --repo "$demo/repo" --keys "$demo/keys"
 say "4. Install with sf-node, over HTTP"
 rm -rf "$demo/node"
 mkdir -p "$demo/node"
+: >"$demo/server.log" # that of a run before names another port
 # Any web server does: the repository is a directory of files.
 python3 -u -m http.server --bind 127.0.0.1 --directory "$demo/repo" 0 >"$demo/server.log" 2>&1 &
 server=$!
