@@ -11,7 +11,7 @@
 #include "delta/relocated.h"
 
 #define DIFFERING_CONTEXTS 6
-#define SLOTS_PER_BYTE     16   /* of the model, for each byte that is spelt out */
+#define SLOTS_PER_BYTE     16 /* of the model, for each byte that is spelt out */
 #define MATCHER_WORTH      64 /* literal bytes in a file for which matches are looked for */
 #define FIXED_MEMORY       (UINT64_C(8) << 20)
 
@@ -59,8 +59,8 @@ uint64_t sf_replay_memory(const struct sf_delta_files *old, const struct sf_delt
         /* a list of steps grown by doubling, their copies, and the making of a map */
         uint64_t script = steps * (2 * sizeof(struct sf_step) + 4 * sizeof(struct sf_piece));
         return sf_model_memory(SF_REPLAY_SLOTS_LOG_MAX) + script + FIXED_MEMORY + sf_matcher_memory(largest, 0) +
-               sf_names_memory(largest) +
-               sf_fields_scratch(largest) + SF_SCRIPT_REFERENCES_MAX * sf_fields_memory(largest);
+               sf_names_memory(largest) + sf_fields_scratch(largest) +
+               SF_SCRIPT_REFERENCES_MAX * sf_fields_memory(largest);
 }
 
 int sf_replay_open(struct sf_replay *r, const struct sf_delta_files *old, const struct sf_delta_files *new,
@@ -73,7 +73,7 @@ int sf_replay_open(struct sf_replay *r, const struct sf_delta_files *old, const 
         int result = sf_model_open(&r->model, slots_log, err);
 
         if (result < 0 || (result = sf_literals_open(&r->literals, &r->coder, &r->model, err)) < 0 ||
-            (result = sf_mixer_open(&r->differing, &r->model, DIFFERING_CONTEXTS, 1, err)) < 0) {
+            (result = sf_mixer_open(&r->differing, &r->model, DIFFERING_CONTEXTS, 1, 1, err)) < 0) {
                 sf_replay_close(r);
                 return result;
         }
@@ -253,7 +253,7 @@ static void code_differing(struct job *j, const struct plain *p, uint64_t at)
                 sf_hash(56, b1 | b2 << 8 | b3 << 16),
         };
 
-        new[at] = sf_model_byte(&r->model, &r->differing, &r->coder, contexts, 0,
+        new[at] = sf_model_byte(&r->model, &r->differing, &r->coder, contexts, 0, 0,
                                 j->truth ? j->truth[p->position + at] : 0);
         j->last_old = (uint8_t)was;
         j->last_new = new[at];
