@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "delta/names.h"
 #include "delta/relocated.h"
+#include "delta/texts.h"
 
 #define DIFFERING_CONTEXTS 6
 #define SLOTS_PER_BYTE     16 /* of the model, for each byte that is spelt out */
@@ -25,6 +26,7 @@ struct job {
         struct sf_predictor predictors[SF_SCRIPT_REFERENCES_MAX];
         struct sf_image image; /* of the new file, once its headers are there */
         bool image_open;
+        bool out_of_order; /* what lies in front is not there yet */
         struct sf_matcher matcher;
         struct sf_relocated relocated;
         struct sf_layout layout; /* of the new file */
@@ -59,7 +61,7 @@ uint64_t sf_replay_memory(const struct sf_delta_files *old, const struct sf_delt
         /* a list of steps grown by doubling, their copies, and the making of a map */
         uint64_t script = steps * (2 * sizeof(struct sf_step) + 4 * sizeof(struct sf_piece));
         return sf_model_memory(SF_REPLAY_SLOTS_LOG_MAX) + script + FIXED_MEMORY + sf_matcher_memory(largest, 0) +
-               sf_names_memory(largest) + sf_fields_scratch(largest) +
+               sf_names_memory(largest) + sf_texts_memory(largest) + sf_fields_scratch(largest) +
                SF_SCRIPT_REFERENCES_MAX * sf_fields_memory(largest);
 }
 
@@ -118,7 +120,7 @@ static void look_at_headers(struct job *j, uint64_t known)
 static void look_around(struct job *j, uint64_t known)
 {
         look_at_headers(j, known);
-        if (known >= j->names.next && j->image_open)
+        if (known >= j->names.next && j->image_open && !j->out_of_order)
                 sf_names_tell(&j->names, j->out, known, &j->image, j->predictors, j->script->reference_count);
 }
 
@@ -302,11 +304,12 @@ static void code_copy(struct job *j, const struct sf_step *step, uint64_t positi
         code_plain(j, &plain, at, step->copy, next);
 }
 
-static void code_literal(struct job *j, const struct sf_step *step, uint64_t position, const uint64_t *ends)
+/* `end`: what stood here in the reference, for all that is known, starts there. */
+static void code_literal(struct job *j, uint32_t reference, uint64_t position, uint64_t left, uint64_t end)
 {
-        const struct sf_predictor *p = &j->predictors[step->reference];
-        uint64_t left = step->literal, end = ends[step->reference];
+        const struct sf_predictor *p = &j->predictors[reference];
 
+        look_around(j, position);
         while (left) {
                 struct sf_literal_run run = { .out = j->out,
                                               .truth = j->truth,
@@ -332,25 +335,66 @@ static void code_literal(struct job *j, const struct sf_step *step, uint64_t pos
         }
 }
 
-/* The bytes of the file, first to last. */
-static int code_content(struct job *j, struct sf_error *err)
+/* The part of [start, start + length) that lies inside a window. */
+struct part {
+        uint64_t skipped, length;
+};
+
+static struct part clip(uint64_t start, uint64_t length, uint64_t from, uint64_t to)
+{
+        uint64_t end = start + length < to ? start + length : to, first = start > from ? start : from;
+
+        return first < end ? (struct part){ first - start, end - first } : (struct part){ 0, 0 };
+}
+
+/* The bytes at positions [from, to) of the file. A copy that reaches across a border is two. */
+static int code_window(struct job *j, uint64_t from, uint64_t to, struct sf_error *err)
 {
         uint64_t ends[SF_SCRIPT_REFERENCES_MAX] = { 0 }, position = 0;
 
-        for (size_t i = 0; i < j->script->count; i++) {
-                const struct sf_step *step = &j->script->steps[i];
+        for (size_t i = 0; i < j->script->count && position < to; i++) {
+                struct sf_step step = j->script->steps[i];
+                struct part literal = clip(position, step.literal, from, to);
+                struct part copy = clip(position + step.literal, step.copy, from, to);
 
                 if (sf_coder_exhausted(&j->replay->coder))
                         return sf_error_set(err, SF_ERR_CORRUPT, "the patch ends too early");
-                look_around(j, position);
-                code_literal(j, step, position, ends);
-                position += step->literal;
-                if (step->copy)
-                        code_copy(j, step, position);
-                position += step->copy;
-                ends[step->reference] = step->from + step->copy;
+                if (literal.length)
+                        code_literal(j, step.reference, position + literal.skipped, literal.length,
+                                     ends[step.reference] + literal.skipped);
+                position += step.literal;
+                if (copy.length)
+                        code_copy(j,
+                                  &(struct sf_step){ .reference = step.reference,
+                                                     .from = step.from + copy.skipped,
+                                                     .copy = copy.length },
+                                  position + copy.skipped);
+                position += step.copy;
+                ends[step.reference] = step.from + step.copy;
         }
         return 0;
+}
+
+/* Headers first, because everything is understood through them; then the strings, because what refers to them comes
+ * before them; then all the rest. */
+static int code_content(struct job *j, struct sf_error *err)
+{
+        struct sf_range texts = j->layout.tables[SF_TABLE_TEXTS];
+        uint64_t head = j->size < SF_IMAGE_HEADERS_MAX ? j->size : SF_IMAGE_HEADERS_MAX;
+        int r = code_window(j, 0, head, err);
+
+        if (texts.position < head)
+                texts = (struct sf_range){ head, 0 };
+        uint64_t end = texts.position + texts.size;
+        j->out_of_order = true;
+        if (r == 0)
+                r = code_window(j, texts.position, end, err);
+        j->out_of_order = false;
+        if (r == 0)
+                r = sf_texts_tell(j->out, &texts, j->predictors, j->script->reference_count, err);
+        if (r == 0)
+                r = code_window(j, head, texts.position, err);
+        return r < 0 ? r : code_window(j, end, j->size, err);
 }
 
 /* Data and size of a reference by its number. */
