@@ -77,7 +77,11 @@ static int tell_names(struct pairing *p, size_t references, struct sf_error *err
                 return r;
         if (names.next <= p->align.new_size)
                 sf_names_tell(&names, p->plain_new, p->align.new_size, &p->image, p->predictors, references);
-        return sf_texts_tell(p->plain_new, &layout.tables[SF_TABLE_TEXTS], p->predictors, references, err);
+        r = sf_texts_tell(p->plain_new, SF_TABLE_STRINGS, &layout.tables[SF_TABLE_STRINGS], p->predictors, references,
+                          err);
+        return r < 0 ? r
+                     : sf_texts_tell(p->plain_new, SF_TABLE_TEXTS, &layout.tables[SF_TABLE_TEXTS], p->predictors,
+                                     references, err);
 }
 
 static int learn(struct pairing *p, const struct sf_script *script, struct sf_error *err)

@@ -144,6 +144,9 @@ static void predict_field(struct job *j, const struct sf_predictor *p, const str
         uint64_t word;
 
         sf_predict(p, field, &j->image, j->out, position, ret);
+        if (is_place(field) && field->position >= sizeof(Elf64_Rela))
+                ret->alternative = j->replay->fields.last_place + sf_field_get(field, p->data + field->position) -
+                                   sf_field_get(field, p->data + field->position - sizeof(Elf64_Rela));
         if (field->kind != SF_FIELD_POINTER || field->width != 8 ||
             !sf_relocated_word(&j->relocated, j->out, sf_image_address(&j->image, position), &word))
                 return;
@@ -375,26 +378,33 @@ static int code_window(struct job *j, uint64_t from, uint64_t to, struct sf_erro
         return 0;
 }
 
-/* Headers first, because everything is understood through them; then the strings, because what refers to them comes
- * before them; then all the rest. */
+/* Headers first, because everything is understood through them; then strings, because what refers to them comes before
+ * them; then all the rest. */
 static int code_content(struct job *j, struct sf_error *err)
 {
-        struct sf_range texts = j->layout.tables[SF_TABLE_TEXTS];
-        uint64_t head = j->size < SF_IMAGE_HEADERS_MAX ? j->size : SF_IMAGE_HEADERS_MAX;
-        int r = code_window(j, 0, head, err);
+        static const enum sf_table early[] = { SF_TABLE_STRINGS, SF_TABLE_TEXTS };
+        uint64_t done = j->size < SF_IMAGE_HEADERS_MAX ? j->size : SF_IMAGE_HEADERS_MAX, last = done;
+        struct sf_range ranges[sizeof early / sizeof *early];
+        int r = code_window(j, 0, done, err);
 
-        if (texts.position < head)
-                texts = (struct sf_range){ head, 0 };
-        uint64_t end = texts.position + texts.size;
+        /* Linkers put them in this order; a table that lies otherwise waits its turn. */
         j->out_of_order = true;
-        if (r == 0)
-                r = code_window(j, texts.position, end, err);
+        for (size_t i = 0; i < sizeof early / sizeof *early; i++) {
+                ranges[i] = j->layout.tables[early[i]];
+                if (ranges[i].position < last)
+                        ranges[i] = (struct sf_range){ last, 0 };
+                last = ranges[i].position + ranges[i].size;
+                if (r == 0)
+                        r = code_window(j, ranges[i].position, last, err);
+                if (r == 0)
+                        r = sf_texts_tell(j->out, early[i], &ranges[i], j->predictors, j->script->reference_count, err);
+        }
         j->out_of_order = false;
-        if (r == 0)
-                r = sf_texts_tell(j->out, &texts, j->predictors, j->script->reference_count, err);
-        if (r == 0)
-                r = code_window(j, head, texts.position, err);
-        return r < 0 ? r : code_window(j, end, j->size, err);
+        for (size_t i = 0; i < sizeof early / sizeof *early && r == 0; i++) {
+                r = code_window(j, done, ranges[i].position, err);
+                done = ranges[i].position + ranges[i].size;
+        }
+        return r < 0 ? r : code_window(j, done, j->size, err);
 }
 
 /* Data and size of a reference by its number. */

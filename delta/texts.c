@@ -110,8 +110,8 @@ static void tell_target(const struct texts *t, uint64_t new_start, struct sf_pre
                 sf_predict_told(p, target, new_start + found - 1 + (target - start));
 }
 
-int sf_texts_tell(const uint8_t *out, const struct sf_range *range, struct sf_predictor *predictors, size_t count,
-                  struct sf_error *err)
+int sf_texts_tell(const uint8_t *out, enum sf_table table, const struct sf_range *range,
+                  struct sf_predictor *predictors, size_t count, struct sf_error *err)
 {
         _cleanup_(cleanup_texts) struct texts t = { .bytes = out + range->position, .size = range->size };
 
@@ -124,7 +124,7 @@ int sf_texts_tell(const uint8_t *out, const struct sf_range *range, struct sf_pr
         index_texts(&t);
         for (size_t i = 0; i < count; i++) {
                 struct sf_predictor *p = &predictors[i];
-                const struct sf_range *old = &p->layout.tables[SF_TABLE_TEXTS];
+                const struct sf_range *old = &p->layout.tables[table];
 
                 for (size_t k = 0; k < p->fields.target_count; k++)
                         if (p->fields.targets[k] - old->position < old->size)
