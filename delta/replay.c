@@ -11,7 +11,7 @@
 #include "delta/relocated.h"
 #include "delta/texts.h"
 
-#define DIFFERING_CONTEXTS 6
+#define DIFFERING_CONTEXTS 8
 #define SLOTS_PER_BYTE     16 /* of the model, for each byte that is spelt out */
 #define MATCHER_WORTH      64 /* literal bytes in a file for which matches are looked for */
 #define FIXED_MEMORY       (UINT64_C(8) << 20)
@@ -75,7 +75,7 @@ int sf_replay_open(struct sf_replay *r, const struct sf_delta_files *old, const 
         int result = sf_model_open(&r->model, slots_log, err);
 
         if (result < 0 || (result = sf_literals_open(&r->literals, &r->coder, &r->model, err)) < 0 ||
-            (result = sf_mixer_open(&r->differing, &r->model, DIFFERING_CONTEXTS, 1, 1, err)) < 0) {
+            (result = sf_mixer_open(&r->differing, &r->model, DIFFERING_CONTEXTS, 1, 256, err)) < 0) {
                 sf_replay_close(r);
                 return result;
         }
@@ -87,8 +87,9 @@ int sf_replay_open(struct sf_replay *r, const struct sf_delta_files *old, const 
         sf_probabilities_start(r->fields.repeated, SF_FIELD_KINDS);
         for (size_t i = 0; i < SF_FIELD_KINDS; i++)
                 sf_number_start(&r->fields.error[i]);
-        sf_number_start(&r->gap);
-        sf_probabilities_start(r->more, sizeof r->more / sizeof *r->more);
+        for (size_t i = 0; i < SF_GAP_CONTEXTS; i++)
+                sf_number_start(&r->gap[i]);
+        sf_probabilities_start(r->more, SF_MORE_CONTEXTS);
         return 0;
 }
 
@@ -199,6 +200,7 @@ struct plain {
         const struct sf_predictor *predictor;
         uint64_t position; /* where the copy goes */
         uint64_t until;    /* plain bytes left before the one that differs; UINT64_MAX: none does any more */
+        uint64_t last_gap; /* plain bytes between the last two that differed */
         unsigned found;    /* differing bytes so far */
 };
 
@@ -231,12 +233,15 @@ static uint64_t count_plain(const struct job *j, const struct plain *p, uint64_t
 static void code_gap(struct job *j, struct plain *p, uint64_t at, size_t next)
 {
         struct sf_replay *r = j->replay;
+        uint64_t end;
+        unsigned code = sf_image_is_code(&j->image, p->position + at, &end);
         unsigned length = p->step->copy < 64 ? 0 : p->step->copy < 512 ? 1 : p->step->copy < 4096 ? 2 : 3;
-        unsigned context = length * 4 + (p->found < 3 ? p->found : 3);
+        unsigned close = !p->found ? 0 : p->last_gap < 4 ? 1 : p->last_gap < 64 ? 2 : 3;
+        unsigned more = (length * 4 + (p->found < 3 ? p->found : 3)) * 4 + code * 2 + (close == 1);
 
         p->until = j->truth ? count_plain(j, p, at, next) : 0;
-        if (sf_coder_bit(&r->coder, &r->more[context], p->until != UINT64_MAX))
-                p->until = sf_coder_number(&r->coder, &r->gap, p->until);
+        if (sf_coder_bit(&r->coder, &r->more[more], p->until != UINT64_MAX))
+                p->until = p->last_gap = sf_coder_number(&r->coder, &r->gap[code * 4 + close], p->until);
         else
                 p->until = UINT64_MAX;
         p->found++;
@@ -249,6 +254,7 @@ static void code_differing(struct job *j, const struct plain *p, uint64_t at)
         uint8_t *new = j->out + p->position;
         uint32_t was = old[at], next = at + 1 < p->step->copy ? old[at + 1] : 0;
         uint32_t b1 = at ? new[at - 1] : 0, b2 = at > 1 ? new[at - 2] : 0, b3 = at > 2 ? new[at - 3] : 0;
+        uint32_t gap = p->last_gap < 7 ? (uint32_t)p->last_gap : 7;
         uint32_t contexts[DIFFERING_CONTEXTS] = {
                 sf_hash(51, was),
                 sf_hash(52, was | b1 << 8),
@@ -256,9 +262,11 @@ static void code_differing(struct job *j, const struct plain *p, uint64_t at)
                 sf_hash(54, was | b1 << 8 | b2 << 16),
                 sf_hash(55, was | (uint32_t)j->last_old << 8 | (uint32_t)j->last_new << 16),
                 sf_hash(56, b1 | b2 << 8 | b3 << 16),
+                sf_hash(57, was | (uint32_t)((p->position + at) & 7) << 8 | gap << 16 | (uint32_t)(p->found < 2) << 20),
+                sf_hash(58, was | (uint32_t)(at ? old[at - 1] : 0) << 8 | b1 << 16 | next << 24),
         };
 
-        new[at] = sf_model_byte(&r->model, &r->differing, &r->coder, contexts, 0, 0,
+        new[at] = sf_model_byte(&r->model, &r->differing, &r->coder, contexts, 0, was,
                                 j->truth ? j->truth[p->position + at] : 0);
         j->last_old = (uint8_t)was;
         j->last_new = new[at];

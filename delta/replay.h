@@ -32,6 +32,9 @@ struct sf_field_model {
         uint8_t history[SF_FIELD_KINDS]; /* the last three outcomes of each kind */
 };
 
+#define SF_GAP_CONTEXTS  8  /* code or data; the first gap of a copy, or how long the last one was */
+#define SF_MORE_CONTEXTS 64 /* the same, how long the copy is, how many bytes differed */
+
 struct sf_replay {
         const struct sf_delta_files *old, *new;
         const uint8_t *truth;   /* encoding: all new contents; NULL when decoding */
@@ -46,8 +49,8 @@ struct sf_replay {
         struct sf_script_model scripts;
         struct sf_field_model fields;
         struct sf_layout_model layouts;
-        struct sf_number gap;
-        sf_probability more[16];
+        struct sf_number gap[SF_GAP_CONTEXTS];
+        sf_probability more[SF_MORE_CONTEXTS];
 };
 
 /* Bytes that a replay takes, at most. */
