@@ -7,32 +7,13 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "delta/names.h"
-#include "delta/relocated.h"
+#include "delta/rehearse.h"
+#include "delta/replay-job.h"
 #include "delta/texts.h"
 
-#define DIFFERING_CONTEXTS 8
-#define SLOTS_PER_BYTE     16 /* of the model, for each byte that is spelt out */
-#define MATCHER_WORTH      64 /* literal bytes in a file for which matches are looked for */
-#define FIXED_MEMORY       (UINT64_C(8) << 20)
-
-/* One new file while it is put together. */
-struct job {
-        struct sf_replay *replay;
-        uint8_t *out;
-        const uint8_t *truth;
-        uint64_t size;
-        struct sf_script *script;
-        struct sf_predictor predictors[SF_SCRIPT_REFERENCES_MAX];
-        struct sf_image image; /* of the new file, once its headers are there */
-        bool image_open;
-        bool out_of_order; /* what lies in front is not there yet */
-        struct sf_matcher matcher;
-        struct sf_relocated relocated;
-        struct sf_layout layout; /* of the new file */
-        struct sf_names names;
-        uint8_t last_old, last_new; /* of the last byte that differed */
-};
+#define SLOTS_PER_BYTE 16 /* of the model, for each byte that is spelt out */
+#define MATCHER_WORTH  64 /* literal bytes in a file for which matches are looked for */
+#define FIXED_MEMORY   (UINT64_C(8) << 20)
 
 unsigned sf_replay_slots_log(uint64_t coded_bytes)
 {
@@ -75,7 +56,8 @@ int sf_replay_open(struct sf_replay *r, const struct sf_delta_files *old, const 
         int result = sf_model_open(&r->model, slots_log, err);
 
         if (result < 0 || (result = sf_literals_open(&r->literals, &r->coder, &r->model, err)) < 0 ||
-            (result = sf_mixer_open(&r->differing, &r->model, DIFFERING_CONTEXTS, 1, 256, err)) < 0) {
+            (result = sf_mixer_open(&r->differing, &r->model, SF_DIFFERING_CONTEXTS, 1, SF_DIFFERING_DETAILS, err)) <
+                    0) {
                 sf_replay_close(r);
                 return result;
         }
@@ -100,7 +82,7 @@ void sf_replay_close(struct sf_replay *r)
         sf_mixer_close(&r->differing);
 }
 
-static void cleanup_job(struct job *j)
+static void cleanup_job(struct sf_replay_job *j)
 {
         for (size_t i = 0; i < SF_SCRIPT_REFERENCES_MAX; i++)
                 sf_predictor_close(&j->predictors[i]);
@@ -109,7 +91,7 @@ static void cleanup_job(struct job *j)
 }
 
 /* Opens the new file's image as soon as its headers are there. */
-static void look_at_headers(struct job *j, uint64_t known)
+static void look_at_headers(struct sf_replay_job *j, uint64_t known)
 {
         if (j->image_open || !j->replay->predict || known < sf_image_headers(j->out, known))
                 return;
@@ -118,209 +100,19 @@ static void look_at_headers(struct job *j, uint64_t known)
 }
 
 /* What the first `known` bytes of the new file reveal that the predictors should know. */
-static void look_around(struct job *j, uint64_t known)
+void sf_replay_look(struct sf_replay_job *j, uint64_t known)
 {
         look_at_headers(j, known);
         if (known >= j->names.next && j->image_open && !j->out_of_order)
                 sf_names_tell(&j->names, j->out, known, &j->image, j->predictors, j->script->reference_count);
 }
 
-/* True for where a relocation is to be applied. */
-static bool is_place(const struct sf_field *field)
-{
-        return field->kind == SF_FIELD_RELOCATION && field->form == SF_FORM_ADDRESS;
-}
-
-/* True for such a field of a relocation that names no symbol. */
-static bool is_relative(const struct sf_predictor *p, const struct sf_field *field)
-{
-        return p->size - field->position >= sizeof(Elf64_Rela) &&
-               sf_get32(p->data + field->position + offsetof(Elf64_Rela, r_info) + 4) == 0;
-}
-
-/* The prediction, corrected by what the new file's relocations say about a pointer. */
-static void predict_field(struct job *j, const struct sf_predictor *p, const struct sf_field *field, uint64_t position,
-                          struct sf_prediction *ret)
-{
-        uint64_t word;
-
-        sf_predict(p, field, &j->image, j->out, position, ret);
-        if (is_place(field) && field->position >= sizeof(Elf64_Rela))
-                ret->alternative = j->replay->fields.last_place + sf_field_get(field, p->data + field->position) -
-                                   sf_field_get(field, p->data + field->position - sizeof(Elf64_Rela));
-        if (field->kind != SF_FIELD_POINTER || field->width != 8 ||
-            !sf_relocated_word(&j->relocated, j->out, sf_image_address(&j->image, position), &word))
-                return;
-        ret->alternative = ret->value;
-        ret->value = word;
-        ret->source = SF_PREDICT_RELOCATED;
-}
-
-/* One reference field of a copy, to be at `position` of the new file. */
-static void code_field(struct job *j, struct sf_predictor *p, const struct sf_field *field, uint64_t position)
-{
-        struct sf_field_model *m = &j->replay->fields;
-        struct sf_coder *c = &j->replay->coder;
-        struct sf_prediction guess;
-        uint8_t kind = field->kind;
-
-        predict_field(j, p, field, position, &guess);
-        uint64_t value = j->truth ? sf_field_get(field, j->truth + position) : 0;
-        bool right = sf_coder_bit(c, &m->predicted[kind][guess.source][m->history[kind]], value == guess.value);
-        m->history[kind] = (uint8_t)((m->history[kind] << 1 | !right) & 7);
-        if (right) {
-                value = guess.value;
-        } else if (guess.alternative != guess.value &&
-                   sf_coder_bit(c, &m->alternative[kind][guess.source], value == guess.alternative)) {
-                value = guess.alternative;
-        } else {
-                /* Places of relocations follow one another, whatever the old ones did. */
-                uint64_t from = is_place(field) ? m->last_place : guess.value;
-                int64_t error = sf_field_signed(field, value - from);
-
-                if (sf_coder_bit(c, &m->repeated[kind], error == m->last_error[kind]))
-                        error = m->last_error[kind];
-                else
-                        error = sf_coder_signed(c, &m->error[kind], error);
-                m->last_error[kind] = error;
-                value = from + (uint64_t)error;
-        }
-        sf_field_put(field, j->out + position, value);
-        if (is_place(field)) {
-                m->last_place = value;
-                if (is_relative(p, field))
-                        sf_relocated_note(&j->relocated, position);
-        }
-        sf_predict_learn(p, field, &j->image, position, value);
-}
-
-/* The bytes of a copy that belong to no field, up to the next one that differs. */
-struct plain {
-        const struct sf_step *step;
-        const struct sf_predictor *predictor;
-        uint64_t position; /* where the copy goes */
-        uint64_t until;    /* plain bytes left before the one that differs; UINT64_MAX: none does any more */
-        uint64_t last_gap; /* plain bytes between the last two that differed */
-        unsigned found;    /* differing bytes so far */
-};
-
-/* Encoding: counts plain bytes from offset `at` of the copy, where field `next` is the next one, to the first that
- * differs. */
-static uint64_t count_plain(const struct job *j, const struct plain *p, uint64_t at, size_t next)
-{
-        const struct sf_fields *fields = &p->predictor->fields;
-        const uint8_t *old = p->predictor->data + p->step->from, *new = j->truth + p->position;
-        uint64_t count = 0;
-
-        while (at < p->step->copy) {
-                uint64_t stop = p->step->copy;
-                const struct sf_field *field = next < fields->count ? &fields->fields[next] : NULL;
-
-                if (field && (uint64_t)field->position + field->width <= p->step->from + p->step->copy)
-                        stop = field->position - p->step->from;
-                for (; at < stop; at++, count++)
-                        if (old[at] != new[at])
-                                return count;
-                if (stop == p->step->copy)
-                        break;
-                at = stop + field->width;
-                next++;
-        }
-        return UINT64_MAX;
-}
-
-/* How far the next differing byte is. */
-static void code_gap(struct job *j, struct plain *p, uint64_t at, size_t next)
-{
-        struct sf_replay *r = j->replay;
-        uint64_t end;
-        unsigned code = sf_image_is_code(&j->image, p->position + at, &end);
-        unsigned length = p->step->copy < 64 ? 0 : p->step->copy < 512 ? 1 : p->step->copy < 4096 ? 2 : 3;
-        unsigned close = !p->found ? 0 : p->last_gap < 4 ? 1 : p->last_gap < 64 ? 2 : 3;
-        unsigned more = (length * 4 + (p->found < 3 ? p->found : 3)) * 4 + code * 2 + (close == 1);
-
-        p->until = j->truth ? count_plain(j, p, at, next) : 0;
-        if (sf_coder_bit(&r->coder, &r->more[more], p->until != UINT64_MAX))
-                p->until = p->last_gap = sf_coder_number(&r->coder, &r->gap[code * 4 + close], p->until);
-        else
-                p->until = UINT64_MAX;
-        p->found++;
-}
-
-static void code_differing(struct job *j, const struct plain *p, uint64_t at)
-{
-        struct sf_replay *r = j->replay;
-        const uint8_t *old = p->predictor->data + p->step->from;
-        uint8_t *new = j->out + p->position;
-        uint32_t was = old[at], next = at + 1 < p->step->copy ? old[at + 1] : 0;
-        uint32_t b1 = at ? new[at - 1] : 0, b2 = at > 1 ? new[at - 2] : 0, b3 = at > 2 ? new[at - 3] : 0;
-        uint32_t gap = p->last_gap < 7 ? (uint32_t)p->last_gap : 7;
-        uint32_t contexts[DIFFERING_CONTEXTS] = {
-                sf_hash(51, was),
-                sf_hash(52, was | b1 << 8),
-                sf_hash(53, was | b1 << 8 | next << 16),
-                sf_hash(54, was | b1 << 8 | b2 << 16),
-                sf_hash(55, was | (uint32_t)j->last_old << 8 | (uint32_t)j->last_new << 16),
-                sf_hash(56, b1 | b2 << 8 | b3 << 16),
-                sf_hash(57, was | (uint32_t)((p->position + at) & 7) << 8 | gap << 16 | (uint32_t)(p->found < 2) << 20),
-                sf_hash(58, was | (uint32_t)(at ? old[at - 1] : 0) << 8 | b1 << 16 | next << 24),
-        };
-
-        new[at] = sf_model_byte(&r->model, &r->differing, &r->coder, contexts, 0, was,
-                                j->truth ? j->truth[p->position + at] : 0);
-        j->last_old = (uint8_t)was;
-        j->last_new = new[at];
-}
-
-/* Plain bytes [at, stop) of the copy. */
-static void code_plain(struct job *j, struct plain *p, uint64_t at, uint64_t stop, size_t next)
-{
-        const uint8_t *old = p->predictor->data + p->step->from;
-
-        while (at < stop) {
-                uint64_t same = p->until < stop - at ? p->until : stop - at;
-
-                memcpy(j->out + p->position + at, old + at, same);
-                at += same;
-                if (p->until != UINT64_MAX)
-                        p->until -= same;
-                if (at == stop)
-                        return;
-                code_differing(j, p, at);
-                at++;
-                code_gap(j, p, at, next);
-        }
-}
-
-static void code_copy(struct job *j, const struct sf_step *step, uint64_t position)
-{
-        struct sf_predictor *predictor = &j->predictors[step->reference];
-        const struct sf_fields *fields = &predictor->fields;
-        struct plain plain = { .step = step, .predictor = predictor, .position = position };
-        size_t next = sf_fields_first(fields, step->from);
-        uint64_t at = 0;
-
-        code_gap(j, &plain, 0, next);
-        for (; next < fields->count; next++) {
-                const struct sf_field *field = &fields->fields[next];
-
-                if ((uint64_t)field->position + field->width > step->from + step->copy)
-                        break;
-                uint64_t start = field->position - step->from;
-                code_plain(j, &plain, at, start, next);
-                look_around(j, position + start);
-                code_field(j, predictor, field, position + start);
-                at = start + field->width;
-        }
-        code_plain(j, &plain, at, step->copy, next);
-}
-
 /* `end`: what stood here in the reference, for all that is known, starts there. */
-static void code_literal(struct job *j, uint32_t reference, uint64_t position, uint64_t left, uint64_t end)
+static void code_literal(struct sf_replay_job *j, uint32_t reference, uint64_t position, uint64_t left, uint64_t end)
 {
         const struct sf_predictor *p = &j->predictors[reference];
 
-        look_around(j, position);
+        sf_replay_look(j, position);
         while (left) {
                 struct sf_literal_run run = { .out = j->out,
                                               .truth = j->truth,
@@ -342,7 +134,7 @@ static void code_literal(struct job *j, uint32_t reference, uint64_t position, u
                 position += run.length;
                 end += run.length;
                 left -= run.length;
-                look_around(j, position);
+                sf_replay_look(j, position);
         }
 }
 
@@ -359,7 +151,7 @@ static struct part clip(uint64_t start, uint64_t length, uint64_t from, uint64_t
 }
 
 /* The bytes at positions [from, to) of the file. A copy that reaches across a border is two. */
-static int code_window(struct job *j, uint64_t from, uint64_t to, struct sf_error *err)
+static int code_window(struct sf_replay_job *j, uint64_t from, uint64_t to, struct sf_error *err)
 {
         uint64_t ends[SF_SCRIPT_REFERENCES_MAX] = { 0 }, position = 0;
 
@@ -375,11 +167,11 @@ static int code_window(struct job *j, uint64_t from, uint64_t to, struct sf_erro
                                      ends[step.reference] + literal.skipped);
                 position += step.literal;
                 if (copy.length)
-                        code_copy(j,
-                                  &(struct sf_step){ .reference = step.reference,
-                                                     .from = step.from + copy.skipped,
-                                                     .copy = copy.length },
-                                  position + copy.skipped);
+                        sf_replay_copy(j,
+                                       &(struct sf_step){ .reference = step.reference,
+                                                          .from = step.from + copy.skipped,
+                                                          .copy = copy.length },
+                                       position + copy.skipped);
                 position += step.copy;
                 ends[step.reference] = step.from + step.copy;
         }
@@ -388,7 +180,7 @@ static int code_window(struct job *j, uint64_t from, uint64_t to, struct sf_erro
 
 /* Headers first, because everything is understood through them; then strings, because what refers to them comes before
  * them; then all the rest. */
-static int code_content(struct job *j, struct sf_error *err)
+static int code_content(struct sf_replay_job *j, struct sf_error *err)
 {
         static const enum sf_table early[] = { SF_TABLE_STRINGS, SF_TABLE_TEXTS };
         uint64_t done = j->size < SF_IMAGE_HEADERS_MAX ? j->size : SF_IMAGE_HEADERS_MAX, last = done;
@@ -431,7 +223,7 @@ static void find_reference(const struct sf_replay *r, uint32_t reference, const 
         *ret_size = r->new->files[reference - r->old->count].size;
 }
 
-static int set_map(struct job *j, uint32_t reference, struct sf_error *err)
+static int set_map(struct sf_replay_job *j, uint32_t reference, struct sf_error *err)
 {
         _cleanup_free_ struct sf_piece *copies = calloc(j->script->count + 1, sizeof *copies);
         uint64_t position = 0;
@@ -451,7 +243,7 @@ static int set_map(struct job *j, uint32_t reference, struct sf_error *err)
 }
 
 /* A file with next to no literals is not worth an index. */
-static int open_matcher(struct job *j, struct sf_error *err)
+static int open_matcher(struct sf_replay_job *j, struct sf_error *err)
 {
         const struct sf_predictor *first = &j->predictors[0];
         uint64_t literals = 0;
@@ -464,7 +256,7 @@ static int open_matcher(struct job *j, struct sf_error *err)
 }
 
 /* Where the new file's tables are, and what is to be made of their names. */
-static int open_names(struct job *j, struct sf_error *err)
+static int open_names(struct sf_replay_job *j, struct sf_error *err)
 {
         if (j->truth)
                 sf_layout_read(j->truth, j->size, &j->layout);
@@ -488,12 +280,12 @@ static void code_derived(struct sf_replay *r, size_t index)
 
 int sf_replay_file(struct sf_replay *r, size_t index, uint64_t offset, struct sf_script *script, struct sf_error *err)
 {
-        _cleanup_(cleanup_job) struct job j = { .replay = r,
-                                                .out = r->out + offset,
-                                                .script = script,
-                                                .truth = r->truth ? r->truth + offset : NULL,
-                                                .size = r->new->files[index].size,
-                                                .names = { .next = UINT64_MAX } };
+        _cleanup_(cleanup_job) struct sf_replay_job j = { .replay = r,
+                                                          .out = r->out + offset,
+                                                          .script = script,
+                                                          .truth = r->truth ? r->truth + offset : NULL,
+                                                          .size = r->new->files[index].size,
+                                                          .names = { .next = UINT64_MAX } };
         uint64_t sizes[SF_SCRIPT_REFERENCES_MAX] = { 0 };
         uint32_t ancestor = r->new->files[index].ancestor;
         int result = sf_script_code_references(&r->coder, &r->scripts, script, ancestor ? ancestor - 1 : 0,
@@ -514,6 +306,9 @@ int sf_replay_file(struct sf_replay *r, size_t index, uint64_t offset, struct sf
         for (uint32_t i = 0; i < script->reference_count; i++)
                 if ((result = set_map(&j, i, err)) < 0)
                         return result;
+        if (j.predictors[0].image.elf &&
+            (result = sf_rehearse(&r->literals, &j.predictors[0], script, &r->rehearsed, err)) < 0)
+                return result;
         if ((result = open_matcher(&j, err)) < 0 || (result = open_names(&j, err)) < 0)
                 return result;
         return code_content(&j, err);
