@@ -56,7 +56,7 @@ cat <<END
 # Benchmarks
 
 Made by \`make bench\` on $(date -u +%Y-%m-%d); nothing here is written by hand. To repeat: \`make demo\`, \`make check\` (they
-build the releases, about 10 minutes), then \`make bench\` in the same directory (the first run packs the install benchmark's
+build the releases, about 10 minutes), then \`make bench\` in the same directory (the first run builds micro releases, packs the install benchmark's
 release and trees of up to 2 GB, some minutes; they are kept in bench-cache).
 
 - machine: $(nproc) processors, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(awk '/MemTotal/ { printf "%.0f", $2 / 1048576 }' /proc/meminfo) GiB memory,
