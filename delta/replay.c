@@ -42,7 +42,7 @@ uint64_t sf_replay_memory(const struct sf_delta_files *old, const struct sf_delt
         /* a list of steps grown by doubling, their copies, and the making of a map */
         uint64_t script = steps * (2 * sizeof(struct sf_step) + 4 * sizeof(struct sf_piece));
         return sf_model_memory(SF_REPLAY_SLOTS_LOG_MAX) + script + FIXED_MEMORY + sf_matcher_memory(largest, 0) +
-               sf_names_memory(largest) + sf_texts_memory(largest) + sf_fields_scratch(largest) +
+               2 * sf_names_memory(largest) + sf_texts_memory(largest) + sf_fields_scratch(largest) +
                SF_SCRIPT_REFERENCES_MAX * sf_fields_memory(largest);
 }
 
@@ -294,6 +294,13 @@ static int open_names(struct sf_replay_job *j, struct sf_error *err)
                                j->size, &j->layout);
         else
                 j->layout = (struct sf_layout){ 0 };
+        if (j->script->reference_count > 1) {
+                int r = sf_names_relate(&j->predictors[0], &j->predictors[1], err);
+                if (r == 0)
+                        r = sf_names_relate(&j->predictors[1], &j->predictors[0], err);
+                if (r < 0)
+                        return r;
+        }
         return sf_names_open(&j->names, &j->layout, err);
 }
 
