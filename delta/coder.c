@@ -71,6 +71,8 @@ int sf_coder_finish(struct sf_coder *c, struct sf_error *err)
 /* `split` is the last number of the part that means 1. */
 static unsigned narrow(struct sf_coder *c, uint64_t split, unsigned bit)
 {
+        if (c->rehearsing)
+                return bit;
         if (!c->encoding)
                 bit = c->code <= split;
         if (bit)

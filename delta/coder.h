@@ -18,6 +18,7 @@
 
 struct sf_coder {
         bool encoding;
+        bool rehearsing;        /* bits are given at both ends: learnt from, neither written nor read */
         uint64_t low, high;     /* the interval left, both inclusive */
         uint64_t code;          /* decoding: the number being located */
         const uint8_t *in, *end;

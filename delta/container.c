@@ -8,7 +8,7 @@
 #include "delta/codec.h"
 #include "delta/plan.h"
 
-#define MAGIC         "SFD\1"
+#define MAGIC         "SFD\2"
 #define MAGIC_BYTES   4
 #define BINDING_BYTES 8
 #define LENGTH_BYTES  4

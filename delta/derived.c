@@ -9,12 +9,12 @@
 #include "delta/image.h"
 #include "delta/sections.h"
 
-#define EHDR_BYTES    64
-#define PHDR_BYTES    56
-#define INDEX_HEADER  "\x01\x1b\x03\x3b" /* version, encodings of frame pointer, count and table */
-#define INDEX_KEPT    8                  /* that and the place of .eh_frame */
-#define INDEX_TABLE   12
-#define HASH_KEPT     16
+#define EHDR_BYTES   64
+#define PHDR_BYTES   56
+#define INDEX_HEADER "\x01\x1b\x03\x3b" /* version, encodings of frame pointer, count and table */
+#define INDEX_KEPT   8                  /* that and the place of .eh_frame */
+#define INDEX_TABLE  12
+#define HASH_KEPT    16
 
 /* A table as it should be. */
 struct table {
@@ -30,8 +30,9 @@ static void cleanup_table(struct table *t)
 static int make_room(struct table *t, struct sf_error *err)
 {
         t->content = calloc(t->size + 1, 1);
-        return t->content ? 0 : sf_error_set(err, SF_ERR_NOMEM, "no memory for a table of %llu bytes",
-                                             (unsigned long long)t->size);
+        return t->content ? 0
+                          : sf_error_set(err, SF_ERR_NOMEM, "no memory for a table of %llu bytes",
+                                         (unsigned long long)t->size);
 }
 
 static void put32(uint8_t *at, uint32_t value)
@@ -78,8 +79,7 @@ static uint64_t list_functions(const uint8_t *data, uint64_t size, const struct 
                         int32_t first = (int32_t)sf_get32(data + at + 8);
 
                         if (count < room)
-                                functions[count] =
-                                        (struct function){ address + 8 + (uint64_t)(int64_t)first, address };
+                                functions[count] = (struct function){ address + 8 + (uint64_t)(int64_t)first, address };
                         count++;
                 }
                 at += (uint64_t)length + 4;
@@ -163,8 +163,8 @@ static bool read_hash(const uint8_t *data, const struct sf_sections *sections, c
                       struct hash *h)
 {
         const struct sf_section *symbols = s->link < sections->count ? &sections->list[s->link] : NULL;
-        const struct sf_section *strings =
-                symbols && symbols->link < sections->count ? &sections->list[symbols->link] : NULL;
+        const struct sf_section *strings = symbols && symbols->link < sections->count ? &sections->list[symbols->link]
+                                                                                      : NULL;
 
         if (!strings || s->size < HASH_KEPT || symbols->type != SHT_DYNSYM || strings->type != SHT_STRTAB)
                 return false;

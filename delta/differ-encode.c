@@ -12,6 +12,7 @@
 #include "delta/differ.h"
 #include "delta/names.h"
 #include "delta/similar.h"
+#include "delta/texts.h"
 
 #define GAIN_MIN 6 /* samples that a further reference must add */
 #define PASSES   5 /* alignments of an ELF file: plain, then by labels */
@@ -23,8 +24,9 @@ struct pairing {
         const uint8_t *plain_new;
         struct sf_predictor predictors[SF_SCRIPT_REFERENCES_MAX]; /* old files; `learned` is the label of each target */
         struct sf_image image;                                    /* of the new file */
-        uint64_t *numbers[SF_SCRIPT_REFERENCES_MAX]; /* owned; per old field, if a number: what the new file has there */
-        struct sf_fields fields;                                  /* of the new file */
+        uint64_t
+                *numbers[SF_SCRIPT_REFERENCES_MAX]; /* owned; per old field, if a number: what the new file has there */
+        struct sf_fields fields;                    /* of the new file */
 };
 
 static void cleanup_pairing(struct pairing *p)
@@ -71,9 +73,15 @@ static int tell_names(struct pairing *p, size_t references, struct sf_error *err
 
         sf_layout_read(p->plain_new, p->align.new_size, &layout);
         int r = sf_names_open(&names, &layout, err);
-        if (r == 0 && names.next <= p->align.new_size)
+        if (r < 0)
+                return r;
+        if (names.next <= p->align.new_size)
                 sf_names_tell(&names, p->plain_new, p->align.new_size, &p->image, p->predictors, references);
-        return r;
+        r = sf_texts_tell(p->plain_new, SF_TABLE_STRINGS, &layout.tables[SF_TABLE_STRINGS], p->predictors, references,
+                          err);
+        return r < 0 ? r
+                     : sf_texts_tell(p->plain_new, SF_TABLE_TEXTS, &layout.tables[SF_TABLE_TEXTS], p->predictors,
+                                     references, err);
 }
 
 static int learn(struct pairing *p, const struct sf_script *script, struct sf_error *err)
@@ -87,8 +95,8 @@ static int learn(struct pairing *p, const struct sf_script *script, struct sf_er
                 if (!copies)
                         return sf_error_set(err, SF_ERR_NOMEM, "no memory to realign");
                 for (size_t i = 0; i < predictor->fields.count; i++)
-                        p->numbers[reference][i] = sf_field_get(&predictor->fields.fields[i], predictor->data +
-                                                                predictor->fields.fields[i].position);
+                        p->numbers[reference][i] = sf_field_get(&predictor->fields.fields[i],
+                                                                predictor->data + predictor->fields.fields[i].position);
                 memset(predictor->learned, 0, predictor->fields.target_count * sizeof *predictor->learned);
                 for (size_t i = 0; i < script->count; i++) {
                         const struct sf_step *step = &script->steps[i];
@@ -128,8 +136,9 @@ static void label_fields(struct pairing *p, const struct sf_script *script)
                                 sf_field_put(field, p->old + p->align.starts[i] + field->position, p->numbers[i][k]);
                                 continue;
                         }
-                        target = predictor->learned[field->target] ? (predictor->learned[field->target] & ~SF_PREDICT_TOLD) - 1
-                                                                   : sf_map_position(&predictor->map, target, &quality);
+                        target = predictor->learned[field->target]
+                                         ? (predictor->learned[field->target] & ~SF_PREDICT_TOLD) - 1
+                                         : sf_map_position(&predictor->map, target, &quality);
                         put_label(field, p->old + p->align.starts[i], target);
                 }
         }
@@ -307,7 +316,7 @@ static int encode(const struct sf_delta_files *old, const struct sf_delta_files 
 {
         _cleanup_(sf_replay_close) struct sf_replay replay = { 0 };
         _cleanup_(cleanup_scripts) struct scripts scripts = { 0 };
-        _cleanup_free_ uint8_t *out = malloc(sf_delta_files_size(new) + 1);
+        _cleanup_free_ uint8_t *out = calloc(sf_delta_files_size(new) + 1, 1);
         uint64_t offset = 0;
         int r;
 
@@ -317,8 +326,8 @@ static int encode(const struct sf_delta_files *old, const struct sf_delta_files 
                 return r;
         const uint8_t header[SF_DIFFER_HEADER] = { SF_PREDICTOR_VERSION,
                                                    (uint8_t)sf_replay_slots_log(scripts.literals) };
-        if ((r = sf_replay_open(&replay, old, new, sf_delta_files_bytes(new), out, predict, derived,
-                                header[1], err)) < 0 ||
+        if ((r = sf_replay_open(&replay, old, new, sf_delta_files_bytes(new), out, predict, derived, header[1], err)) <
+                    0 ||
             (r = sf_buffer_append(ret_patch, header, sizeof header, err)) < 0)
                 return r;
         sf_coder_encode(&replay.coder, ret_patch);

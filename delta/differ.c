@@ -2,6 +2,7 @@
 #include "delta/differ.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "delta/derived.h"
@@ -28,6 +29,7 @@ int sf_differ_decode(const struct sf_delta_files *old, const struct sf_delta_fil
         r = sf_replay_open(&replay, &references, new_files, NULL, out, predict, derived, patch[1], err);
         if (r < 0)
                 return r;
+        memset(out, 0, sf_delta_files_size(new_files)); /* not every file is made from its first byte to its last */
         sf_coder_decode(&replay.coder, patch + SF_DIFFER_HEADER, patch_len - SF_DIFFER_HEADER);
         for (size_t i = 0; i < new_files->count; i++) {
                 _cleanup_(sf_script_free) struct sf_script script = { 0 };

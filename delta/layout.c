@@ -5,7 +5,8 @@
 
 #include "delta/sections.h"
 
-static const char *const names[SF_TABLES] = { ".dynsym", ".dynstr", ".rela.dyn", ".rela.plt", ".plt", ".plt.sec" };
+static const char *const names[SF_TABLES] = { ".dynsym", ".dynstr",  ".rela.dyn", ".rela.plt",
+                                              ".plt",    ".plt.sec", ".rodata" };
 
 void sf_layout_read(const uint8_t *data, uint64_t size, struct sf_layout *ret)
 {

@@ -19,6 +19,7 @@ enum sf_table {
         SF_TABLE_PLT_RELOCATIONS, /* .rela.plt */
         SF_TABLE_PLT,             /* .plt: a header of 16 bytes, then 16 for each of .rela.plt */
         SF_TABLE_PLT_SECOND,      /* .plt.sec: 16 bytes for each of .rela.plt */
+        SF_TABLE_TEXTS,           /* .rodata: strings, among other things */
         SF_TABLES
 };
 

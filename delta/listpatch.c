@@ -14,7 +14,7 @@
 #include "delta/coder.h"
 #include "delta/model.h"
 
-#define MAGIC         "SFL\1" /* and version */
+#define MAGIC         "SFL\2" /* and version */
 #define MAGIC_BYTES   4
 #define SLOTS_LOG     14
 #define WORDS_MAX     64 /* a longer line has the rest in its last word */
@@ -64,7 +64,7 @@ static int list_coder_open(struct list_coder *lc, struct sf_error *err)
 {
         int r = sf_model_open(&lc->model, SLOTS_LOG, err);
 
-        if (r < 0 || (r = sf_mixer_open(&lc->mixer, &lc->model, CONTEXTS, 2, err)) < 0)
+        if (r < 0 || (r = sf_mixer_open(&lc->mixer, &lc->model, CONTEXTS, 2, 1, err)) < 0)
                 return r;
         sf_number_start(&lc->reference);
         sf_number_start(&lc->words);
@@ -183,7 +183,7 @@ static int code_spelling(struct list_coder *lc, struct word w, struct word old, 
                         sf_hash(5, there << 8 | (history & 0xff)),
                         sf_hash(6, there << 8 | next),
                 };
-                uint8_t byte = sf_model_byte(&lc->model, &lc->mixer, &lc->coder, contexts, 0,
+                uint8_t byte = sf_model_byte(&lc->model, &lc->mixer, &lc->coder, contexts, 0, 0,
                                              i < w.len ? (uint8_t)w.text[i] : '\n');
                 if (byte == '\n' || sf_coder_exhausted(&lc->coder))
                         return 0;

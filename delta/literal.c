@@ -9,6 +9,7 @@
 #define BYTE_CONTEXTS   12
 #define TARGET_CONTEXTS 5
 #define TRUST_FORETOLD  15 /* above what a matcher reports */
+#define DETAILS         512
 #define RESYNC_BYTES    48 /* code before a run that is measured again to find where instructions start */
 
 #define TRUSTS 3 /* nothing is expected, something is, it nearly always came true */
@@ -33,9 +34,9 @@ struct word {
 int sf_literals_open(struct sf_literals *l, struct sf_coder *coder, struct sf_model *model, struct sf_error *err)
 {
         *l = (struct sf_literals){ .coder = coder, .model = model };
-        int r = sf_mixer_open(&l->bytes, model, BYTE_CONTEXTS, PHASES * TRUSTS, err);
+        int r = sf_mixer_open(&l->bytes, model, BYTE_CONTEXTS, PHASES * TRUSTS, DETAILS, err);
 
-        return r < 0 ? r : sf_mixer_open(&l->targets, model, TARGET_CONTEXTS, 4, err);
+        return r < 0 ? r : sf_mixer_open(&l->targets, model, TARGET_CONTEXTS, 4, 1, err);
 }
 
 void sf_literals_close(struct sf_literals *l)
@@ -101,6 +102,14 @@ static uint32_t foretold_byte(const struct sf_literal_run *run, struct word *wor
         return word->known ? (uint32_t)(word->value >> (8 * (at - word->start)) & 0xff) + 1 : 0;
 }
 
+/* In code: where in its instruction a byte is, and how far the matcher can be trusted; in data the byte before. */
+static unsigned detail_of(const struct follower *f, uint64_t at, uint32_t trust, uint32_t before)
+{
+        unsigned place = (unsigned)(at - f->start) % 16;
+
+        return f->active ? (f->measured ? 16 + place : place) + 32 * (trust < 7 ? trust : 7) : 256 + before;
+}
+
 static uint8_t code_byte(struct sf_literals *l, const struct sf_literal_run *run, const struct follower *f,
                          struct word *word, uint64_t at, uint8_t value)
 {
@@ -147,7 +156,7 @@ static uint8_t code_byte(struct sf_literals *l, const struct sf_literal_run *run
                 sf_hash(21, expected | trust << 9),
                 sf_hash(22, expected | b1 << 9 | (uint32_t)phase << 17),
         };
-        return sf_model_byte(l->model, &l->bytes, l->coder, contexts, select, value);
+        return sf_model_byte(l->model, &l->bytes, l->coder, contexts, select, detail_of(f, at, trust, b1), value);
 }
 
 /* What the field would refer to if it were the one that the matcher follows. */
@@ -166,9 +175,12 @@ static uint32_t expected_target(const struct sf_literal_run *run, uint64_t posit
 static void code_target(struct sf_literals *l, const struct sf_literal_run *run, const struct follower *f, uint64_t at)
 {
         uint32_t end = (uint32_t)sf_image_address(run->image, at) + f->insn.length - f->insn.field;
-        uint32_t target = run->truth ? sf_get32(run->truth + at) + end : 0, known = 0;
+        uint32_t target = run->successor ? (uint32_t)sf_predict_address(run->predictor, run->successor, at)
+                          : run->truth   ? sf_get32(run->truth + at) + end
+                                         : 0;
+        uint32_t known = 0;
         uint32_t opcode = run->out[f->start + f->insn.opcode], trust = sf_matcher_trust(run->matcher);
-        uint32_t expected = expected_target(run, at, (uint32_t)(f->insn.length - f->insn.field));
+        uint32_t expected = run->successor ? 0 : expected_target(run, at, (uint32_t)(f->insn.length - f->insn.field));
 
         for (unsigned i = 0; i < 4; i++) {
                 uint32_t contexts[TARGET_CONTEXTS] = {
@@ -181,12 +193,12 @@ static void code_target(struct sf_literals *l, const struct sf_literal_run *run,
                                                                            << 12
                                                          : 0),
                 };
-                uint8_t byte = sf_model_byte(l->model, &l->targets, l->coder, contexts, i,
+                uint8_t byte = sf_model_byte(l->model, &l->targets, l->coder, contexts, i, 0,
                                              (uint8_t)(target >> (24 - 8 * i)));
                 known = known << 8 | byte;
         }
         l->last_target = known;
-        for (unsigned i = 0; i < 4; i++)
+        for (unsigned i = 0; i < 4 && !run->successor; i++)
                 run->out[at + i] = (uint8_t)((known - end) >> (8 * i));
 }
 

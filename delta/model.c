@@ -4,9 +4,10 @@
 #include <stdlib.h>
 
 #define SLOT_CELLS   16  /* a slot: a check word and the 15 nodes of a nibble's binary tree; one cache line */
+#define WAYS         4   /* slots that a context may have */
 #define NODES        256 /* of a byte's binary tree */
 #define WEIGHT_ONE   65536
-#define ESTIMATE_MAX 30  /* observations after which an estimate moves by a constant share */
+#define ESTIMATE_MAX 30 /* observations after which an estimate moves by a constant share */
 #define REFINE_MAX   255
 #define REFINE_STEPS 33
 #define HISTORY_MAX  500
@@ -110,11 +111,11 @@ static sf_probability *find_history(struct sf_mixer *x, unsigned context, uint32
         return &x->histories[(context * COUNTS + sort) * HISTORIES + cell_history(cell)];
 }
 
-/* Rows of weights: one for each node of the byte's tree, and one for each number of contexts seen before. A bit is mixed
- * by the sum of one of each. */
+/* Rows of weights for each select: one for each node of the byte's tree, for each number of contexts seen before, and for
+ * each detail. A bit is mixed by the sum of one of each. */
 static size_t mixer_rows(const struct sf_mixer *x)
 {
-        return NODES + 2 * ((size_t)x->contexts + 1);
+        return NODES + 2 * ((size_t)x->contexts + 1) + x->details;
 }
 
 static unsigned mixer_inputs(const struct sf_mixer *x)
@@ -122,10 +123,10 @@ static unsigned mixer_inputs(const struct sf_mixer *x)
         return 2 * x->contexts + 1; /* for each context its estimate and what its history says, and a constant */
 }
 
-int sf_mixer_open(struct sf_mixer *x, const struct sf_model *m, unsigned contexts, unsigned selects,
+int sf_mixer_open(struct sf_mixer *x, const struct sf_model *m, unsigned contexts, unsigned selects, unsigned details,
                   struct sf_error *err)
 {
-        *x = (struct sf_mixer){ .contexts = contexts, .selects = selects };
+        *x = (struct sf_mixer){ .contexts = contexts, .selects = selects, .details = details };
         size_t weights = (size_t)mixer_inputs(x) * selects * mixer_rows(x),
                refine = (size_t)REFINE_STEPS * selects * NODES;
 
@@ -136,7 +137,7 @@ int sf_mixer_open(struct sf_mixer *x, const struct sf_model *m, unsigned context
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a mixer");
         sf_probabilities_start(x->histories, (size_t)contexts * COUNTS * HISTORIES);
         for (size_t i = 0; i < weights; i++)
-                x->weights[i] = (int32_t)(WEIGHT_ONE / 12);
+                x->weights[i] = (int32_t)(WEIGHT_ONE / 16);
         for (size_t i = 0; i < refine; i++)
                 x->refine[i] =
                         (uint32_t)m->squash[i % REFINE_STEPS ? i % REFINE_STEPS * 128 - (i % REFINE_STEPS == 32) : 1]
@@ -152,20 +153,25 @@ void sf_mixer_close(struct sf_mixer *x)
         *x = (struct sf_mixer){ 0 };
 }
 
-/* The slot of a context; taken over where it belonged to another. */
+/* The slot of a context: one of a few neighbours. Where none is the context's, the least used one is taken over. */
 static uint32_t *find_slot(struct sf_model *m, uint32_t hash, unsigned *known)
 {
-        uint32_t mixed = hash * UINT32_C(0x85ebca6b);
-        uint32_t *slot = m->slots + (size_t)(mixed >> (32 - m->slots_log)) * SLOT_CELLS;
+        size_t at = hash * UINT32_C(0x85ebca6b) >> (32 - m->slots_log);
+        uint32_t check = hash ^ hash >> 16, *least = NULL;
 
-        mixed = hash ^ hash >> 16;
-        if (*slot == mixed) {
-                ++*known;
-                return slot;
+        for (size_t way = 0; way < WAYS; way++) {
+                uint32_t *slot = m->slots + (at ^ way) * SLOT_CELLS;
+
+                if (*slot == check) {
+                        ++*known;
+                        return slot;
+                }
+                if (!least || cell_count(slot[1]) < cell_count(least[1]))
+                        least = slot;
         }
-        *slot = mixed;
-        sf_probabilities_start(slot + 1, SLOT_CELLS - 1);
-        return slot;
+        *least = check;
+        sf_probabilities_start(least + 1, SLOT_CELLS - 1);
+        return least;
 }
 
 static int32_t clamp(int64_t value)
@@ -179,6 +185,7 @@ struct nibble {
         sf_probability *histories[SF_MODEL_CONTEXTS_MAX]; /* of the bit being coded */
         int32_t inputs[2 * SF_MODEL_CONTEXTS_MAX + 1];
         int32_t *shared; /* the row of weights chosen by how many contexts are known */
+        int32_t *detail; /* and that for the details of the byte */
         unsigned node;   /* of the nibble's tree */
 };
 
@@ -221,7 +228,7 @@ static void learn_outcome(const struct sf_mixer *x, const struct nibble *s, unsi
 /* Bits by which the correction of a weight is shifted: quick at first, then steady. */
 static unsigned learn_shift(const struct sf_mixer *x)
 {
-        return x->seen < 200000 ? 14 : x->seen < 2000000 ? 15 : 16;
+        return x->seen < 50000 ? 14 : x->seen < 500000 ? 15 : x->seen < 8000000 ? 16 : 17;
 }
 
 static unsigned code_bit(struct sf_model *m, struct sf_mixer *x, struct sf_coder *c, struct nibble *s, int32_t *weights,
@@ -233,7 +240,7 @@ static unsigned code_bit(struct sf_model *m, struct sf_mixer *x, struct sf_coder
 
         gather_inputs(m, x, s);
         for (unsigned i = 0; i < inputs; i++)
-                sum += (int64_t)(weights[i] + s->shared[i]) * s->inputs[i];
+                sum += (int64_t)(weights[i] + s->shared[i] + s->detail[i]) * s->inputs[i];
         int32_t stretched = clamp(sum >> 16);
         uint32_t p = m->squash[2048 + stretched];
         int32_t predicted = (int32_t)p;
@@ -245,6 +252,7 @@ static unsigned code_bit(struct sf_model *m, struct sf_mixer *x, struct sf_coder
 
                 weights[i] += step;
                 s->shared[i] += step;
+                s->detail[i] += step;
         }
         learn_outcome(x, s, bit);
         sf_probability_learn(near, bit, REFINE_MAX);
@@ -254,12 +262,14 @@ static unsigned code_bit(struct sf_model *m, struct sf_mixer *x, struct sf_coder
 }
 
 uint8_t sf_model_byte(struct sf_model *m, struct sf_mixer *x, struct sf_coder *c, const uint32_t *contexts,
-                      unsigned select, uint8_t value)
+                      unsigned select, unsigned detail, uint8_t value)
 {
         int32_t *weights = x->weights + select * mixer_rows(x) * mixer_inputs(x);
         sf_probability *steps = x->refine + (size_t)select * NODES * REFINE_STEPS;
         unsigned node = 1;
         struct nibble s = { .node = 1 };
+
+        s.detail = weights + (NODES + 2 * (x->contexts + 1) + detail) * mixer_inputs(x);
 
         for (unsigned i = 0; i < 8; i++) {
                 if (i % 4 == 0) {

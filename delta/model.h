@@ -2,7 +2,7 @@
  *
  * Each context is a hash of whatever may foretell the byte: the bytes before it, the byte that stood there in the old
  * file, the instruction it belongs to. Every context keeps its own estimates; a small online-trained network weighs them
- * by how well they did under the same circumstances (`select`). The theory is in M. Mahoney, "Adaptive Weighing of Context
+ * by how well they did under the same circumstances. The theory is in M. Mahoney, "Adaptive Weighing of Context
  * Models for Lossless Data Compression", 2005. All arithmetic is integer: both ends compute the same on every machine.
  */
 #ifndef SF_DELTA_MODEL_H
@@ -26,7 +26,7 @@ struct sf_model {
 
 /* Weights for one kind of byte. */
 struct sf_mixer {
-        unsigned contexts, selects;
+        unsigned contexts, selects, details;
         uint32_t seen;         /* bits coded; weights move less the more there were */
         int32_t *weights;      /* owned */
         sf_probability *histories; /* owned: per context, what followed after the same last outcomes */
@@ -39,13 +39,14 @@ int sf_model_open(struct sf_model *m, unsigned slots_log, struct sf_error *err);
 void sf_model_close(struct sf_model *m);
 
 /* The mixer goes with that model. */
-int sf_mixer_open(struct sf_mixer *x, const struct sf_model *m, unsigned contexts, unsigned selects,
+int sf_mixer_open(struct sf_mixer *x, const struct sf_model *m, unsigned contexts, unsigned selects, unsigned details,
                   struct sf_error *err);
 void sf_mixer_close(struct sf_mixer *x);
 
-/* Codes one byte. contexts[mixer->contexts] are hashes, different for different kinds of context; select < selects. */
+/* Codes one byte. contexts[mixer->contexts] are hashes, different for different kinds of context. select < selects and
+ * detail < details say, coarsely and finely, under which circumstances: weights are kept for each. */
 uint8_t sf_model_byte(struct sf_model *m, struct sf_mixer *x, struct sf_coder *c, const uint32_t *contexts,
-                      unsigned select, uint8_t value);
+                      unsigned select, unsigned detail, uint8_t value);
 
 /* Mixes a value into a hash. */
 static inline uint32_t sf_hash(uint32_t hash, uint32_t value)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "delta/image.h"
 
 #define PLT_BYTES 16
@@ -80,11 +81,14 @@ static uint64_t end_of_symbols(const struct sf_layout *l)
         return records > strings ? records : strings;
 }
 
-static uint64_t end_of_relocations(const struct sf_layout *l)
+uint64_t sf_names_end(const struct sf_layout *layout)
 {
-        uint64_t all = end_of(&l->tables[SF_TABLE_RELOCATIONS]), plt = end_of(&l->tables[SF_TABLE_PLT_RELOCATIONS]);
+        uint64_t end = end_of_symbols(layout);
 
-        return all > plt ? all : plt;
+        for (int i = SF_TABLE_RELOCATIONS; i <= SF_TABLE_PLT_RELOCATIONS; i++)
+                if (end_of(&layout->tables[i]) > end)
+                        end = end_of(&layout->tables[i]);
+        return end;
 }
 
 int sf_names_open(struct sf_names *n, const struct sf_layout *layout, struct sf_error *err)
@@ -179,6 +183,55 @@ static void tell_symbols(const struct sf_names *n, const struct symbols *new, co
         }
 }
 
+/* A position of a reference in the new file; false where no copy holds it. */
+static bool follow_map(const struct sf_predictor *other, uint64_t position, uint64_t *ret)
+{
+        enum sf_map_quality quality;
+
+        *ret = sf_map_position(&other->map, position, &quality);
+        return quality == SF_MAP_EXACT;
+}
+
+/* Symbol `theirs` of the other reference and symbol `ours` of this one are the same object. */
+static void relate_object(const struct sf_predictor *other, const uint8_t *theirs, struct sf_predictor *reference,
+                          const uint8_t *ours)
+{
+        uint64_t from, at, to, size = sf_get64(ours + 16), their_size = sf_get64(theirs + 16);
+        enum sf_map_quality quality;
+
+        if (sf_get16(ours + 6) == SHN_UNDEF || sf_get16(theirs + 6) == SHN_UNDEF ||
+            !sf_image_position(&reference->image, sf_get64(ours + 8), &from) ||
+            !sf_image_position(&other->image, sf_get64(theirs + 8), &at))
+                return;
+        sf_map_position(&reference->map, from, &quality);
+        if (quality == SF_MAP_EXACT)
+                return;
+        if (follow_map(other, at, &to))
+                sf_predict_told(reference, from, to);
+        if (size && their_size && size < SF_IMAGE_BSS && their_size < SF_IMAGE_BSS &&
+            follow_map(other, at + their_size - 1, &to))
+                sf_predict_told(reference, from + size - 1, to);
+}
+
+int sf_names_relate(const struct sf_predictor *other, struct sf_predictor *reference, struct sf_error *err)
+{
+        _cleanup_(sf_names_close) struct sf_names n = { 0 };
+        struct symbols theirs = symbols_of(other->data, &other->layout);
+        struct symbols ours = symbols_of(reference->data, &reference->layout);
+        int r = sf_names_open(&n, &other->layout, err);
+
+        if (r < 0 || !n.symbols)
+                return r;
+        index_names(&n, &theirs);
+        for (uint64_t i = 1; i < ours.count; i++) {
+                uint32_t k = successor(&n, &ours, &theirs, i);
+
+                if (k)
+                        relate_object(other, symbol_at(&theirs, k), reference, symbol_at(&ours, i));
+        }
+        return 0;
+}
+
 /* Notes for each new symbol which relocation of a table names it. */
 static void index_relocations(const struct sf_names *n, const uint8_t *out, enum sf_table table, uint32_t *of)
 {
@@ -249,7 +302,7 @@ void sf_names_tell(struct sf_names *n, const uint8_t *out, uint64_t known, const
 
         if (known >= n->next && !n->symbols_told) {
                 n->symbols_told = true;
-                n->next = end_of_relocations(n->layout);
+                n->next = sf_names_end(n->layout);
                 index_names(n, &new);
                 for (size_t i = 0; i < count; i++) {
                         tell_layout(n->layout, &predictors[i]);

@@ -195,9 +195,9 @@ void sf_predict(const struct sf_predictor *p, const struct sf_field *field, cons
         ret->source = quality == SF_MAP_EXACT ? SF_PREDICT_MAPPED : SF_PREDICT_GUESSED;
         if (p->learned[field->target]) {
                 ret->value = value_of(p, field, image, position, learned_place(p, field->target));
-                ret->source = ret->value == ret->alternative                   ? SF_PREDICT_AGREED
+                ret->source = ret->value == ret->alternative                ? SF_PREDICT_AGREED
                               : p->learned[field->target] & SF_PREDICT_TOLD ? SF_PREDICT_NAMED
-                                                                               : SF_PREDICT_LEARNED;
+                                                                            : SF_PREDICT_LEARNED;
         } else if (quality != SF_MAP_EXACT && ask_neighbours(p, field->target, &near)) {
                 ret->value = value_of(p, field, image, position, near);
                 ret->source = SF_PREDICT_NEIGHBOUR;

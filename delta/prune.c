@@ -4,12 +4,12 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#define BIT          16
-#define STRAIGHT     (BIT / 2)    /* telling that a copy goes on along its diagonal */
-#define LOOK_AHEAD   8            /* steps in which the next copy from the same reference is looked for */
-#define ROUNDS       3
-#define SPELL        (BIT * 9 / 8) /* a literal byte that some copy could have provided */
-#define STEP         (BIT * 6)     /* lengths of literal and copy */
+#define BIT        16
+#define STRAIGHT   (BIT / 2) /* telling that a copy goes on along its diagonal */
+#define LOOK_AHEAD 8         /* steps in which the next copy from the same reference is looked for */
+#define ROUNDS     3
+#define SPELL      (BIT * 9 / 8) /* a literal byte that some copy could have provided */
+#define STEP       (BIT * 6)     /* lengths of literal and copy */
 
 /* What it takes to tell a jump from one diagonal to another. */
 static int64_t jump_cost(uint64_t from, uint64_t to)

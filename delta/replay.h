@@ -32,22 +32,26 @@ struct sf_field_model {
         uint8_t history[SF_FIELD_KINDS]; /* the last three outcomes of each kind */
 };
 
+#define SF_GAP_CONTEXTS  8  /* code or data; the first gap of a copy, or how long the last one was */
+#define SF_MORE_CONTEXTS 64 /* the same, how long the copy is, how many bytes differed */
+
 struct sf_replay {
         const struct sf_delta_files *old, *new;
-        const uint8_t *truth;   /* encoding: all new contents; NULL when decoding */
-        uint8_t *out;           /* all new contents, as far as they are there */
-        bool predict;           /* false for the bindiff codec */
-        unsigned *derived;      /* per new file: which tables are blank; borrowed, filled when decoding */
+        const uint8_t *truth; /* encoding: all new contents; NULL when decoding */
+        uint8_t *out;         /* all new contents, as far as they are there */
+        bool predict;         /* false for the bindiff codec */
+        unsigned *derived;    /* per new file: which tables are blank; borrowed, filled when decoding */
         sf_probability is_derived[SF_DERIVED_KINDS];
         struct sf_coder coder;
         struct sf_model model;
         struct sf_literals literals;
+        uint64_t rehearsed; /* bytes of old code read */
         struct sf_mixer differing;
         struct sf_script_model scripts;
         struct sf_field_model fields;
         struct sf_layout_model layouts;
-        struct sf_number gap;
-        sf_probability more[16];
+        struct sf_number gap[SF_GAP_CONTEXTS];
+        sf_probability more[SF_MORE_CONTEXTS];
 };
 
 /* Bytes that a replay takes, at most. */
@@ -60,7 +64,8 @@ unsigned sf_replay_slots_log(uint64_t coded_bytes);
 
 /* `out` has room for all new contents. Start r->coder before the first file. */
 int sf_replay_open(struct sf_replay *r, const struct sf_delta_files *old, const struct sf_delta_files *new,
-                   const uint8_t *truth, uint8_t *out, bool predict, unsigned *derived, unsigned slots_log, struct sf_error *err);
+                   const uint8_t *truth, uint8_t *out, bool predict, unsigned *derived, unsigned slots_log,
+                   struct sf_error *err);
 void sf_replay_close(struct sf_replay *r);
 
 /* Codes new file `index`, which starts `offset` bytes into all new contents. When encoding, `script` says how; when

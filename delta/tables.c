@@ -219,8 +219,8 @@ void sf_collect_tables(struct sf_collector *c)
                         walk_needed_versions(c, s);
                         break;
                 default:
-                        if (s->type == SHT_PROGBITS &&
-                            (sf_section_named(&c->sections, s, ".got") || sf_section_named(&c->sections, s, ".got.plt")))
+                        if (s->type == SHT_PROGBITS && (sf_section_named(&c->sections, s, ".got") ||
+                                                        sf_section_named(&c->sections, s, ".got.plt")))
                                 walk_offset_table(c, s);
                 }
         }

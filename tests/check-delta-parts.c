@@ -77,12 +77,12 @@ static void code_text(struct sf_coder *c, char *text, size_t len)
         _cleanup_(sf_mixer_close) struct sf_mixer mixer = { 0 };
 
         assert_int_equal(sf_model_open(&model, 10, NULL), 0);
-        assert_int_equal(sf_mixer_open(&mixer, &model, 2, 1, NULL), 0);
+        assert_int_equal(sf_mixer_open(&mixer, &model, 2, 1, 1, NULL), 0);
         for (size_t i = 0; i < len; i++) {
                 uint32_t before = i ? (uint8_t)text[i - 1] : 0, further = i > 1 ? (uint8_t)text[i - 2] : 0;
                 uint32_t contexts[2] = { sf_hash(1, before), sf_hash(2, before << 8 | further) };
 
-                text[i] = (char)sf_model_byte(&model, &mixer, c, contexts, 0, (uint8_t)text[i]);
+                text[i] = (char)sf_model_byte(&model, &mixer, c, contexts, 0, 0, (uint8_t)text[i]);
         }
 }
 
