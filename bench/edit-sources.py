@@ -55,7 +55,7 @@ def main():
     for path in paths:
         with open(path, encoding="utf-8") as f:
             before = f.read()
-        if "error(" not in before or "read_config.h" not in before:
+        if "error(" not in before or "slurm_conf." not in before:
             continue
         text = before
         for _ in range(chance.choice((1, 1, 2, 3))):
