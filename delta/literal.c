@@ -13,7 +13,7 @@
 
 #define TRUSTS 3 /* nothing is expected, something is, it nearly always came true */
 
-enum phase { PHASE_DATA, PHASE_HEAD, PHASE_TAIL, PHASES }; /* of an instruction: up to ModRM and SIB, and behind */
+enum phase { PHASE_DATA, PHASE_HEAD, PHASE_TAIL, PHASE_CFI, PHASES }; /* of an instruction: up to ModRM and SIB, and behind */
 
 /* Follows instructions through the new file. */
 struct follower {
@@ -101,6 +101,14 @@ static uint32_t foretold_byte(const struct sf_literal_run *run, struct word *wor
         return word->known ? (uint32_t)(word->value >> (8 * (at - word->start)) & 0xff) + 1 : 0;
 }
 
+/* How well call frame information was foretold lately. */
+static uint32_t cfi_trust(const struct sf_cfi *cfi)
+{
+        uint32_t wrong = (uint32_t)__builtin_popcount(cfi->history);
+
+        return cfi->expected == 0 || wrong > 3 ? 0 : wrong ? 1 : 2;
+}
+
 static uint8_t code_byte(struct sf_literals *l, const struct sf_literal_run *run, const struct follower *f,
                          struct word *word, uint64_t at, uint8_t value)
 {
@@ -118,9 +126,18 @@ static uint8_t code_byte(struct sf_literals *l, const struct sf_literal_run *run
                 trust = TRUST_FORETOLD;
         }
         unsigned select = (unsigned)phase * TRUSTS + (trust == 0 ? 0 : (trust < 4 || trust > 6) && !foretold ? 1 : 2);
-        uint32_t insn, shape;
+        uint32_t insn, shape, also = 0;
+        const struct sf_cfi *cfi = run->cfi;
 
-        if (f->active) {
+        if (cfi->place != SF_CFI_NOWHERE) {
+                uint32_t sure = cfi_trust(cfi);
+
+                phase = PHASE_CFI;
+                select = (unsigned)phase * TRUSTS + sure;
+                insn = cfi->expected | (uint32_t)cfi->place << 9 | (cfi->history & 15) << 16;
+                shape = sf_hash(cfi->expected | (uint32_t)cfi->place << 9 | (cfi->wrong < 3 ? cfi->wrong : 3) << 16, b1);
+                also = cfi->expected | (uint32_t)cfi->place << 9;
+        } else if (f->active) {
                 uint64_t inside = at - f->start;
 
                 insn = hash_bytes(f->before, out + f->start, inside);
@@ -145,7 +162,7 @@ static uint8_t code_byte(struct sf_literals *l, const struct sf_literal_run *run
                 sf_hash(19, there << 20 | next << 10 | b1),
                 sf_hash(20, b2 << 16 | b3 << 8 | b4),
                 sf_hash(21, expected | trust << 9),
-                sf_hash(22, expected | b1 << 9 | (uint32_t)phase << 17),
+                sf_hash(sf_hash(22, expected | b1 << 9 | (uint32_t)phase << 17), also),
         };
         return sf_model_byte(l->model, &l->bytes, l->coder, contexts, select, value);
 }
@@ -208,6 +225,7 @@ void sf_literals_code(struct sf_literals *l, const struct sf_literal_run *run)
                         continue;
                 }
                 sf_matcher_look(run->matcher, run->out, at);
+                sf_cfi_look(run->cfi, at);
                 run->out[at] = code_byte(l, run, &f, &word, at, run->truth ? run->truth[at] : 0);
                 at++;
                 sf_matcher_advance(run->matcher, run->out, at, 1, true);

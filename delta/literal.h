@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "delta/cfi.h"
 #include "delta/coder.h"
 #include "delta/image.h"
 #include "delta/match.h"
@@ -35,6 +36,7 @@ struct sf_literal_run {
         const struct sf_image *image;
         struct sf_matcher *matcher;            /* of this file */
         const struct sf_relocated *relocated;  /* of this file */
+        struct sf_cfi *cfi;                    /* of this file */
         const struct sf_predictor *predictor;  /* that of the old file the matcher looks at; NULL where there is none */
 };
 

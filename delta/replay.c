@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "delta/cfi.h"
 #include "delta/names.h"
 #include "delta/relocated.h"
 
@@ -27,6 +28,7 @@ struct job {
         bool image_open;
         struct sf_matcher matcher;
         struct sf_relocated relocated;
+        struct sf_cfi cfi;
         struct sf_layout layout; /* of the new file */
         struct sf_names names;
         uint8_t last_old, last_new; /* of the last byte that differed */
@@ -59,7 +61,7 @@ uint64_t sf_replay_memory(const struct sf_delta_files *old, const struct sf_delt
         /* a list of steps grown by doubling, their copies, and the making of a map */
         uint64_t script = steps * (2 * sizeof(struct sf_step) + 4 * sizeof(struct sf_piece));
         return sf_model_memory(SF_REPLAY_SLOTS_LOG_MAX) + script + FIXED_MEMORY + sf_matcher_memory(largest, 0) +
-               sf_names_memory(largest) +
+               sf_names_memory(largest) + sf_cfi_memory(largest_new) +
                sf_fields_scratch(largest) + SF_SCRIPT_REFERENCES_MAX * sf_fields_memory(largest);
 }
 
@@ -103,6 +105,7 @@ static void cleanup_job(struct job *j)
                 sf_predictor_close(&j->predictors[i]);
         sf_matcher_close(&j->matcher);
         sf_names_close(&j->names);
+        sf_cfi_close(&j->cfi);
 }
 
 /* Opens the new file's image as soon as its headers are there. */
@@ -315,7 +318,8 @@ static void code_literal(struct job *j, const struct sf_step *step, uint64_t pos
                                               .image = &j->image,
                                               .matcher = &j->matcher,
                                               .predictor = &j->predictors[0],
-                                              .relocated = &j->relocated };
+                                              .relocated = &j->relocated,
+                                              .cfi = &j->cfi };
                 uint64_t headers = sf_image_headers(j->out, position);
 
                 if (!j->image_open && headers > position && headers - position < left)
@@ -431,7 +435,8 @@ int sf_replay_file(struct sf_replay *r, size_t index, uint64_t offset, struct sf
                                                 .script = script,
                                                 .truth = r->truth ? r->truth + offset : NULL,
                                                 .size = r->new->files[index].size,
-                                                .names = { .next = UINT64_MAX } };
+                                                .names = { .next = UINT64_MAX },
+                                                .cfi = { .over = true } };
         uint64_t sizes[SF_SCRIPT_REFERENCES_MAX] = { 0 };
         uint32_t ancestor = r->new->files[index].ancestor;
         int result = sf_script_code_references(&r->coder, &r->scripts, script, ancestor ? ancestor - 1 : 0,
@@ -452,7 +457,8 @@ int sf_replay_file(struct sf_replay *r, size_t index, uint64_t offset, struct sf
         for (uint32_t i = 0; i < script->reference_count; i++)
                 if ((result = set_map(&j, i, err)) < 0)
                         return result;
-        if ((result = open_matcher(&j, err)) < 0 || (result = open_names(&j, err)) < 0)
+        if ((result = open_matcher(&j, err)) < 0 || (result = open_names(&j, err)) < 0 ||
+            (r->predict && (result = sf_cfi_open(&j.cfi, j.out, j.size, &j.image, &j.relocated, &j.layout, err)) < 0))
                 return result;
         return code_content(&j, err);
 }
