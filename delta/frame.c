@@ -8,7 +8,10 @@
 #define ALIGNMENT   16 /* of functions */
 #define PADDING_MAX 64
 #define AHEAD_MAX   24 /* instructions that are looked at to see how an epilogue ends */
+#define PROLOGUE_MAX 48 /* instructions that it may be mixed with */
 #define CASES_MAX   1024
+#define LABEL       0x80 /* in row_at: something leads there */
+#define ROW_MASK    0x7f
 
 /* Register numbers of the psABI. */
 #define DW_RBX 3
@@ -46,10 +49,14 @@ struct walk {
         enum ending ending;
         int64_t compared;
         struct sf_frame_row row;
-        struct mark label, epilogue;
+        struct mark trace;               /* what gcc calls so: up to a label, the end of the prologue, an epilogue */
         uint8_t queue[SF_FRAME_REGISTERS]; /* registers saved but not written down */
         size_t queued;
-        bool end_known, wrapped, branched, leaving, stray;
+        uint8_t back[SF_FRAME_REGISTERS]; /* registers loaded again, which is not written down yet */
+        size_t returned;
+        uint64_t prologue;               /* where it ends, once that is known */
+        uint16_t apart;                  /* registers that only part of the function saves */
+        bool end_known, wrapped, branched, called, leaving, shrunk, pushed, stray, again;
 };
 
 static bool is_kept(uint8_t reg)
@@ -143,15 +150,17 @@ static bool same_rules(const struct sf_frame_row *a, const struct sf_frame_row *
         return true;
 }
 
-static void set_mark(struct walk *w, struct mark *m)
+static void start_trace(struct walk *w)
 {
-        *m = (struct mark){ w->row, w->frame->count };
+        w->trace = (struct mark){ w->row, w->frame->count };
+        w->shrunk = false;
 }
 
-/* Writes remember_state in front of the first rule behind the mark, and restore_state here. */
-static bool go_back(struct walk *w, const struct mark *m, const struct sf_frame_row *row)
+/* Writes remember_state in front of the first rule of the trace, and restore_state here. */
+static bool go_back(struct walk *w, const struct sf_frame_row *row)
 {
         struct sf_frame *f = w->frame;
+        const struct mark *m = &w->trace;
 
         if (!same_rules(&m->row, row) || m->count >= f->count || f->count == SF_FRAME_OPS_MAX)
                 return false;
@@ -185,7 +194,7 @@ static void change(struct walk *w, const struct sf_frame_row *row)
 /* What branches say about the rules at `at`; NULL where none leads there. */
 static const struct sf_frame_row *row_from_branch(const struct walk *w, uint64_t at)
 {
-        uint8_t number = w->frame->row_at[at - w->first];
+        uint8_t number = w->frame->row_at[at - w->first] & ROW_MASK;
 
         return number ? &w->frame->rows[number - 1] : NULL;
 }
@@ -194,10 +203,10 @@ static const struct sf_frame_row *row_from_branch(const struct walk *w, uint64_t
 static void start_block(struct walk *w)
 {
         const struct sf_frame_row *from = row_from_branch(w, w->at);
-        struct sf_frame_row row = from ? *from : w->leaving ? w->epilogue.row : w->row;
+        struct sf_frame_row row = from ? *from : w->shrunk ? w->trace.row : w->row;
 
         w->queued = 0;
-        if (!same_rules(&w->row, &row) && !go_back(w, &w->epilogue, &row) && !go_back(w, &w->label, &row))
+        if (!same_rules(&w->row, &row) && !go_back(w, &row))
                 change(w, &row);
         w->row = row;
 }
@@ -210,7 +219,10 @@ static void note_branch(struct walk *w, uint64_t target)
                 return;
         if (target > w->reach)
                 w->reach = target;
-        if (target < w->next || f->row_at[target - w->first])
+        if (!f->row_at[target - w->first] && target < w->next)
+                w->again = true;
+        f->row_at[target - w->first] |= LABEL;
+        if (target < w->next || f->row_at[target - w->first] & ROW_MASK)
                 return;
         size_t i = f->row_count;
         while (i > 0 && (f->rows[i - 1].depth != w->row.depth || !same_rules(&f->rows[i - 1], &w->row)))
@@ -219,7 +231,7 @@ static void note_branch(struct walk *w, uint64_t target)
                 f->rows[f->row_count++] = w->row;
                 i = f->row_count;
         }
-        f->row_at[target - w->first] = (uint8_t)i;
+        f->row_at[target - w->first] |= (uint8_t)i;
 }
 
 /* Cases of a switch: distances from a table to the code. */
@@ -266,8 +278,6 @@ static enum ending find_ending(struct walk *w)
                 uint64_t target = next + (uint64_t)e.value;
                 bool here = target - w->first < w->limit - w->first && !sf_frame_starts(w->code, target);
 
-                if (at != w->at && row_from_branch(w, at))
-                        break;
                 if (e.kind == SF_EFFECT_RETURN || e.kind == SF_EFFECT_AWAY || e.kind == SF_EFFECT_LEAP ||
                     (e.kind == SF_EFFECT_JUMP && !here))
                         w->ending = e.kind == SF_EFFECT_RETURN ? ENDING_RETURN : ENDING_TAIL;
@@ -278,15 +288,43 @@ static enum ending find_ending(struct walk *w)
         return w->ending;
 }
 
-/* A register gets back what it had. */
-static void give_back(struct walk *w, uint8_t reg, bool popped)
+/* Behind the last push or subtraction that sets up the frame; w->next has just made the frame pointer point to it. */
+static uint64_t find_prologue_end(const struct walk *w)
 {
-        enum ending ending = find_ending(w);
+        uint64_t at = w->next, end = at, perhaps = at, next;
+        unsigned saved = w->row.saved;
+        struct sf_effect e;
 
-        if (!w->leaving)
-                set_mark(w, &w->epilogue);
-        w->leaving = true;
-        if (ending == ENDING_TAIL ? w->wrapped : ending == ENDING_INSIDE && !popped)
+        for (unsigned i = 0; i < PROLOGUE_MAX && decode(w->code, at, w->limit, &next, &e); i++, at = next) {
+                if (e.kind >= SF_EFFECT_CALL && e.kind <= SF_EFFECT_TRAP)
+                        return perhaps;
+                if (e.kind == SF_EFFECT_ADJUST)
+                        perhaps = next;
+                if (e.kind != SF_EFFECT_PUSH)
+                        continue;
+                uint8_t reg = e.reg < SF_FRAME_REGISTERS ? dwarf_numbers[e.reg] : SF_NO_REGISTER;
+                if (!is_kept(reg) || saved >> reg & 1)
+                        return end; /* an argument: what was subtracted before keeps the stack aligned */
+                saved |= 1u << reg;
+                end = perhaps = next;
+        }
+        return perhaps;
+}
+
+/* A register gets back what it had. */
+static void give_back(struct walk *w, uint8_t reg, bool moved)
+{
+        if (w->apart >> reg & 1) {
+                w->shrunk = true;
+                restore(w, w->next, reg);
+                return;
+        }
+        w->leaving = w->shrunk = true;
+        if (!w->wrapped || find_ending(w) != ENDING_TAIL)
+                return;
+        if (moved && w->returned < SF_FRAME_REGISTERS)
+                w->back[w->returned++] = reg; /* told at the leave instruction, last one first */
+        else
                 restore(w, w->next, reg);
 }
 
@@ -295,13 +333,16 @@ static void push(struct walk *w, uint8_t reg)
         uint8_t number = reg < SF_FRAME_REGISTERS ? dwarf_numbers[reg] : SF_NO_REGISTER;
 
         w->row.depth += 8;
+        w->pushed = true;
         if (is_kept(number) && !(w->row.saved >> number & 1) && w->row.depth <= 8 * 255) {
                 w->row.saved |= (uint16_t)(1u << number);
                 w->row.slots[number] = (uint8_t)(w->row.depth / 8);
                 if (w->queued < SF_FRAME_REGISTERS)
                         w->queue[w->queued++] = number;
-                if (number == DW_RBP)
+                if (number == DW_RBP) {
                         w->wrapped = w->branched;
+                        w->called = false;
+                }
         }
         if (w->row.base == DW_RSP)
                 define_offset(w, w->next, w->row.depth);
@@ -314,7 +355,7 @@ static void pop(struct walk *w, uint8_t reg)
                                                                    8 * w->row.slots[number] == w->row.depth);
 
         if (back)
-                give_back(w, number, true);
+                give_back(w, number, false);
         w->row.depth -= 8;
         if (w->row.base == DW_RSP) {
                 define_offset(w, w->next, w->row.depth);
@@ -328,7 +369,9 @@ static void leave(struct walk *w)
 {
         if (w->row.base != DW_RBP)
                 return;
-        give_back(w, DW_RBP, true);
+        give_back(w, DW_RBP, false);
+        while (w->returned)
+                restore(w, w->next, w->back[--w->returned]);
         w->row.depth = (int64_t)w->row.offset - 8;
         define(w, w->next, DW_RSP, w->row.depth);
 }
@@ -344,11 +387,12 @@ static void move(struct walk *w, const struct sf_effect *e)
         if (!is_kept(number) || number == DW_RBP || slot <= 8 || slot > 8 * 255 || slot % 8)
                 return;
         if (e->kind == SF_EFFECT_LOAD && saved && w->row.slots[number] == slot / 8) {
-                give_back(w, number, false);
+                give_back(w, number, true);
         } else if (e->kind == SF_EFFECT_STORE && !saved && w->queued < SF_FRAME_REGISTERS) {
                 w->row.saved |= (uint16_t)(1u << number);
                 w->row.slots[number] = (uint8_t)(slot / 8);
                 w->queue[w->queued++] = number;
+                w->apart = (uint16_t)((w->apart & ~(1u << number)) | (unsigned)w->called << number);
         }
 }
 
@@ -358,8 +402,13 @@ static void flush_before(struct walk *w, const struct sf_effect *e)
         bool writes = e->kind == SF_EFFECT_WRITE || e->kind == SF_EFFECT_LOAD || e->kind == SF_EFFECT_ADDRESS ||
                       e->kind == SF_EFFECT_POP;
 
-        if (e->kind >= SF_EFFECT_CALL && e->kind <= SF_EFFECT_TRAP)
+        if (e->kind >= SF_EFFECT_CALL && e->kind <= SF_EFFECT_TRAP) {
                 flush(w, w->at);
+                if (w->pushed)
+                        start_trace(w);
+                w->pushed = false;
+                w->called = true;
+        }
         for (size_t i = 0; writes && e->reg < SF_FRAME_REGISTERS && i < w->queued; i++)
                 if (w->queue[i] == dwarf_numbers[e->reg])
                         flush(w, w->at);
@@ -394,9 +443,10 @@ static void apply(struct walk *w, const struct sf_effect *e)
         case SF_EFFECT_ADJUST:
                 w->row.depth -= e->value;
                 if (w->row.base == DW_RSP) {
-                        if (e->value > 0 && !w->leaving)
-                                set_mark(w, &w->epilogue);
-                        w->leaving |= e->value > 0;
+                        if (e->value > 0 && !w->leaving) {
+                                start_trace(w);
+                                w->leaving = w->shrunk = true;
+                        }
                         define_offset(w, w->next, w->row.depth);
                 }
                 return;
@@ -408,6 +458,7 @@ static void apply(struct walk *w, const struct sf_effect *e)
                         w->row.base = DW_RBP;
                         write_op(w, w->next, (const uint8_t[]){ CFA_DEF_REGISTER, DW_RBP }, 2);
                         flush(w, w->next);
+                        w->prologue = find_prologue_end(w);
                 }
                 return;
         case SF_EFFECT_LEAVE:
@@ -464,6 +515,10 @@ static bool step(struct walk *w)
                 return false;
         flush_before(w, &e);
         apply(w, &e);
+        if (w->next == w->prologue) {
+                flush(w, w->next);
+                start_trace(w);
+        }
         bool called = e.kind == SF_EFFECT_CALL, barrier = e.kind > SF_EFFECT_BRANCH && e.kind <= SF_EFFECT_TRAP;
         uint64_t to = barrier || called ? skip_padding(w->code, w->next, w->limit) : w->next;
         if ((barrier || called) && ends_here(w, w->next, to, called)) {
@@ -476,13 +531,34 @@ static bool step(struct walk *w)
         const struct sf_frame_row *from = row_from_branch(w, w->at);
         if (barrier || (called && from && !same_rules(from, &w->row)))
                 start_block(w);
-        if (barrier || from) {
+        if (barrier || w->frame->row_at[w->at - w->first]) {
                 w->leaving = false;
-                w->ahead = 0;
-                set_mark(w, &w->label);
-                set_mark(w, &w->epilogue);
+                w->ahead = w->returned = 0;
+                start_trace(w);
         }
         return true;
+}
+
+/* Walks through the function once; true where a second time would tell more, as labels were found behind which the code
+ * had been seen. */
+static bool walk_through(struct sf_frame *f, const struct sf_frame_code *c, uint64_t limit, bool end_known)
+{
+        struct walk w = { .frame = f,
+                          .code = c,
+                          .first = f->first,
+                          .at = f->first,
+                          .limit = limit,
+                          .reach = f->first,
+                          .end_known = end_known,
+                          .row = { .base = DW_RSP, .offset = 8, .depth = 8 } };
+
+        f->beside = 0;
+        f->count = f->row_count = 0;
+        start_trace(&w);
+        while (step(&w))
+                ;
+        f->end = w.at;
+        return w.again;
 }
 
 void sf_frame_describe(struct sf_frame *f, const struct sf_frame_code *c, uint64_t first, uint64_t end)
@@ -496,20 +572,19 @@ void sf_frame_describe(struct sf_frame *f, const struct sf_frame_code *c, uint64
                 return;
         if (stop > c->known)
                 stop = c->known;
-        struct walk w = { .frame = f, .code = c, .first = first, .at = first, .end_known = end > first };
-        w.limit = w.end_known && end < stop ? end : stop;
-        if (w.limit <= first)
+        uint64_t limit = end > first && end < stop ? end : stop;
+        if (limit <= first)
                 return;
-        if (w.limit - first > SF_FRAME_CODE_MAX)
-                w.limit = first + SF_FRAME_CODE_MAX;
-        memset(f->row_at, 0, w.limit - first);
-        w.reach = first;
-        w.row = (struct sf_frame_row){ .base = DW_RSP, .offset = 8, .depth = 8 };
-        set_mark(&w, &w.label);
-        set_mark(&w, &w.epilogue);
-        while (step(&w))
-                ;
-        f->end = w.end_known ? end : w.at;
+        if (limit - first > SF_FRAME_CODE_MAX)
+                limit = first + SF_FRAME_CODE_MAX;
+        memset(f->row_at, 0, limit - first);
+        if (walk_through(f, c, limit, end > first)) {
+                for (uint64_t i = 0; i < limit - first; i++)
+                        f->row_at[i] &= LABEL;
+                walk_through(f, c, limit, end > first);
+        }
+        if (end > first)
+                f->end = end;
 }
 
 uint64_t sf_frame_next(const struct sf_frame_code *c, uint64_t position)
