@@ -298,13 +298,16 @@ static uint64_t find_prologue_end(const struct walk *w)
         for (unsigned i = 0; i < PROLOGUE_MAX && decode(w->code, at, w->limit, &next, &e); i++, at = next) {
                 if (e.kind >= SF_EFFECT_CALL && e.kind <= SF_EFFECT_TRAP)
                         return perhaps;
-                if (e.kind == SF_EFFECT_ADJUST)
+                if (e.kind == SF_EFFECT_ADJUST) {
                         perhaps = next;
+                        if (e.value != -8) /* else it may keep the stack aligned for arguments */
+                                end = next;
+                }
                 if (e.kind != SF_EFFECT_PUSH)
                         continue;
                 uint8_t reg = e.reg < SF_FRAME_REGISTERS ? dwarf_numbers[e.reg] : SF_NO_REGISTER;
                 if (!is_kept(reg) || saved >> reg & 1)
-                        return end; /* an argument: what was subtracted before keeps the stack aligned */
+                        return end; /* an argument */
                 saved |= 1u << reg;
                 end = perhaps = next;
         }
@@ -513,6 +516,8 @@ static bool step(struct walk *w)
 
         if (!decode(w->code, w->at, w->limit, &w->next, &e))
                 return false;
+        if (e.kind == SF_EFFECT_NOP || w->frame->row_at[w->at - w->first])
+                flush(w, w->at);
         flush_before(w, &e);
         apply(w, &e);
         if (w->next == w->prologue) {
@@ -589,8 +594,11 @@ void sf_frame_describe(struct sf_frame *f, const struct sf_frame_code *c, uint64
 
 uint64_t sf_frame_next(const struct sf_frame_code *c, uint64_t position)
 {
-        uint64_t next = (position + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+        uint64_t next = skip_padding(c, position, c->known);
 
+        if (next % ALIGNMENT == 0)
+                return next;
+        next = (position + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
         for (uint64_t at = position; at < next; at++)
                 if (sf_frame_starts(c, at))
                         return at;
