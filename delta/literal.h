@@ -22,7 +22,7 @@
 struct sf_literals {
         struct sf_coder *coder; /* borrowed */
         struct sf_model *model; /* borrowed */
-        struct sf_mixer bytes, targets;
+        struct sf_mixer bytes, targets, cfi;
         uint32_t last_target;
 };
 
