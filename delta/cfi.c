@@ -198,7 +198,7 @@ static void finish_entry(struct sf_cfi *c)
         }
         c->entry = c->entry_end;
         c->entry_end = 0;
-        c->program = false;
+        c->program = c->guessed = false;
         c->wrong = 0;
 }
 
@@ -422,8 +422,9 @@ static void expect_field(struct sf_cfi *c, uint64_t position)
         uint64_t offset = position - c->entry;
         bool rest = offset & 3;
 
-        if (offset == 0)
+        if (!c->guessed && offset < 12)
                 guess_function(c, position);
+        c->guessed = true;
         if (offset < 4) {
                 c->place = rest ? SF_CFI_LENGTH_REST : SF_CFI_LENGTH;
                 if (c->frame->end)

@@ -63,7 +63,8 @@ struct sf_cfi {
         uint32_t history;                    /* recent outcomes: a bit each, 1 = wrong */
         uint32_t wrong;                      /* bytes of this entry that were not as expected */
         enum sf_cfi_place place;
-        bool over, program;                  /* nothing more to come; `op` and what belongs to it are valid */
+        bool over;                           /* nothing more to come */
+        bool guessed, program;               /* what the entry is about; `op` and what belongs to it are valid */
         uint8_t augmentation;
 };
 
