@@ -10,10 +10,10 @@
 
 #define PHDR_BYTES   56
 #define EHDR_BYTES   64
-#define INDEX_KEPT   8       /* bytes of .eh_frame_hdr up to and with the place of .eh_frame */
-#define BUDGET_SHARE 16      /* bytes of code that may be walked, per byte of the file */
-#define STARTS_AHEAD 4096    /* bytes in which another function is looked for when it is not the next one */
-#define PROGRAM      17      /* where the instructions start in an entry, when nothing else augments it */
+#define INDEX_KEPT   8    /* bytes of .eh_frame_hdr up to and with the place of .eh_frame */
+#define BUDGET_SHARE 16   /* bytes of code that may be walked, per byte of the file */
+#define STARTS_AHEAD 4096 /* bytes in which another function is looked for when it is not the next one */
+#define PROGRAM      17   /* where the instructions start in an entry, when nothing else augments it */
 
 enum { OP_NOP, OP_SET = 1, OP_ADVANCE1, OP_ADVANCE2, OP_ADVANCE4, OP_DEFINE = 0x0c };
 #define OP_ADVANCE 0x40
@@ -21,7 +21,7 @@ enum { OP_NOP, OP_SET = 1, OP_ADVANCE1, OP_ADVANCE2, OP_ADVANCE4, OP_DEFINE = 0x
 
 uint64_t sf_cfi_memory(uint64_t size)
 {
-        return size / 8 + 1 + sizeof(struct sf_frame);
+        return size / 8 + 1 + sizeof(struct sf_callframe);
 }
 
 int sf_cfi_open(struct sf_cfi *c, const uint8_t *out, uint64_t size, const struct sf_image *image,
@@ -144,18 +144,18 @@ static bool find_section(struct sf_cfi *c, uint64_t known)
 
 static void describe(struct sf_cfi *c, uint64_t known, uint64_t first, uint64_t end)
 {
-        struct sf_frame_code code = { c->out, known, c->image, c->starts };
+        struct sf_callframe_code code = { c->out, known, c->image, c->starts };
 
         c->frame->first = c->frame->end = 0;
         if (!c->budget)
                 return;
-        sf_frame_describe(c->frame, &code, first, end);
+        sf_callframe_describe(c->frame, &code, first, end);
         uint64_t walked = 64 + (c->frame->end > first ? c->frame->end - first : 0);
         c->budget -= walked < c->budget ? walked : c->budget;
 }
 
 /* Length of an entry with such instructions. */
-static uint64_t length_of(const struct sf_frame *f)
+static uint64_t length_of(const struct sf_callframe *f)
 {
         uint64_t length = PROGRAM, location = 0;
 
@@ -266,7 +266,7 @@ static uint64_t advanced(const uint8_t *op, uint64_t location)
 /* Notes the instruction [op, op + length) and what it means for those that were worked out. */
 static void take_op(struct sf_cfi *c, uint64_t length)
 {
-        const struct sf_frame *f = c->frame;
+        const struct sf_callframe *f = c->frame;
         uint64_t location = advanced(c->out + c->op, c->location);
 
         if (location != c->location) {
@@ -299,7 +299,10 @@ static void follow_program(struct sf_cfi *c, uint64_t position)
 /* An advance by `way`, as short as it can be written. */
 static uint8_t plan_advance(uint8_t *plan, uint64_t way)
 {
-        plan[0] = way < 64 ? (uint8_t)(OP_ADVANCE | way) : way < 256 ? OP_ADVANCE1 : way < 65536 ? OP_ADVANCE2 : OP_ADVANCE4;
+        plan[0] = way < 64      ? (uint8_t)(OP_ADVANCE | way)
+                  : way < 256   ? OP_ADVANCE1
+                  : way < 65536 ? OP_ADVANCE2
+                                : OP_ADVANCE4;
         for (unsigned i = 0; i < 4; i++)
                 plan[1 + i] = (uint8_t)(way >> (8 * i));
         return way < 64 ? 1 : way < 256 ? 2 : way < 65536 ? 3 : 5;
@@ -308,7 +311,7 @@ static uint8_t plan_advance(uint8_t *plan, uint64_t way)
 /* The instruction that should come, of which the first `given` bytes are known to be as in `like`. */
 static uint8_t plan_op(const struct sf_cfi *c, const uint8_t *like, uint64_t given, uint8_t *plan)
 {
-        const struct sf_frame *f = c->frame;
+        const struct sf_callframe *f = c->frame;
         uint64_t location = c->location;
 
         if (c->next >= f->count && given == 0) {
@@ -316,7 +319,7 @@ static uint8_t plan_op(const struct sf_cfi *c, const uint8_t *like, uint64_t giv
                 return 1;
         }
         for (size_t i = c->next; i < f->count && i < c->next + 64; i++) {
-                const struct sf_frame_op *op = &f->ops[i];
+                const struct sf_callframe_op *op = &f->ops[i];
                 uint8_t length = op->length;
 
                 if (op->at > location) {
@@ -354,8 +357,9 @@ static void expect_op(struct sf_cfi *c, uint64_t position)
         if (given)
                 c->place = c->out[c->op] < OP_DEFINE ? SF_CFI_DISTANCE : SF_CFI_OPERAND;
         else
-                c->place = c->next >= c->frame->count ? SF_CFI_FILL : plan[0] >> 6 == 1 || plan[0] < 5 ? SF_CFI_ADVANCE
-                                                                                             : SF_CFI_OPCODE;
+                c->place = c->next >= c->frame->count         ? SF_CFI_FILL
+                           : plan[0] >> 6 == 1 || plan[0] < 5 ? SF_CFI_ADVANCE
+                                                              : SF_CFI_OPCODE;
 }
 
 /* --- fields ----------------------------------------------------------------------------------------------------- */
@@ -381,28 +385,28 @@ static uint32_t first_field(const struct sf_cfi *c, uint64_t first)
 static void expect_first(struct sf_cfi *c, uint64_t position)
 {
         uint64_t first = c->frame->first, field = c->entry + 8;
-        struct sf_frame_code code = { c->out, position, c->image, c->starts };
+        struct sf_callframe_code code = { c->out, position, c->image, c->starts };
 
         if (!first)
                 return;
         expect_byte(c, field, position, first_field(c, first));
         for (uint64_t at = first; !c->expected && at < first + STARTS_AHEAD; at++)
-                if (sf_frame_starts(&code, at))
+                if (sf_callframe_starts(&code, at))
                         expect_byte(c, field, position, first_field(c, at));
         if (!c->expected && c->after)
-                expect_byte(c, field, position, first_field(c, sf_frame_next(&code, c->after)));
+                expect_byte(c, field, position, first_field(c, sf_callframe_next(&code, c->after)));
 }
 
 /* What the next entry will be about. */
 static void guess_function(struct sf_cfi *c, uint64_t known)
 {
-        struct sf_frame_code code = { c->out, known, c->image, c->starts };
+        struct sf_callframe_code code = { c->out, known, c->image, c->starts };
         uint64_t beside = c->frame->beside;
 
         if (beside)
                 describe(c, known, beside, 0);
         else if (c->after)
-                describe(c, known, sf_frame_next(&code, c->after), 0);
+                describe(c, known, sf_callframe_next(&code, c->after), 0);
         else
                 c->frame->first = c->frame->end = 0;
         c->frame->beside = beside;

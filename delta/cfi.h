@@ -1,7 +1,7 @@
 /* delta/cfi.h - which byte of .eh_frame probably comes next.
  *
  * Call frame information follows from the code, which lies in front of it in the file: nearly every byte of a frame
- * description can be foretold (delta/frame.h works out its instructions). Here the entries of the section are followed as
+ * description can be foretold (delta/callframe.h works out its instructions). Here the entries of the section are followed as
  * their bytes become known, whether a copy or a literal provides them: after a wrong guess what was really written counts.
  *
  * Format: Linux Standard Base, Core, "DWARF Extensions" (.eh_frame, .eh_frame_hdr); DWARF 5, 6.4; only the encoding that
@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "delta/frame.h"
+#include "delta/callframe.h"
 #include "delta/image.h"
 #include "delta/layout.h"
 #include "delta/relocated.h"
@@ -42,29 +42,29 @@ enum sf_cfi_place {
 };
 
 struct sf_cfi {
-        const uint8_t *out;                  /* the new file; borrowed, as are the next three */
+        const uint8_t *out; /* the new file; borrowed, as are the next three */
         const struct sf_image *image;
         const struct sf_relocated *relocated;
         const struct sf_layout *layout;
         uint64_t size;
-        uint8_t *starts;                     /* owned; see struct sf_frame_code */
-        struct sf_frame *frame;              /* owned; of the function that the entry is about */
-        uint64_t from;                       /* position up to which there is nothing to be done */
-        uint64_t section;                    /* where .eh_frame starts; 0 until that is known */
-        uint64_t budget;                     /* bytes of code that may still be walked */
-        uint64_t entry, entry_end;           /* positions; entry_end is 0 until its length is known */
-        uint64_t parent;                     /* position of the common entry of the description before */
-        uint64_t after;                      /* where the last function ended */
-        uint64_t op;                         /* the instruction that is coming */
-        uint64_t location;                   /* what the instructions so far advanced to, from the start of the function */
-        size_t next;                         /* of frame->ops */
-        uint64_t asked;                      /* position that `expected` was for */
-        uint32_t expected;                   /* byte + 1; 0: none is */
-        uint32_t history;                    /* recent outcomes: a bit each, 1 = wrong */
-        uint32_t wrong;                      /* bytes of this entry that were not as expected */
+        uint8_t *starts;            /* owned; see struct sf_callframe_code */
+        struct sf_callframe *frame; /* owned; of the function that the entry is about */
+        uint64_t from;              /* position up to which there is nothing to be done */
+        uint64_t section;           /* where .eh_frame starts; 0 until that is known */
+        uint64_t budget;            /* bytes of code that may still be walked */
+        uint64_t entry, entry_end;  /* positions; entry_end is 0 until its length is known */
+        uint64_t parent;            /* position of the common entry of the description before */
+        uint64_t after;             /* where the last function ended */
+        uint64_t op;                /* the instruction that is coming */
+        uint64_t location;          /* what the instructions so far advanced to, from the start of the function */
+        size_t next;                /* of frame->ops */
+        uint64_t asked;             /* position that `expected` was for */
+        uint32_t expected;          /* byte + 1; 0: none is */
+        uint32_t history;           /* recent outcomes: a bit each, 1 = wrong */
+        uint32_t wrong;             /* bytes of this entry that were not as expected */
         enum sf_cfi_place place;
-        bool over;                           /* nothing more to come */
-        bool guessed, program;               /* what the entry is about; `op` and what belongs to it are valid */
+        bool over;             /* nothing more to come */
+        bool guessed, program; /* what the entry is about; `op` and what belongs to it are valid */
         uint8_t augmentation;
 };
 

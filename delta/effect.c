@@ -161,7 +161,8 @@ static struct sf_effect of_two(const struct parts *p)
         if ((o & 0xf0) == 0x40 || o == 0xb6 || o == 0xb7 || o == 0xbe || o == 0xbf || o == 0xaf || o == 0xbc ||
             o == 0xbd || o == 0x2c || o == 0x2d || o == 0x50 || o == 0xd7)
                 return writes(p->reg);
-        if ((o & 0xf0) == 0x90 || o == 0xba || o == 0x7e || o == 0xab || o == 0xb3 || o == 0xbb || o == 0xa4 || o == 0xac)
+        if ((o & 0xf0) == 0x90 || o == 0xba || o == 0x7e || o == 0xab || o == 0xb3 || o == 0xbb || o == 0xa4 ||
+            o == 0xac)
                 return writes_rm(p);
         return effect(SF_EFFECT_NONE, 0, 0);
 }
@@ -191,31 +192,53 @@ static struct sf_effect of_one(const struct parts *p)
         if ((o & 0xf0) == 0xb0 || (o > 0x90 && o < 0x98))
                 return writes(low);
         switch (o) {
-        case 0x63: case 0x69: case 0x6b: case 0x8a: case 0x86: case 0x87:
+        case 0x63:
+        case 0x69:
+        case 0x6b:
+        case 0x8a:
+        case 0x86:
+        case 0x87:
                 return writes(p->reg);
-        case 0x68: case 0x6a:
+        case 0x68:
+        case 0x6a:
                 return effect(SF_EFFECT_PUSH, SF_NO_REGISTER, 0);
-        case 0x80: case 0x81: case 0x83:
+        case 0x80:
+        case 0x81:
+        case 0x83:
                 return of_immediate(p);
-        case 0x88: case 0xc0: case 0xc1: case 0xc6: case 0xc7: case 0xd0: case 0xd1: case 0xd2: case 0xd3: case 0xfe:
+        case 0x88:
+        case 0xc0:
+        case 0xc1:
+        case 0xc6:
+        case 0xc7:
+        case 0xd0:
+        case 0xd1:
+        case 0xd2:
+        case 0xd3:
+        case 0xfe:
                 return writes_rm(p);
-        case 0x89: case 0x8b:
+        case 0x89:
+        case 0x8b:
                 return of_move(p);
         case 0x8d:
                 return of_lea(p);
         case 0x90:
                 return effect(SF_EFFECT_NOP, 0, 0);
-        case 0xc2: case 0xc3:
+        case 0xc2:
+        case 0xc3:
                 return effect(SF_EFFECT_RETURN, 0, 0);
         case 0xc9:
                 return effect(SF_EFFECT_LEAVE, 0, 0);
         case 0xe8:
                 return effect(SF_EFFECT_CALL, 0, distance(p));
-        case 0xe9: case 0xeb:
+        case 0xe9:
+        case 0xeb:
                 return effect(SF_EFFECT_JUMP, 0, distance(p));
-        case 0xf4: case 0xcc:
+        case 0xf4:
+        case 0xcc:
                 return effect(SF_EFFECT_TRAP, 0, 0);
-        case 0xf6: case 0xf7:
+        case 0xf6:
+        case 0xf7:
                 return p->digit == 2 || p->digit == 3 ? writes_rm(p) : effect(SF_EFFECT_NONE, 0, 0);
         case 0xff:
                 return of_group5(p);

@@ -18,16 +18,16 @@ enum sf_effect_kind {
         SF_EFFECT_TO_FRAME,   /* stack pointer = frame pointer + value */
         SF_EFFECT_FROM_STACK, /* frame pointer = stack pointer + value */
         SF_EFFECT_LEAVE,
-        SF_EFFECT_STORE,      /* `reg` to [base + value], all 64 bits */
-        SF_EFFECT_LOAD,       /* the opposite */
-        SF_EFFECT_WRITE,      /* `reg` is overwritten */
-        SF_EFFECT_COMPARE,    /* something with the immediate value */
-        SF_EFFECT_ADDRESS,    /* `reg` = end of the instruction + value */
-        SF_EFFECT_CALL,       /* of end + value, where there is a value */
-        SF_EFFECT_BRANCH,     /* perhaps to end + value */
-        SF_EFFECT_JUMP,       /* to end + value */
-        SF_EFFECT_LEAP,       /* to where a register says */
-        SF_EFFECT_AWAY,       /* to where memory says */
+        SF_EFFECT_STORE,   /* `reg` to [base + value], all 64 bits */
+        SF_EFFECT_LOAD,    /* the opposite */
+        SF_EFFECT_WRITE,   /* `reg` is overwritten */
+        SF_EFFECT_COMPARE, /* something with the immediate value */
+        SF_EFFECT_ADDRESS, /* `reg` = end of the instruction + value */
+        SF_EFFECT_CALL,    /* of end + value, where there is a value */
+        SF_EFFECT_BRANCH,  /* perhaps to end + value */
+        SF_EFFECT_JUMP,    /* to end + value */
+        SF_EFFECT_LEAP,    /* to where a register says */
+        SF_EFFECT_AWAY,    /* to where memory says */
         SF_EFFECT_RETURN,
         SF_EFFECT_TRAP,
         SF_EFFECT_NOP,

@@ -1,17 +1,17 @@
-/* delta/frame.c - see frame.h. */
-#include "delta/frame.h"
+/* delta/callframe.c - see callframe.h. */
+#include "delta/callframe.h"
 
 #include <string.h>
 
 #include "delta/effect.h"
 
-#define ALIGNMENT   16 /* of functions */
-#define PADDING_MAX 64
-#define AHEAD_MAX   24 /* instructions that are looked at to see how an epilogue ends */
+#define ALIGNMENT    16 /* of functions */
+#define PADDING_MAX  64
+#define AHEAD_MAX    24 /* instructions that are looked at to see how an epilogue ends */
 #define PROLOGUE_MAX 48 /* instructions that it may be mixed with */
-#define CASES_MAX   1024
-#define LABEL       0x80 /* in row_at: something leads there */
-#define ROW_MASK    0x7f
+#define CASES_MAX    1024
+#define LABEL        0x80 /* in row_at: something leads there */
+#define ROW_MASK     0x7f
 
 /* Register numbers of the psABI. */
 #define DW_RBX 3
@@ -28,11 +28,11 @@
 #define CFA_OFFSET       0x80
 #define CFA_RESTORE      0xc0
 
-static const uint8_t dwarf_numbers[SF_FRAME_REGISTERS] = { 0, 2, 1, 3, 7, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15 };
+static const uint8_t dwarf_numbers[SF_CALLFRAME_REGISTERS] = { 0, 2, 1, 3, 7, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15 };
 
 /* A place to come back to: the rules there, and how much was written before. */
 struct mark {
-        struct sf_frame_row row;
+        struct sf_callframe_row row;
         size_t count;
 };
 
@@ -40,28 +40,28 @@ enum ending { ENDING_INSIDE, ENDING_RETURN, ENDING_TAIL };
 
 /* The walk through one function. All positions. */
 struct walk {
-        struct sf_frame *frame;
-        const struct sf_frame_code *code;
+        struct sf_callframe *frame;
+        const struct sf_callframe_code *code;
         uint64_t first, at, next, limit; /* next: behind the instruction at `at` */
         uint64_t reach;                  /* the farthest place a branch has led to */
         uint64_t table;                  /* address that was loaded last */
         uint64_t ahead;                  /* the end of the epilogue is known up to here */
         enum ending ending;
         int64_t compared;
-        struct sf_frame_row row;
-        struct mark trace;               /* what gcc calls so: up to a label, the end of the prologue, an epilogue */
-        uint8_t queue[SF_FRAME_REGISTERS]; /* registers saved but not written down */
+        struct sf_callframe_row row;
+        struct mark trace; /* what gcc calls so: up to a label, the end of the prologue, an epilogue */
+        uint8_t queue[SF_CALLFRAME_REGISTERS]; /* registers saved but not written down */
         size_t queued;
-        uint8_t back[SF_FRAME_REGISTERS]; /* registers loaded again, which is not written down yet */
+        uint8_t back[SF_CALLFRAME_REGISTERS]; /* registers loaded again, which is not written down yet */
         size_t returned;
-        uint64_t prologue;               /* where it ends, once that is known */
-        uint16_t apart;                  /* registers that only part of the function saves */
+        uint64_t prologue; /* where it ends, once that is known */
+        uint16_t apart;    /* registers that only part of the function saves */
         bool end_known, wrapped, branched, called, leaving, shrunk, pushed, stray, again;
 };
 
 static bool is_kept(uint8_t reg)
 {
-        return reg < SF_FRAME_REGISTERS && KEPT >> reg & 1;
+        return reg < SF_CALLFRAME_REGISTERS && KEPT >> reg & 1;
 }
 
 /* --- writing ---------------------------------------------------------------------------------------------------- */
@@ -80,11 +80,11 @@ static uint8_t put_uleb(uint8_t *at, uint64_t value)
 
 static void write_op(struct walk *w, uint64_t at, const uint8_t *bytes, uint8_t length)
 {
-        struct sf_frame *f = w->frame;
+        struct sf_callframe *f = w->frame;
 
-        if (f->count == SF_FRAME_OPS_MAX)
+        if (f->count == SF_CALLFRAME_OPS_MAX)
                 return;
-        f->ops[f->count] = (struct sf_frame_op){ .at = (uint32_t)(at - w->first), .length = length };
+        f->ops[f->count] = (struct sf_callframe_op){ .at = (uint32_t)(at - w->first), .length = length };
         memcpy(f->ops[f->count++].bytes, bytes, length);
 }
 
@@ -140,11 +140,11 @@ static void restore(struct walk *w, uint64_t at, uint8_t reg)
 
 /* --- from one block to the next --------------------------------------------------------------------------------- */
 
-static bool same_rules(const struct sf_frame_row *a, const struct sf_frame_row *b)
+static bool same_rules(const struct sf_callframe_row *a, const struct sf_callframe_row *b)
 {
         if (a->base != b->base || a->offset != b->offset || a->saved != b->saved)
                 return false;
-        for (unsigned i = 0; i < SF_FRAME_REGISTERS; i++)
+        for (unsigned i = 0; i < SF_CALLFRAME_REGISTERS; i++)
                 if (a->saved >> i & 1 && a->slots[i] != b->slots[i])
                         return false;
         return true;
@@ -157,31 +157,31 @@ static void start_trace(struct walk *w)
 }
 
 /* Writes remember_state in front of the first rule of the trace, and restore_state here. */
-static bool go_back(struct walk *w, const struct sf_frame_row *row)
+static bool go_back(struct walk *w, const struct sf_callframe_row *row)
 {
-        struct sf_frame *f = w->frame;
+        struct sf_callframe *f = w->frame;
         const struct mark *m = &w->trace;
 
-        if (!same_rules(&m->row, row) || m->count >= f->count || f->count == SF_FRAME_OPS_MAX)
+        if (!same_rules(&m->row, row) || m->count >= f->count || f->count == SF_CALLFRAME_OPS_MAX)
                 return false;
         memmove(f->ops + m->count + 1, f->ops + m->count, (f->count - m->count) * sizeof *f->ops);
-        f->ops[m->count] = (struct sf_frame_op){ f->ops[m->count + 1].at, 1, { CFA_REMEMBER } };
+        f->ops[m->count] = (struct sf_callframe_op){ f->ops[m->count + 1].at, 1, { CFA_REMEMBER } };
         f->count++;
         write_one(w, w->at, CFA_RESTORE_ALL);
         return true;
 }
 
 /* Writes each rule that changes. */
-static void change(struct walk *w, const struct sf_frame_row *row)
+static void change(struct walk *w, const struct sf_callframe_row *row)
 {
-        const struct sf_frame_row was = w->row;
+        const struct sf_callframe_row was = w->row;
 
         if (was.base != row->base)
                 define(w, w->at, row->base, row->offset);
         else if (was.offset != row->offset)
                 define_offset(w, w->at, row->offset);
         w->row = *row;
-        for (uint8_t i = 0; i < SF_FRAME_REGISTERS; i++) {
+        for (uint8_t i = 0; i < SF_CALLFRAME_REGISTERS; i++) {
                 bool before = was.saved >> i & 1, now = row->saved >> i & 1;
 
                 if (before && !now)
@@ -192,7 +192,7 @@ static void change(struct walk *w, const struct sf_frame_row *row)
 }
 
 /* What branches say about the rules at `at`; NULL where none leads there. */
-static const struct sf_frame_row *row_from_branch(const struct walk *w, uint64_t at)
+static const struct sf_callframe_row *row_from_branch(const struct walk *w, uint64_t at)
 {
         uint8_t number = w->frame->row_at[at - w->first] & ROW_MASK;
 
@@ -202,8 +202,8 @@ static const struct sf_frame_row *row_from_branch(const struct walk *w, uint64_t
 /* A block starts at `at` that the code before does not run into. */
 static void start_block(struct walk *w)
 {
-        const struct sf_frame_row *from = row_from_branch(w, w->at);
-        struct sf_frame_row row = from ? *from : w->shrunk ? w->trace.row : w->row;
+        const struct sf_callframe_row *from = row_from_branch(w, w->at);
+        struct sf_callframe_row row = from ? *from : w->shrunk ? w->trace.row : w->row;
 
         w->queued = 0;
         if (!same_rules(&w->row, &row) && !go_back(w, &row))
@@ -213,7 +213,7 @@ static void start_block(struct walk *w)
 
 static void note_branch(struct walk *w, uint64_t target)
 {
-        struct sf_frame *f = w->frame;
+        struct sf_callframe *f = w->frame;
 
         if (target - w->first >= w->limit - w->first)
                 return;
@@ -227,7 +227,7 @@ static void note_branch(struct walk *w, uint64_t target)
         size_t i = f->row_count;
         while (i > 0 && (f->rows[i - 1].depth != w->row.depth || !same_rules(&f->rows[i - 1], &w->row)))
                 i--;
-        if (i == 0 && f->row_count < SF_FRAME_ROWS_MAX) {
+        if (i == 0 && f->row_count < SF_CALLFRAME_ROWS_MAX) {
                 f->rows[f->row_count++] = w->row;
                 i = f->row_count;
         }
@@ -254,7 +254,8 @@ static void note_cases(struct walk *w)
 
 /* --- instructions ----------------------------------------------------------------------------------------------- */
 
-static bool decode(const struct sf_frame_code *c, uint64_t at, uint64_t limit, uint64_t *ret_next, struct sf_effect *ret)
+static bool decode(const struct sf_callframe_code *c, uint64_t at, uint64_t limit, uint64_t *ret_next,
+                   struct sf_effect *ret)
 {
         struct sf_x86_insn insn;
 
@@ -276,7 +277,7 @@ static enum ending find_ending(struct walk *w)
         w->ending = ENDING_INSIDE;
         for (unsigned i = 0; i < AHEAD_MAX && decode(w->code, at, w->limit, &next, &e); i++, at = next) {
                 uint64_t target = next + (uint64_t)e.value;
-                bool here = target - w->first < w->limit - w->first && !sf_frame_starts(w->code, target);
+                bool here = target - w->first < w->limit - w->first && !sf_callframe_starts(w->code, target);
 
                 if (e.kind == SF_EFFECT_RETURN || e.kind == SF_EFFECT_AWAY || e.kind == SF_EFFECT_LEAP ||
                     (e.kind == SF_EFFECT_JUMP && !here))
@@ -305,7 +306,7 @@ static uint64_t find_prologue_end(const struct walk *w)
                 }
                 if (e.kind != SF_EFFECT_PUSH)
                         continue;
-                uint8_t reg = e.reg < SF_FRAME_REGISTERS ? dwarf_numbers[e.reg] : SF_NO_REGISTER;
+                uint8_t reg = e.reg < SF_CALLFRAME_REGISTERS ? dwarf_numbers[e.reg] : SF_NO_REGISTER;
                 if (!is_kept(reg) || saved >> reg & 1)
                         return end; /* an argument */
                 saved |= 1u << reg;
@@ -325,7 +326,7 @@ static void give_back(struct walk *w, uint8_t reg, bool moved)
         w->leaving = w->shrunk = true;
         if (!w->wrapped || find_ending(w) != ENDING_TAIL)
                 return;
-        if (moved && w->returned < SF_FRAME_REGISTERS)
+        if (moved && w->returned < SF_CALLFRAME_REGISTERS)
                 w->back[w->returned++] = reg; /* told at the leave instruction, last one first */
         else
                 restore(w, w->next, reg);
@@ -333,14 +334,14 @@ static void give_back(struct walk *w, uint8_t reg, bool moved)
 
 static void push(struct walk *w, uint8_t reg)
 {
-        uint8_t number = reg < SF_FRAME_REGISTERS ? dwarf_numbers[reg] : SF_NO_REGISTER;
+        uint8_t number = reg < SF_CALLFRAME_REGISTERS ? dwarf_numbers[reg] : SF_NO_REGISTER;
 
         w->row.depth += 8;
         w->pushed = true;
         if (is_kept(number) && !(w->row.saved >> number & 1) && w->row.depth <= 8 * 255) {
                 w->row.saved |= (uint16_t)(1u << number);
                 w->row.slots[number] = (uint8_t)(w->row.depth / 8);
-                if (w->queued < SF_FRAME_REGISTERS)
+                if (w->queued < SF_CALLFRAME_REGISTERS)
                         w->queue[w->queued++] = number;
                 if (number == DW_RBP) {
                         w->wrapped = w->branched;
@@ -353,9 +354,9 @@ static void push(struct walk *w, uint8_t reg)
 
 static void pop(struct walk *w, uint8_t reg)
 {
-        uint8_t number = reg < SF_FRAME_REGISTERS ? dwarf_numbers[reg] : SF_NO_REGISTER;
-        bool back = is_kept(number) && w->row.saved >> number & 1 && (number == DW_RBP || w->row.base == DW_RBP ||
-                                                                   8 * w->row.slots[number] == w->row.depth);
+        uint8_t number = reg < SF_CALLFRAME_REGISTERS ? dwarf_numbers[reg] : SF_NO_REGISTER;
+        bool back = is_kept(number) && w->row.saved >> number & 1 &&
+                    (number == DW_RBP || w->row.base == DW_RBP || 8 * w->row.slots[number] == w->row.depth);
 
         if (back)
                 give_back(w, number, false);
@@ -391,7 +392,7 @@ static void move(struct walk *w, const struct sf_effect *e)
                 return;
         if (e->kind == SF_EFFECT_LOAD && saved && w->row.slots[number] == slot / 8) {
                 give_back(w, number, true);
-        } else if (e->kind == SF_EFFECT_STORE && !saved && w->queued < SF_FRAME_REGISTERS) {
+        } else if (e->kind == SF_EFFECT_STORE && !saved && w->queued < SF_CALLFRAME_REGISTERS) {
                 w->row.saved |= (uint16_t)(1u << number);
                 w->row.slots[number] = (uint8_t)(slot / 8);
                 w->queue[w->queued++] = number;
@@ -412,7 +413,7 @@ static void flush_before(struct walk *w, const struct sf_effect *e)
                 w->pushed = false;
                 w->called = true;
         }
-        for (size_t i = 0; writes && e->reg < SF_FRAME_REGISTERS && i < w->queued; i++)
+        for (size_t i = 0; writes && e->reg < SF_CALLFRAME_REGISTERS && i < w->queued; i++)
                 if (w->queue[i] == dwarf_numbers[e->reg])
                         flush(w, w->at);
 }
@@ -425,7 +426,7 @@ static void go_elsewhere(struct walk *w, const struct sf_effect *e)
         if (e->kind == SF_EFFECT_LEAP) {
                 note_cases(w);
         } else if (e->kind == SF_EFFECT_BRANCH || e->kind == SF_EFFECT_JUMP) {
-                bool away = e->kind == SF_EFFECT_JUMP && sf_frame_starts(w->code, target);
+                bool away = e->kind == SF_EFFECT_JUMP && sf_callframe_starts(w->code, target);
 
                 if (!away)
                         note_branch(w, target);
@@ -486,13 +487,13 @@ static void apply(struct walk *w, const struct sf_effect *e)
 /* --- functions -------------------------------------------------------------------------------------------------- */
 
 /* Behind what fills the space up to aligned code. */
-static uint64_t skip_padding(const struct sf_frame_code *c, uint64_t at, uint64_t limit)
+static uint64_t skip_padding(const struct sf_callframe_code *c, uint64_t at, uint64_t limit)
 {
         uint64_t start = at, next;
         struct sf_effect e;
 
         while (at - start < PADDING_MAX && decode(c, at, limit, &next, &e) &&
-               (e.kind == SF_EFFECT_NOP || (e.kind == SF_EFFECT_TRAP && next == at + 1)) && !sf_frame_starts(c, at))
+               (e.kind == SF_EFFECT_NOP || (e.kind == SF_EFFECT_TRAP && next == at + 1)) && !sf_callframe_starts(c, at))
                 at = next;
         return at;
 }
@@ -504,7 +505,7 @@ static bool ends_here(const struct walk *w, uint64_t next, uint64_t to, bool cal
                 return to >= w->limit;
         if (w->reach >= next && w->reach > w->first)
                 return false;
-        if (sf_frame_starts(w->code, to))
+        if (sf_callframe_starts(w->code, to))
                 return true;
         return !called && !w->stray && to % ALIGNMENT == 0;
 }
@@ -533,7 +534,7 @@ static bool step(struct walk *w)
         w->at = barrier ? to : w->next;
         if (w->at >= w->limit)
                 return false;
-        const struct sf_frame_row *from = row_from_branch(w, w->at);
+        const struct sf_callframe_row *from = row_from_branch(w, w->at);
         if (barrier || (called && from && !same_rules(from, &w->row)))
                 start_block(w);
         if (barrier || w->frame->row_at[w->at - w->first]) {
@@ -546,7 +547,7 @@ static bool step(struct walk *w)
 
 /* Walks through the function once; true where a second time would tell more, as labels were found behind which the code
  * had been seen. */
-static bool walk_through(struct sf_frame *f, const struct sf_frame_code *c, uint64_t limit, bool end_known)
+static bool walk_through(struct sf_callframe *f, const struct sf_callframe_code *c, uint64_t limit, bool end_known)
 {
         struct walk w = { .frame = f,
                           .code = c,
@@ -566,7 +567,7 @@ static bool walk_through(struct sf_frame *f, const struct sf_frame_code *c, uint
         return w.again;
 }
 
-void sf_frame_describe(struct sf_frame *f, const struct sf_frame_code *c, uint64_t first, uint64_t end)
+void sf_callframe_describe(struct sf_callframe *f, const struct sf_callframe_code *c, uint64_t first, uint64_t end)
 {
         uint64_t stop;
 
@@ -580,8 +581,8 @@ void sf_frame_describe(struct sf_frame *f, const struct sf_frame_code *c, uint64
         uint64_t limit = end > first && end < stop ? end : stop;
         if (limit <= first)
                 return;
-        if (limit - first > SF_FRAME_CODE_MAX)
-                limit = first + SF_FRAME_CODE_MAX;
+        if (limit - first > SF_CALLFRAME_CODE_MAX)
+                limit = first + SF_CALLFRAME_CODE_MAX;
         memset(f->row_at, 0, limit - first);
         if (walk_through(f, c, limit, end > first)) {
                 for (uint64_t i = 0; i < limit - first; i++)
@@ -592,7 +593,7 @@ void sf_frame_describe(struct sf_frame *f, const struct sf_frame_code *c, uint64
                 f->end = end;
 }
 
-uint64_t sf_frame_next(const struct sf_frame_code *c, uint64_t position)
+uint64_t sf_callframe_next(const struct sf_callframe_code *c, uint64_t position)
 {
         uint64_t next = skip_padding(c, position, c->known);
 
@@ -600,7 +601,7 @@ uint64_t sf_frame_next(const struct sf_frame_code *c, uint64_t position)
                 return next;
         next = (position + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
         for (uint64_t at = position; at < next; at++)
-                if (sf_frame_starts(c, at))
+                if (sf_callframe_starts(c, at))
                         return at;
         return next;
 }
