@@ -12,47 +12,26 @@
 #define CASES_MAX    1024
 #define LABEL        0x80 /* in row_at: something leads there */
 #define ROW_MASK     0x7f
+#define CALL_WORK    64 /* of a description, whatever there is */
 
-/* Register numbers of the psABI. */
-#define DW_RBX 3
-#define DW_RBP 6
-#define DW_RSP 7
-#define KEPT   (1u << DW_RBX | 1u << DW_RBP | 0xf000u) /* registers that belong to the caller */
+#define KEPT (1u << SF_DWARF_RBX | 1u << SF_DWARF_RBP | 0xf000u) /* registers that belong to the caller */
 
-/* Call frame instructions. */
-#define CFA_REMEMBER     0x0a
-#define CFA_RESTORE_ALL  0x0b
-#define CFA_DEF          0x0c
-#define CFA_DEF_REGISTER 0x0d
-#define CFA_DEF_OFFSET   0x0e
-#define CFA_OFFSET       0x80
-#define CFA_RESTORE      0xc0
-
-static const uint8_t dwarf_numbers[SF_CALLFRAME_REGISTERS] = { 0, 2, 1, 3, 7, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15 };
-
-/* A place to come back to: the rules there, and how much was written before. */
-struct mark {
-        struct sf_callframe_row row;
-        size_t count;
-};
+static const uint8_t dwarf_numbers[SF_PROGRAM_REGISTERS] = { 0, 2, 1, 3, 7, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15 };
 
 enum ending { ENDING_INSIDE, ENDING_RETURN, ENDING_TAIL };
 
 /* The walk through one function. All positions. */
 struct walk {
         struct sf_callframe *frame;
-        const struct sf_callframe_code *code;
+        const struct sf_functions *functions;
         uint64_t first, at, next, limit; /* next: behind the instruction at `at` */
         uint64_t reach;                  /* the farthest place a branch has led to */
         uint64_t table;                  /* address that was loaded last */
         uint64_t ahead;                  /* the end of the epilogue is known up to here */
         enum ending ending;
         int64_t compared;
-        struct sf_callframe_row row;
-        struct mark trace; /* what gcc calls so: up to a label, the end of the prologue, an epilogue */
-        uint8_t queue[SF_CALLFRAME_REGISTERS]; /* registers saved but not written down */
-        size_t queued;
-        uint8_t back[SF_CALLFRAME_REGISTERS]; /* registers loaded again, which is not written down yet */
+        struct sf_program *program;
+        uint8_t back[SF_PROGRAM_REGISTERS]; /* registers loaded again, which is not written down yet */
         size_t returned;
         uint64_t prologue; /* where it ends, once that is known */
         uint16_t apart;    /* registers that only part of the function saves */
@@ -61,138 +40,11 @@ struct walk {
 
 static bool is_kept(uint8_t reg)
 {
-        return reg < SF_CALLFRAME_REGISTERS && KEPT >> reg & 1;
-}
-
-/* --- writing ---------------------------------------------------------------------------------------------------- */
-
-static uint8_t put_uleb(uint8_t *at, uint64_t value)
-{
-        uint8_t length = 0;
-
-        do {
-                at[length] = (uint8_t)((value & 127) | (value >> 7 ? 128 : 0));
-                length++;
-                value >>= 7;
-        } while (value && length < 4);
-        return length;
-}
-
-static void write_op(struct walk *w, uint64_t at, const uint8_t *bytes, uint8_t length)
-{
-        struct sf_callframe *f = w->frame;
-
-        if (f->count == SF_CALLFRAME_OPS_MAX)
-                return;
-        f->ops[f->count] = (struct sf_callframe_op){ .at = (uint32_t)(at - w->first), .length = length };
-        memcpy(f->ops[f->count++].bytes, bytes, length);
-}
-
-static void write_one(struct walk *w, uint64_t at, uint8_t byte)
-{
-        write_op(w, at, &byte, 1);
-}
-
-static void write_save(struct walk *w, uint64_t at, uint8_t reg)
-{
-        uint8_t bytes[2] = { CFA_OFFSET | reg, w->row.slots[reg] };
-
-        write_op(w, at, bytes, 2);
-}
-
-static void flush(struct walk *w, uint64_t at)
-{
-        for (size_t i = 0; i < w->queued; i++)
-                if (w->row.saved >> w->queue[i] & 1)
-                        write_save(w, at, w->queue[i]);
-        w->queued = 0;
-}
-
-static void define_offset(struct walk *w, uint64_t at, int64_t offset)
-{
-        uint8_t bytes[5] = { CFA_DEF_OFFSET };
-
-        if (offset < 0 || offset > INT32_MAX || w->row.offset == (uint32_t)offset)
-                return;
-        w->row.offset = (uint32_t)offset;
-        write_op(w, at, bytes, (uint8_t)(1 + put_uleb(bytes + 1, w->row.offset)));
-        flush(w, at);
-}
-
-static void define(struct walk *w, uint64_t at, uint8_t base, int64_t offset)
-{
-        uint8_t bytes[6] = { CFA_DEF, base };
-
-        if (offset < 0 || offset > INT32_MAX)
-                return;
-        w->row.base = base;
-        w->row.offset = (uint32_t)offset;
-        write_op(w, at, bytes, (uint8_t)(2 + put_uleb(bytes + 2, w->row.offset)));
-        flush(w, at);
-}
-
-static void restore(struct walk *w, uint64_t at, uint8_t reg)
-{
-        w->row.saved &= (uint16_t) ~(1u << reg);
-        write_one(w, at, CFA_RESTORE | reg);
-        flush(w, at);
-}
-
-/* --- from one block to the next --------------------------------------------------------------------------------- */
-
-static bool same_rules(const struct sf_callframe_row *a, const struct sf_callframe_row *b)
-{
-        if (a->base != b->base || a->offset != b->offset || a->saved != b->saved)
-                return false;
-        for (unsigned i = 0; i < SF_CALLFRAME_REGISTERS; i++)
-                if (a->saved >> i & 1 && a->slots[i] != b->slots[i])
-                        return false;
-        return true;
-}
-
-static void start_trace(struct walk *w)
-{
-        w->trace = (struct mark){ w->row, w->frame->count };
-        w->shrunk = false;
-}
-
-/* Writes remember_state in front of the first rule of the trace, and restore_state here. */
-static bool go_back(struct walk *w, const struct sf_callframe_row *row)
-{
-        struct sf_callframe *f = w->frame;
-        const struct mark *m = &w->trace;
-
-        if (!same_rules(&m->row, row) || m->count >= f->count || f->count == SF_CALLFRAME_OPS_MAX)
-                return false;
-        memmove(f->ops + m->count + 1, f->ops + m->count, (f->count - m->count) * sizeof *f->ops);
-        f->ops[m->count] = (struct sf_callframe_op){ f->ops[m->count + 1].at, 1, { CFA_REMEMBER } };
-        f->count++;
-        write_one(w, w->at, CFA_RESTORE_ALL);
-        return true;
-}
-
-/* Writes each rule that changes. */
-static void change(struct walk *w, const struct sf_callframe_row *row)
-{
-        const struct sf_callframe_row was = w->row;
-
-        if (was.base != row->base)
-                define(w, w->at, row->base, row->offset);
-        else if (was.offset != row->offset)
-                define_offset(w, w->at, row->offset);
-        w->row = *row;
-        for (uint8_t i = 0; i < SF_CALLFRAME_REGISTERS; i++) {
-                bool before = was.saved >> i & 1, now = row->saved >> i & 1;
-
-                if (before && !now)
-                        write_one(w, w->at, CFA_RESTORE | i);
-                else if (now && (!before || was.slots[i] != row->slots[i]))
-                        write_save(w, w->at, i);
-        }
+        return reg < SF_PROGRAM_REGISTERS && KEPT >> reg & 1;
 }
 
 /* What branches say about the rules at `at`; NULL where none leads there. */
-static const struct sf_callframe_row *row_from_branch(const struct walk *w, uint64_t at)
+static const struct sf_program_row *row_from_branch(const struct walk *w, uint64_t at)
 {
         uint8_t number = w->frame->row_at[at - w->first] & ROW_MASK;
 
@@ -202,13 +54,16 @@ static const struct sf_callframe_row *row_from_branch(const struct walk *w, uint
 /* A block starts at `at` that the code before does not run into. */
 static void start_block(struct walk *w)
 {
-        const struct sf_callframe_row *from = row_from_branch(w, w->at);
-        struct sf_callframe_row row = from ? *from : w->shrunk ? w->trace.row : w->row;
+        const struct sf_program_row *from = row_from_branch(w, w->at);
+        struct sf_program_row row = from ? *from : w->shrunk ? w->program->trace : w->program->row;
 
-        w->queued = 0;
-        if (!same_rules(&w->row, &row) && !go_back(w, &row))
-                change(w, &row);
-        w->row = row;
+        sf_program_enter(w->program, w->at, &row);
+}
+
+static void start_trace(struct walk *w)
+{
+        sf_program_start_trace(w->program);
+        w->shrunk = false;
 }
 
 static void note_branch(struct walk *w, uint64_t target)
@@ -222,13 +77,17 @@ static void note_branch(struct walk *w, uint64_t target)
         if (!f->row_at[target - w->first] && target < w->next)
                 w->again = true;
         f->row_at[target - w->first] |= LABEL;
+        if (f->marked <= target - w->first)
+                f->marked = target - w->first + 1;
         if (target < w->next || f->row_at[target - w->first] & ROW_MASK)
                 return;
         size_t i = f->row_count;
-        while (i > 0 && (f->rows[i - 1].depth != w->row.depth || !same_rules(&f->rows[i - 1], &w->row)))
+        while (i > 0 && (f->rows[i - 1].depth != w->program->row.depth ||
+                         !sf_program_same_rules(&f->rows[i - 1], &w->program->row)))
                 i--;
+        f->work += f->row_count - i;
         if (i == 0 && f->row_count < SF_CALLFRAME_ROWS_MAX) {
-                f->rows[f->row_count++] = w->row;
+                f->rows[f->row_count++] = w->program->row;
                 i = f->row_count;
         }
         f->row_at[target - w->first] |= (uint8_t)i;
@@ -242,11 +101,12 @@ static void note_cases(struct walk *w)
         for (uint64_t i = 0; i < count; i++) {
                 uint64_t target, address = w->table + 4 * i;
 
-                if (!sf_image_position(w->code->image, address, &position) || position > w->code->known ||
-                    w->code->known - position < 4)
+                w->frame->work++;
+                if (!sf_image_position(w->functions->image, address, &position) || position > w->functions->known ||
+                    w->functions->known - position < 4)
                         return;
-                address = w->table + (uint64_t)(int64_t)(int32_t)sf_get32(w->code->out + position);
-                if (sf_image_position(w->code->image, address, &target))
+                address = w->table + (uint64_t)(int64_t)(int32_t)sf_get32(w->functions->out + position);
+                if (sf_image_position(w->functions->image, address, &target))
                         note_branch(w, target);
         }
         w->stray = count == 0;
@@ -254,16 +114,12 @@ static void note_cases(struct walk *w)
 
 /* --- instructions ----------------------------------------------------------------------------------------------- */
 
-static bool decode(const struct sf_callframe_code *c, uint64_t at, uint64_t limit, uint64_t *ret_next,
-                   struct sf_effect *ret)
+static bool decode(const struct sf_functions *c, uint64_t at, uint64_t limit, uint64_t *ret_next, struct sf_effect *ret)
 {
-        struct sf_x86_insn insn;
+        uint64_t length = at < limit ? sf_effect_decode(c->out + at, limit - at, ret) : 0;
 
-        if (at >= limit || !sf_x86_measure(c->out + at, limit - at, &insn) || insn.length > limit - at)
-                return false;
-        *ret = sf_effect_of(c->out + at, &insn);
-        *ret_next = at + insn.length;
-        return true;
+        *ret_next = at + length;
+        return length;
 }
 
 /* How the code that restores registers at `at` goes on. */
@@ -275,9 +131,9 @@ static enum ending find_ending(struct walk *w)
         if (w->at < w->ahead)
                 return w->ending;
         w->ending = ENDING_INSIDE;
-        for (unsigned i = 0; i < AHEAD_MAX && decode(w->code, at, w->limit, &next, &e); i++, at = next) {
+        for (unsigned i = 0; i < AHEAD_MAX && decode(w->functions, at, w->limit, &next, &e); i++, at = next) {
                 uint64_t target = next + (uint64_t)e.value;
-                bool here = target - w->first < w->limit - w->first && !sf_callframe_starts(w->code, target);
+                bool here = target - w->first < w->limit - w->first && !sf_functions_start_at(w->functions, target);
 
                 if (e.kind == SF_EFFECT_RETURN || e.kind == SF_EFFECT_AWAY || e.kind == SF_EFFECT_LEAP ||
                     (e.kind == SF_EFFECT_JUMP && !here))
@@ -293,10 +149,10 @@ static enum ending find_ending(struct walk *w)
 static uint64_t find_prologue_end(const struct walk *w)
 {
         uint64_t at = w->next, end = at, perhaps = at, next;
-        unsigned saved = w->row.saved;
+        unsigned saved = w->program->row.saved;
         struct sf_effect e;
 
-        for (unsigned i = 0; i < PROLOGUE_MAX && decode(w->code, at, w->limit, &next, &e); i++, at = next) {
+        for (unsigned i = 0; i < PROLOGUE_MAX && decode(w->functions, at, w->limit, &next, &e); i++, at = next) {
                 if (e.kind >= SF_EFFECT_CALL && e.kind <= SF_EFFECT_TRAP)
                         return perhaps;
                 if (e.kind == SF_EFFECT_ADJUST) {
@@ -306,7 +162,7 @@ static uint64_t find_prologue_end(const struct walk *w)
                 }
                 if (e.kind != SF_EFFECT_PUSH)
                         continue;
-                uint8_t reg = e.reg < SF_CALLFRAME_REGISTERS ? dwarf_numbers[e.reg] : SF_NO_REGISTER;
+                uint8_t reg = e.reg < SF_PROGRAM_REGISTERS ? dwarf_numbers[e.reg] : SF_NO_REGISTER;
                 if (!is_kept(reg) || saved >> reg & 1)
                         return end; /* an argument */
                 saved |= 1u << reg;
@@ -320,82 +176,80 @@ static void give_back(struct walk *w, uint8_t reg, bool moved)
 {
         if (w->apart >> reg & 1) {
                 w->shrunk = true;
-                restore(w, w->next, reg);
+                sf_program_restore(w->program, w->next, reg);
                 return;
         }
         w->leaving = w->shrunk = true;
         if (!w->wrapped || find_ending(w) != ENDING_TAIL)
                 return;
-        if (moved && w->returned < SF_CALLFRAME_REGISTERS)
+        if (moved && w->returned < SF_PROGRAM_REGISTERS)
                 w->back[w->returned++] = reg; /* told at the leave instruction, last one first */
         else
-                restore(w, w->next, reg);
+                sf_program_restore(w->program, w->next, reg);
 }
 
 static void push(struct walk *w, uint8_t reg)
 {
-        uint8_t number = reg < SF_CALLFRAME_REGISTERS ? dwarf_numbers[reg] : SF_NO_REGISTER;
+        uint8_t number = reg < SF_PROGRAM_REGISTERS ? dwarf_numbers[reg] : SF_NO_REGISTER;
 
-        w->row.depth += 8;
+        w->program->row.depth += 8;
         w->pushed = true;
-        if (is_kept(number) && !(w->row.saved >> number & 1) && w->row.depth <= 8 * 255) {
-                w->row.saved |= (uint16_t)(1u << number);
-                w->row.slots[number] = (uint8_t)(w->row.depth / 8);
-                if (w->queued < SF_CALLFRAME_REGISTERS)
-                        w->queue[w->queued++] = number;
-                if (number == DW_RBP) {
+        if (is_kept(number) && !(w->program->row.saved >> number & 1) && w->program->row.depth <= 8 * 255) {
+                sf_program_save(w->program, number, (uint8_t)(w->program->row.depth / 8));
+                if (number == SF_DWARF_RBP) {
                         w->wrapped = w->branched;
                         w->called = false;
                 }
         }
-        if (w->row.base == DW_RSP)
-                define_offset(w, w->next, w->row.depth);
+        if (w->program->row.base == SF_DWARF_RSP)
+                sf_program_define_offset(w->program, w->next, w->program->row.depth);
 }
 
 static void pop(struct walk *w, uint8_t reg)
 {
-        uint8_t number = reg < SF_CALLFRAME_REGISTERS ? dwarf_numbers[reg] : SF_NO_REGISTER;
-        bool back = is_kept(number) && w->row.saved >> number & 1 &&
-                    (number == DW_RBP || w->row.base == DW_RBP || 8 * w->row.slots[number] == w->row.depth);
+        uint8_t number = reg < SF_PROGRAM_REGISTERS ? dwarf_numbers[reg] : SF_NO_REGISTER;
+        bool back = is_kept(number) && w->program->row.saved >> number & 1 &&
+                    (number == SF_DWARF_RBP || w->program->row.base == SF_DWARF_RBP ||
+                     8 * w->program->row.slots[number] == w->program->row.depth);
 
         if (back)
                 give_back(w, number, false);
-        w->row.depth -= 8;
-        if (w->row.base == DW_RSP) {
-                define_offset(w, w->next, w->row.depth);
-        } else if (number == DW_RBP) {
-                w->row.depth = 8;
-                define(w, w->next, DW_RSP, 8);
+        w->program->row.depth -= 8;
+        if (w->program->row.base == SF_DWARF_RSP) {
+                sf_program_define_offset(w->program, w->next, w->program->row.depth);
+        } else if (number == SF_DWARF_RBP) {
+                w->program->row.depth = 8;
+                sf_program_define(w->program, w->next, SF_DWARF_RSP, 8);
         }
 }
 
 static void leave(struct walk *w)
 {
-        if (w->row.base != DW_RBP)
+        if (w->program->row.base != SF_DWARF_RBP)
                 return;
-        give_back(w, DW_RBP, false);
+        give_back(w, SF_DWARF_RBP, false);
         while (w->returned)
-                restore(w, w->next, w->back[--w->returned]);
-        w->row.depth = (int64_t)w->row.offset - 8;
-        define(w, w->next, DW_RSP, w->row.depth);
+                sf_program_restore(w->program, w->next, w->back[--w->returned]);
+        w->program->row.depth = (int64_t)w->program->row.offset - 8;
+        sf_program_define(w->program, w->next, SF_DWARF_RSP, w->program->row.depth);
 }
 
 /* A register is stored in the frame, or loaded from there. */
 static void move(struct walk *w, const struct sf_effect *e)
 {
         uint8_t number = dwarf_numbers[e->reg];
-        int64_t base = e->base == SF_REG_SP ? w->row.depth : w->row.base == DW_RBP ? (int64_t)w->row.offset : 0;
+        int64_t base = e->base == SF_REG_SP                   ? w->program->row.depth
+                       : w->program->row.base == SF_DWARF_RBP ? (int64_t)w->program->row.offset
+                                                              : 0;
         int64_t slot = base - e->value; /* CFA - address */
-        bool saved = w->row.saved >> number & 1;
+        bool saved = w->program->row.saved >> number & 1;
 
-        if (!is_kept(number) || number == DW_RBP || slot <= 8 || slot > 8 * 255 || slot % 8)
+        if (!is_kept(number) || number == SF_DWARF_RBP || slot <= 8 || slot > 8 * 255 || slot % 8)
                 return;
-        if (e->kind == SF_EFFECT_LOAD && saved && w->row.slots[number] == slot / 8) {
+        if (e->kind == SF_EFFECT_LOAD && saved && w->program->row.slots[number] == slot / 8) {
                 give_back(w, number, true);
-        } else if (e->kind == SF_EFFECT_STORE && !saved && w->queued < SF_CALLFRAME_REGISTERS) {
-                w->row.saved |= (uint16_t)(1u << number);
-                w->row.slots[number] = (uint8_t)(slot / 8);
-                w->queue[w->queued++] = number;
+        } else if (e->kind == SF_EFFECT_STORE && !saved) {
+                sf_program_save(w->program, number, (uint8_t)(slot / 8));
                 w->apart = (uint16_t)((w->apart & ~(1u << number)) | (unsigned)w->called << number);
         }
 }
@@ -407,15 +261,15 @@ static void flush_before(struct walk *w, const struct sf_effect *e)
                       e->kind == SF_EFFECT_POP;
 
         if (e->kind >= SF_EFFECT_CALL && e->kind <= SF_EFFECT_TRAP) {
-                flush(w, w->at);
+                sf_program_flush(w->program, w->at);
                 if (w->pushed)
                         start_trace(w);
                 w->pushed = false;
                 w->called = true;
         }
-        for (size_t i = 0; writes && e->reg < SF_CALLFRAME_REGISTERS && i < w->queued; i++)
-                if (w->queue[i] == dwarf_numbers[e->reg])
-                        flush(w, w->at);
+        for (size_t i = 0; writes && e->reg < SF_PROGRAM_REGISTERS && i < w->program->queued; i++)
+                if (w->program->queue[i] == dwarf_numbers[e->reg])
+                        sf_program_flush(w->program, w->at);
 }
 
 static void go_elsewhere(struct walk *w, const struct sf_effect *e)
@@ -426,7 +280,7 @@ static void go_elsewhere(struct walk *w, const struct sf_effect *e)
         if (e->kind == SF_EFFECT_LEAP) {
                 note_cases(w);
         } else if (e->kind == SF_EFFECT_BRANCH || e->kind == SF_EFFECT_JUMP) {
-                bool away = e->kind == SF_EFFECT_JUMP && sf_callframe_starts(w->code, target);
+                bool away = e->kind == SF_EFFECT_JUMP && sf_functions_start_at(w->functions, target);
 
                 if (!away)
                         note_branch(w, target);
@@ -445,23 +299,22 @@ static void apply(struct walk *w, const struct sf_effect *e)
                 pop(w, e->reg);
                 return;
         case SF_EFFECT_ADJUST:
-                w->row.depth -= e->value;
-                if (w->row.base == DW_RSP) {
+                w->program->row.depth -= e->value;
+                if (w->program->row.base == SF_DWARF_RSP) {
                         if (e->value > 0 && !w->leaving) {
                                 start_trace(w);
                                 w->leaving = w->shrunk = true;
                         }
-                        define_offset(w, w->next, w->row.depth);
+                        sf_program_define_offset(w->program, w->next, w->program->row.depth);
                 }
                 return;
         case SF_EFFECT_TO_FRAME:
-                w->row.depth = (int64_t)w->row.offset - e->value;
+                w->program->row.depth = (int64_t)w->program->row.offset - e->value;
                 return;
         case SF_EFFECT_FROM_STACK:
-                if (w->row.base == DW_RSP && w->row.saved >> DW_RBP & 1 && e->value == 0) {
-                        w->row.base = DW_RBP;
-                        write_op(w, w->next, (const uint8_t[]){ CFA_DEF_REGISTER, DW_RBP }, 2);
-                        flush(w, w->next);
+                if (w->program->row.base == SF_DWARF_RSP && w->program->row.saved >> SF_DWARF_RBP & 1 &&
+                    e->value == 0) {
+                        sf_program_set_base(w->program, w->next);
                         w->prologue = find_prologue_end(w);
                 }
                 return;
@@ -476,7 +329,7 @@ static void apply(struct walk *w, const struct sf_effect *e)
                 w->compared = e->value;
                 return;
         case SF_EFFECT_ADDRESS:
-                w->table = sf_image_address(w->code->image, w->next) + (uint64_t)e->value;
+                w->table = sf_image_address(w->functions->image, w->next) + (uint64_t)e->value;
                 return;
         default:
                 if (e->kind >= SF_EFFECT_CALL && e->kind <= SF_EFFECT_TRAP && e->kind != SF_EFFECT_CALL)
@@ -486,18 +339,6 @@ static void apply(struct walk *w, const struct sf_effect *e)
 
 /* --- functions -------------------------------------------------------------------------------------------------- */
 
-/* Behind what fills the space up to aligned code. */
-static uint64_t skip_padding(const struct sf_callframe_code *c, uint64_t at, uint64_t limit)
-{
-        uint64_t start = at, next;
-        struct sf_effect e;
-
-        while (at - start < PADDING_MAX && decode(c, at, limit, &next, &e) &&
-               (e.kind == SF_EFFECT_NOP || (e.kind == SF_EFFECT_TRAP && next == at + 1)) && !sf_callframe_starts(c, at))
-                at = next;
-        return at;
-}
-
 /* Whether the function ends behind the instruction that ended at `next`; `to`: behind the padding. */
 static bool ends_here(const struct walk *w, uint64_t next, uint64_t to, bool called)
 {
@@ -505,7 +346,7 @@ static bool ends_here(const struct walk *w, uint64_t next, uint64_t to, bool cal
                 return to >= w->limit;
         if (w->reach >= next && w->reach > w->first)
                 return false;
-        if (sf_callframe_starts(w->code, to))
+        if (sf_functions_start_at(w->functions, to))
                 return true;
         return !called && !w->stray && to % ALIGNMENT == 0;
 }
@@ -515,18 +356,18 @@ static bool step(struct walk *w)
 {
         struct sf_effect e;
 
-        if (!decode(w->code, w->at, w->limit, &w->next, &e))
+        if (!decode(w->functions, w->at, w->limit, &w->next, &e))
                 return false;
         if (e.kind == SF_EFFECT_NOP || w->frame->row_at[w->at - w->first])
-                flush(w, w->at);
+                sf_program_flush(w->program, w->at);
         flush_before(w, &e);
         apply(w, &e);
         if (w->next == w->prologue) {
-                flush(w, w->next);
+                sf_program_flush(w->program, w->next);
                 start_trace(w);
         }
         bool called = e.kind == SF_EFFECT_CALL, barrier = e.kind > SF_EFFECT_BRANCH && e.kind <= SF_EFFECT_TRAP;
-        uint64_t to = barrier || called ? skip_padding(w->code, w->next, w->limit) : w->next;
+        uint64_t to = barrier || called ? sf_functions_skip_padding(w->functions, w->next, w->limit) : w->next;
         if ((barrier || called) && ends_here(w, w->next, to, called)) {
                 w->at = w->next;
                 return false;
@@ -534,8 +375,8 @@ static bool step(struct walk *w)
         w->at = barrier ? to : w->next;
         if (w->at >= w->limit)
                 return false;
-        const struct sf_callframe_row *from = row_from_branch(w, w->at);
-        if (barrier || (called && from && !same_rules(from, &w->row)))
+        const struct sf_program_row *from = row_from_branch(w, w->at);
+        if (barrier || (called && from && !sf_program_same_rules(from, &w->program->row)))
                 start_block(w);
         if (barrier || w->frame->row_at[w->at - w->first]) {
                 w->leaving = false;
@@ -547,33 +388,37 @@ static bool step(struct walk *w)
 
 /* Walks through the function once; true where a second time would tell more, as labels were found behind which the code
  * had been seen. */
-static bool walk_through(struct sf_callframe *f, const struct sf_callframe_code *c, uint64_t limit, bool end_known)
+static bool walk_through(struct sf_callframe *f, const struct sf_functions *c, uint64_t limit, bool end_known)
 {
         struct walk w = { .frame = f,
-                          .code = c,
+                          .functions = c,
                           .first = f->first,
                           .at = f->first,
                           .limit = limit,
                           .reach = f->first,
                           .end_known = end_known,
-                          .row = { .base = DW_RSP, .offset = 8, .depth = 8 } };
+                          .program = &f->program };
 
         f->beside = 0;
-        f->count = f->row_count = 0;
-        start_trace(&w);
+        f->row_count = 0;
+        sf_program_start(&f->program, f->first);
         while (step(&w))
                 ;
         f->end = w.at;
+        f->work += w.at - w.first;
         return w.again;
 }
 
-void sf_callframe_describe(struct sf_callframe *f, const struct sf_callframe_code *c, uint64_t first, uint64_t end)
+void sf_callframe_describe(struct sf_callframe *f, const struct sf_functions *c, uint64_t first, uint64_t end)
 {
         uint64_t stop;
 
         f->first = first;
         f->end = f->beside = 0;
-        f->count = f->row_count = 0;
+        f->work = CALL_WORK;
+        memset(f->row_at, 0, f->marked);
+        f->marked = 0;
+        f->program.count = 0;
         if (!sf_image_is_code(c->image, first, &stop))
                 return;
         if (stop > c->known)
@@ -583,25 +428,11 @@ void sf_callframe_describe(struct sf_callframe *f, const struct sf_callframe_cod
                 return;
         if (limit - first > SF_CALLFRAME_CODE_MAX)
                 limit = first + SF_CALLFRAME_CODE_MAX;
-        memset(f->row_at, 0, limit - first);
         if (walk_through(f, c, limit, end > first)) {
-                for (uint64_t i = 0; i < limit - first; i++)
+                for (uint64_t i = 0; i < f->marked; i++)
                         f->row_at[i] &= LABEL;
                 walk_through(f, c, limit, end > first);
         }
         if (end > first)
                 f->end = end;
-}
-
-uint64_t sf_callframe_next(const struct sf_callframe_code *c, uint64_t position)
-{
-        uint64_t next = skip_padding(c, position, c->known);
-
-        if (next % ALIGNMENT == 0)
-                return next;
-        next = (position + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-        for (uint64_t at = position; at < next; at++)
-                if (sf_callframe_starts(c, at))
-                        return at;
-        return next;
 }

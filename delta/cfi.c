@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "delta/x86.h"
-
 #define PHDR_BYTES   56
 #define EHDR_BYTES   64
 #define INDEX_KEPT   8    /* bytes of .eh_frame_hdr up to and with the place of .eh_frame */
@@ -48,57 +46,6 @@ void sf_cfi_close(struct sf_cfi *c)
         free(c->starts);
         free(c->frame);
         *c = (struct sf_cfi){ .over = true };
-}
-
-/* --- where functions start -------------------------------------------------------------------------------------- */
-
-static void note_start(struct sf_cfi *c, uint64_t address)
-{
-        uint64_t position, end;
-
-        if (sf_image_position(c->image, address, &position) && position < c->size &&
-            sf_image_is_code(c->image, position, &end))
-                c->starts[position >> 3] |= (uint8_t)(1u << (position & 7));
-}
-
-/* Calls, and addresses that are taken. */
-static void note_references(struct sf_cfi *c, uint64_t at, uint64_t end)
-{
-        struct sf_x86_insn insn;
-
-        while (at < end) {
-                if (!sf_x86_measure(c->out + at, end - at, &insn) || insn.length > end - at) {
-                        at++;
-                        continue;
-                }
-                uint8_t opcode = c->out[at + insn.opcode];
-                if (insn.form == SF_X86_CALL || (insn.form == SF_X86_MEMORY && opcode == 0x8d))
-                        note_start(c, sf_image_address(c->image, at) + insn.length +
-                                              (uint64_t)(int64_t)(int32_t)sf_get32(c->out + at + insn.field));
-                at += insn.length;
-        }
-}
-
-static void note_starts(struct sf_cfi *c, uint64_t known)
-{
-        const struct sf_range *symbols = &c->layout->tables[SF_TABLE_SYMBOLS];
-
-        for (size_t i = 0; i < c->image->count; i++) {
-                const struct sf_segment *s = &c->image->segments[i];
-
-                if (s->executable && s->position < known)
-                        note_references(c, s->position,
-                                        s->length < known - s->position ? s->position + s->length : known);
-        }
-        for (uint64_t i = 0; i < (c->relocated->last - c->relocated->first) / sizeof(Elf64_Rela); i++)
-                note_start(c, sf_get64(c->out + c->relocated->first + i * sizeof(Elf64_Rela) +
-                                       offsetof(Elf64_Rela, r_addend)));
-        for (uint64_t i = 0; i + sizeof(Elf64_Sym) <= symbols->size; i += sizeof(Elf64_Sym)) {
-                const uint8_t *symbol = c->out + symbols->position + i;
-
-                if (symbols->position + i + sizeof(Elf64_Sym) <= known && (symbol[4] & 15) == STT_FUNC)
-                        note_start(c, sf_get64(symbol + offsetof(Elf64_Sym, st_value)));
-        }
 }
 
 /* --- the section ------------------------------------------------------------------------------------------------ */
@@ -144,18 +91,17 @@ static bool find_section(struct sf_cfi *c, uint64_t known)
 
 static void describe(struct sf_cfi *c, uint64_t known, uint64_t first, uint64_t end)
 {
-        struct sf_callframe_code code = { c->out, known, c->image, c->starts };
+        struct sf_functions functions = { c->out, known, c->image, c->starts };
 
         c->frame->first = c->frame->end = 0;
         if (!c->budget)
                 return;
-        sf_callframe_describe(c->frame, &code, first, end);
-        uint64_t walked = 64 + (c->frame->end > first ? c->frame->end - first : 0);
-        c->budget -= walked < c->budget ? walked : c->budget;
+        sf_callframe_describe(c->frame, &functions, first, end);
+        c->budget -= c->frame->work < c->budget ? c->frame->work : c->budget;
 }
 
 /* Length of an entry with such instructions. */
-static uint64_t length_of(const struct sf_callframe *f)
+static uint64_t length_of(const struct sf_program *f)
 {
         uint64_t length = PROGRAM, location = 0;
 
@@ -266,7 +212,7 @@ static uint64_t advanced(const uint8_t *op, uint64_t location)
 /* Notes the instruction [op, op + length) and what it means for those that were worked out. */
 static void take_op(struct sf_cfi *c, uint64_t length)
 {
-        const struct sf_callframe *f = c->frame;
+        const struct sf_program *f = &c->frame->program;
         uint64_t location = advanced(c->out + c->op, c->location);
 
         if (location != c->location) {
@@ -311,7 +257,7 @@ static uint8_t plan_advance(uint8_t *plan, uint64_t way)
 /* The instruction that should come, of which the first `given` bytes are known to be as in `like`. */
 static uint8_t plan_op(const struct sf_cfi *c, const uint8_t *like, uint64_t given, uint8_t *plan)
 {
-        const struct sf_callframe *f = c->frame;
+        const struct sf_program *f = &c->frame->program;
         uint64_t location = c->location;
 
         if (c->next >= f->count && given == 0) {
@@ -319,7 +265,7 @@ static uint8_t plan_op(const struct sf_cfi *c, const uint8_t *like, uint64_t giv
                 return 1;
         }
         for (size_t i = c->next; i < f->count && i < c->next + 64; i++) {
-                const struct sf_callframe_op *op = &f->ops[i];
+                const struct sf_program_op *op = &f->ops[i];
                 uint8_t length = op->length;
 
                 if (op->at > location) {
@@ -357,7 +303,7 @@ static void expect_op(struct sf_cfi *c, uint64_t position)
         if (given)
                 c->place = c->out[c->op] < OP_DEFINE ? SF_CFI_DISTANCE : SF_CFI_OPERAND;
         else
-                c->place = c->next >= c->frame->count         ? SF_CFI_FILL
+                c->place = c->next >= c->frame->program.count ? SF_CFI_FILL
                            : plan[0] >> 6 == 1 || plan[0] < 5 ? SF_CFI_ADVANCE
                                                               : SF_CFI_OPCODE;
 }
@@ -385,28 +331,28 @@ static uint32_t first_field(const struct sf_cfi *c, uint64_t first)
 static void expect_first(struct sf_cfi *c, uint64_t position)
 {
         uint64_t first = c->frame->first, field = c->entry + 8;
-        struct sf_callframe_code code = { c->out, position, c->image, c->starts };
+        struct sf_functions functions = { c->out, position, c->image, c->starts };
 
         if (!first)
                 return;
         expect_byte(c, field, position, first_field(c, first));
         for (uint64_t at = first; !c->expected && at < first + STARTS_AHEAD; at++)
-                if (sf_callframe_starts(&code, at))
+                if (sf_functions_start_at(&functions, at))
                         expect_byte(c, field, position, first_field(c, at));
         if (!c->expected && c->after)
-                expect_byte(c, field, position, first_field(c, sf_callframe_next(&code, c->after)));
+                expect_byte(c, field, position, first_field(c, sf_functions_next(&functions, c->after)));
 }
 
 /* What the next entry will be about. */
 static void guess_function(struct sf_cfi *c, uint64_t known)
 {
-        struct sf_callframe_code code = { c->out, known, c->image, c->starts };
+        struct sf_functions functions = { c->out, known, c->image, c->starts };
         uint64_t beside = c->frame->beside;
 
         if (beside)
                 describe(c, known, beside, 0);
         else if (c->after)
-                describe(c, known, sf_callframe_next(&code, c->after), 0);
+                describe(c, known, sf_functions_next(&functions, c->after), 0);
         else
                 c->frame->first = c->frame->end = 0;
         c->frame->beside = beside;
@@ -432,7 +378,7 @@ static void expect_field(struct sf_cfi *c, uint64_t position)
         if (offset < 4) {
                 c->place = rest ? SF_CFI_LENGTH_REST : SF_CFI_LENGTH;
                 if (c->frame->end)
-                        expect_byte(c, c->entry, position, (uint32_t)length_of(c->frame));
+                        expect_byte(c, c->entry, position, (uint32_t)length_of(&c->frame->program));
         } else if (offset < 8) {
                 c->place = SF_CFI_PARENT;
                 expect_byte(c, c->entry + 4, position, (uint32_t)(c->entry + 4 - c->parent));
@@ -461,7 +407,8 @@ void sf_cfi_look_at(struct sf_cfi *c, uint64_t position)
         if (!find_section(c, position))
                 return;
         if (asked < c->section)
-                note_starts(c, position);
+                sf_functions_find(&(struct sf_functions){ c->out, position, c->image, c->starts }, c->relocated,
+                                  c->layout);
         if (expected && asked < position) {
                 bool wrong = c->out[asked] + 1u != expected;
 

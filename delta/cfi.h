@@ -47,7 +47,7 @@ struct sf_cfi {
         const struct sf_relocated *relocated;
         const struct sf_layout *layout;
         uint64_t size;
-        uint8_t *starts;            /* owned; see struct sf_callframe_code */
+        uint8_t *starts;            /* owned; see struct sf_functions */
         struct sf_callframe *frame; /* owned; of the function that the entry is about */
         uint64_t from;              /* position up to which there is nothing to be done */
         uint64_t section;           /* where .eh_frame starts; 0 until that is known */

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 
 #include "delta/image.h"
+#include "delta/x86.h"
 
 #define NO_BASE 17
 
@@ -247,11 +248,13 @@ static struct sf_effect of_one(const struct parts *p)
         }
 }
 
-struct sf_effect sf_effect_of(const uint8_t *code, const struct sf_x86_insn *insn)
+uint64_t sf_effect_decode(const uint8_t *code, uint64_t len, struct sf_effect *ret)
 {
-        struct parts p = take_apart(code, insn);
+        struct sf_x86_insn insn;
 
-        if (p.vex || p.three)
-                return effect(SF_EFFECT_NONE, 0, 0);
-        return p.two ? of_two(&p) : of_one(&p);
+        if (!sf_x86_measure(code, len, &insn) || insn.length > len)
+                return 0;
+        struct parts p = take_apart(code, &insn);
+        *ret = p.vex || p.three ? effect(SF_EFFECT_NONE, 0, 0) : p.two ? of_two(&p) : of_one(&p);
+        return insn.length;
 }

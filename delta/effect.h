@@ -8,8 +8,6 @@
 
 #include <stdint.h>
 
-#include "delta/x86.h"
-
 enum sf_effect_kind {
         SF_EFFECT_NONE,
         SF_EFFECT_PUSH,       /* of `reg`, SF_NO_REGISTER for something else */
@@ -43,7 +41,8 @@ struct sf_effect {
         int64_t value; /* 0 for a call of what is not in the instruction */
 };
 
-/* `code` holds the whole of the instruction that was measured. */
-struct sf_effect sf_effect_of(const uint8_t *code, const struct sf_x86_insn *insn);
+/* The instruction at `code`, of which only `len` bytes are looked at; returns its length, 0 where there is none or it is cut
+ * off. */
+uint64_t sf_effect_decode(const uint8_t *code, uint64_t len, struct sf_effect *ret);
 
 #endif

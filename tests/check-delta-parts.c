@@ -244,7 +244,7 @@ static void test_cfi(void **unused)
         /* After one that is strange, it goes on with what is written. */
         file[second + 17] = 0x42;
         file[second + 22] = 0x42;
-        assert_int_equal(count_surprises(file, second, FRAMES_END), 2);
+        assert_int_equal(count_surprises(file, second, FRAMES_END), 1);
         for (unsigned round = 0; round < 3000; round++) {
                 make_framed_file(file);
                 for (unsigned i = 0; i < 1 + round % 8; i++)
@@ -257,8 +257,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_coder), cmocka_unit_test(test_certainty),    cmocka_unit_test(test_model),
-                cmocka_unit_test(test_map),   cmocka_unit_test(test_instructions),
-                cmocka_unit_test(test_cfi),
+                cmocka_unit_test(test_map),   cmocka_unit_test(test_instructions), cmocka_unit_test(test_cfi),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
