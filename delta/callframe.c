@@ -6,7 +6,6 @@
 #include "delta/effect.h"
 
 #define ALIGNMENT    16 /* of functions */
-#define PADDING_MAX  64
 #define AHEAD_MAX    24 /* instructions that are looked at to see how an epilogue ends */
 #define PROLOGUE_MAX 48 /* instructions that it may be mixed with */
 #define CASES_MAX    1024
