@@ -34,7 +34,7 @@ struct walk {
         size_t returned;
         uint64_t prologue; /* where it ends, once that is known */
         uint16_t apart;    /* registers that only part of the function saves */
-        bool end_known, wrapped, branched, called, leaving, shrunk, pushed, stray, again;
+        bool end_known, wrapped, branched, called, leaving, shrunk, pushed, stored, stray, again;
 };
 
 static bool is_kept(uint8_t reg)
@@ -179,7 +179,7 @@ static void give_back(struct walk *w, uint8_t reg, bool moved)
                 return;
         }
         w->leaving = w->shrunk = true;
-        if (!w->wrapped || find_ending(w) != ENDING_TAIL)
+        if (!w->wrapped || (!w->stored && find_ending(w) != ENDING_TAIL))
                 return;
         if (moved && w->returned < SF_PROGRAM_REGISTERS)
                 w->back[w->returned++] = reg; /* told at the leave instruction, last one first */
@@ -249,6 +249,7 @@ static void move(struct walk *w, const struct sf_effect *e)
                 give_back(w, number, true);
         } else if (e->kind == SF_EFFECT_STORE && !saved) {
                 sf_program_save(w->program, number, (uint8_t)(slot / 8));
+                w->stored |= !w->called;
                 w->apart = (uint16_t)((w->apart & ~(1u << number)) | (unsigned)w->called << number);
         }
 }
@@ -260,8 +261,10 @@ static void flush_before(struct walk *w, const struct sf_effect *e)
                       e->kind == SF_EFFECT_POP;
 
         if (e->kind >= SF_EFFECT_CALL && e->kind <= SF_EFFECT_TRAP) {
+                bool waiting = w->program->queued; /* then the prologue ended in front of them */
+
                 sf_program_flush(w->program, w->at);
-                if (w->pushed)
+                if (w->pushed && !(w->prologue && waiting))
                         start_trace(w);
                 w->pushed = false;
                 w->called = true;
