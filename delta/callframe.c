@@ -140,6 +140,7 @@ static enum ending find_ending(struct walk *w)
                 if (e.kind >= SF_EFFECT_CALL && e.kind <= SF_EFFECT_TRAP)
                         break;
         }
+        w->frame->work += at - w->at;
         w->ahead = at;
         return w->ending;
 }
@@ -318,6 +319,7 @@ static void apply(struct walk *w, const struct sf_effect *e)
                     e->value == 0) {
                         sf_program_set_base(w->program, w->next);
                         w->prologue = find_prologue_end(w);
+                        w->frame->work += w->prologue - w->next + PROLOGUE_MAX;
                 }
                 return;
         case SF_EFFECT_LEAVE:

@@ -193,6 +193,7 @@ static void make_framed_file(uint8_t *file)
                                      "\x28\0\0\0\x3c\0\0\0\x40\xff\xff\xff\x55\0\0\0\0"
                                      "\x41\x0e\x10\x86\x02\x43\x0d\x06\x42\x8c\x03\x44\x83\x04\x71\x0a\x0c\x07\x08"
                                      "\x45\x0b\x54\x0c\x07\x08\0\0";
+        memset(file, 0, FILE_END);
         memcpy(file, "\177ELF\2\1\1", 7);
         put(file + 16, 3 | 62 << 16, 4);
         put(file + 32, 64, 8);
@@ -233,7 +234,7 @@ static unsigned count_surprises(const uint8_t *file, uint64_t from, uint64_t to)
 
 static void test_cfi(void **unused)
 {
-        uint8_t file[FILE_END] = { 0 };
+        uint8_t file[FILE_END];
         const uint64_t second = FRAMES_AT + 0x38;
 
         (void)unused;
