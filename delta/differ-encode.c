@@ -12,6 +12,7 @@
 #include "delta/differ.h"
 #include "delta/names.h"
 #include "delta/similar.h"
+#include "delta/spell.h"
 #include "delta/texts.h"
 
 #define GAIN_MIN 6 /* samples that a further reference must add */
@@ -256,7 +257,8 @@ static int make_script(const struct sf_delta_files *old, const struct sf_delta_f
                        const struct library *library, struct sf_script *script, struct sf_error *err)
 {
         _cleanup_(cleanup_pairing) struct pairing p = { 0 };
-        int r = choose_references(library, old->count, index, new->files[index].ancestor, script, err);
+        const struct sf_delta_file *file = &new->files[index];
+        int r = choose_references(library, old->count, index, file->ancestor, script, err);
 
         if (r < 0)
                 return r;
@@ -270,7 +272,7 @@ static int make_script(const struct sf_delta_files *old, const struct sf_delta_f
                 if ((r = sf_align_files(&p.align, script, err)) < 0)
                         return r;
         }
-        return 0;
+        return predict ? sf_spell_cfi(&p.align, file->data, &p.image, script, err) : 0;
 }
 
 /* How all new files are put together. */

@@ -8,13 +8,20 @@
 
 #define BYTE_CONTEXTS   12
 #define TARGET_CONTEXTS 5
+#define CFI_CONTEXTS    5
 #define TRUST_FORETOLD  15 /* above what a matcher reports */
 #define DETAILS         512
 #define RESYNC_BYTES    48 /* code before a run that is measured again to find where instructions start */
 
 #define TRUSTS 3 /* nothing is expected, something is, it nearly always came true */
 
-enum phase { PHASE_DATA, PHASE_HEAD, PHASE_TAIL, PHASES }; /* of an instruction: up to ModRM and SIB, and behind */
+enum phase {
+        PHASE_DATA,
+        PHASE_HEAD,
+        PHASE_TAIL,
+        PHASE_CFI,
+        PHASES
+}; /* of an instruction: up to ModRM and SIB, and behind */
 
 /* Follows instructions through the new file. */
 struct follower {
@@ -36,13 +43,16 @@ int sf_literals_open(struct sf_literals *l, struct sf_coder *coder, struct sf_mo
         *l = (struct sf_literals){ .coder = coder, .model = model };
         int r = sf_mixer_open(&l->bytes, model, BYTE_CONTEXTS, PHASES * TRUSTS, DETAILS, err);
 
-        return r < 0 ? r : sf_mixer_open(&l->targets, model, TARGET_CONTEXTS, 4, 1, err);
+        if (r < 0 || (r = sf_mixer_open(&l->targets, model, TARGET_CONTEXTS, 4, 1, err)) < 0)
+                return r;
+        return sf_mixer_open(&l->cfi, model, CFI_CONTEXTS, SF_CFI_PLACES, 1, err);
 }
 
 void sf_literals_close(struct sf_literals *l)
 {
         sf_mixer_close(&l->bytes);
         sf_mixer_close(&l->targets);
+        sf_mixer_close(&l->cfi);
 }
 
 /* Brings the follower to `position`: all bytes before it are known. */
@@ -110,10 +120,41 @@ static unsigned detail_of(const struct follower *f, uint64_t at, uint32_t trust,
         return f->active ? (f->measured ? 16 + place : place) + 32 * (trust < 7 ? trust : 7) : 256 + before;
 }
 
+/* How well call frame information was foretold lately. */
+static uint32_t cfi_trust(const struct sf_cfi *cfi)
+{
+        uint32_t wrong = (uint32_t)__builtin_popcount(cfi->history);
+
+        return cfi->expected == 0 || wrong > 3 ? 0 : wrong ? 1 : 2;
+}
+
+/* Whether the byte of call frame information that is expected comes. Told apart from what comes instead, so that all
+ * bytes share what is learnt. */
+static bool code_is_expected(struct sf_literals *l, const struct sf_literal_run *run, uint64_t at, bool is)
+{
+        const struct sf_cfi *cfi = run->cfi;
+        uint32_t place = (uint32_t)cfi->place, wrong = cfi->wrong < 3 ? cfi->wrong : 3;
+        uint32_t other = sf_matcher_expected(run->matcher), trust = sf_matcher_trust(run->matcher);
+        uint32_t agrees = other == 0 ? 0 : other == cfi->expected ? 1 : 2;
+        uint32_t contexts[CFI_CONTEXTS] = {
+                sf_hash(41, place | (cfi->history & 63) << 4),
+                sf_hash(42, place | wrong << 4 | agrees << 6 | trust << 8),
+                sf_hash(43, place | cfi->expected << 4),
+                sf_hash(44, place | cfi->expected << 4 | byte_before(run->out, at, 1) << 13),
+                sf_hash(45, place | wrong << 4 | (cfi->history & 7) << 6 | agrees << 9),
+        };
+
+        return sf_model_byte(l->model, &l->cfi, l->coder, contexts, place, 0, is ? 0 : 1) == 0;
+}
+
 static uint8_t code_byte(struct sf_literals *l, const struct sf_literal_run *run, const struct follower *f,
                          struct word *word, uint64_t at, uint8_t value)
 {
         const uint8_t *out = run->out;
+        const struct sf_cfi *cfi = run->cfi;
+
+        if (cfi->expected && code_is_expected(l, run, at, cfi->expected == value + 1u))
+                return (uint8_t)(cfi->expected - 1);
         uint32_t b1 = byte_before(out, at, 1), b2 = byte_before(out, at, 2), b3 = byte_before(out, at, 3);
         uint32_t b4 = byte_before(out, at, 4), recent = b1 | b2 << 8 | b3 << 16;
         uint64_t i = at - run->position;
@@ -127,9 +168,17 @@ static uint8_t code_byte(struct sf_literals *l, const struct sf_literal_run *run
                 trust = TRUST_FORETOLD;
         }
         unsigned select = (unsigned)phase * TRUSTS + (trust == 0 ? 0 : (trust < 4 || trust > 6) && !foretold ? 1 : 2);
-        uint32_t insn, shape;
+        uint32_t insn, shape, also = 0;
+        if (cfi->place != SF_CFI_NOWHERE) {
+                uint32_t sure = cfi_trust(cfi);
 
-        if (f->active) {
+                phase = PHASE_CFI;
+                select = (unsigned)phase * TRUSTS + sure;
+                insn = cfi->expected | (uint32_t)cfi->place << 9 | (cfi->history & 15) << 16;
+                shape = sf_hash(cfi->expected | (uint32_t)cfi->place << 9 | (cfi->wrong < 3 ? cfi->wrong : 3) << 16,
+                                b1);
+                also = cfi->expected | (uint32_t)cfi->place << 9;
+        } else if (f->active) {
                 uint64_t inside = at - f->start;
 
                 insn = hash_bytes(f->before, out + f->start, inside);
@@ -154,7 +203,7 @@ static uint8_t code_byte(struct sf_literals *l, const struct sf_literal_run *run
                 sf_hash(19, there << 20 | next << 10 | b1),
                 sf_hash(20, b2 << 16 | b3 << 8 | b4),
                 sf_hash(21, expected | trust << 9),
-                sf_hash(22, expected | b1 << 9 | (uint32_t)phase << 17),
+                sf_hash(sf_hash(22, expected | b1 << 9 | (uint32_t)phase << 17), also),
         };
         return sf_model_byte(l->model, &l->bytes, l->coder, contexts, select, detail_of(f, at, trust, b1), value);
 }
@@ -220,6 +269,7 @@ void sf_literals_code(struct sf_literals *l, const struct sf_literal_run *run)
                         continue;
                 }
                 sf_matcher_look(run->matcher, run->out, at);
+                sf_cfi_look(run->cfi, at);
                 run->out[at] = code_byte(l, run, &f, &word, at, run->truth ? run->truth[at] : 0);
                 at++;
                 sf_matcher_advance(run->matcher, run->out, at, 1, true);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "delta/cfi.h"
 #include "delta/coder.h"
 #include "delta/image.h"
 #include "delta/match.h"
@@ -21,7 +22,7 @@
 struct sf_literals {
         struct sf_coder *coder; /* borrowed */
         struct sf_model *model; /* borrowed */
-        struct sf_mixer bytes, targets;
+        struct sf_mixer bytes, targets, cfi;
         uint32_t last_target;
 };
 
@@ -35,6 +36,7 @@ struct sf_literal_run {
         const struct sf_image *image;
         struct sf_matcher *matcher;            /* of this file */
         const struct sf_relocated *relocated;  /* of this file */
+        struct sf_cfi *cfi;                    /* of this file */
         const struct sf_predictor *predictor;  /* that of the old file the matcher looks at; NULL where there is none */
         const struct sf_image *successor;      /* rehearsing old code: the new file, where what it refers to will be */
 };

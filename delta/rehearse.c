@@ -23,6 +23,7 @@ static void read_around(struct reading *r, uint64_t place, uint64_t end)
 {
         struct sf_matcher matcher = { 0 };
         struct sf_relocated relocated = { 0 };
+        struct sf_cfi cfi = { .over = true };
         uint64_t from = place > AROUND ? place - AROUND : 0, to = end - place > AROUND ? place + AROUND : end;
 
         if (from < r->done)
@@ -39,7 +40,8 @@ static void read_around(struct reading *r, uint64_t place, uint64_t end)
                                                                 .matcher = &matcher,
                                                                 .predictor = r->predictor,
                                                                 .successor = r->successor,
-                                                                .relocated = &relocated });
+                                                                .relocated = &relocated,
+                                                                .cfi = &cfi });
         r->done = to;
         *r->spent += to - from;
 }

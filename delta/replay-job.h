@@ -2,6 +2,7 @@
 #ifndef SF_DELTA_REPLAY_JOB_H
 #define SF_DELTA_REPLAY_JOB_H
 
+#include "delta/cfi.h"
 #include "delta/names.h"
 #include "delta/relocated.h"
 #include "delta/replay.h"
@@ -21,6 +22,7 @@ struct sf_replay_job {
         bool out_of_order; /* what lies in front is not there yet */
         struct sf_matcher matcher;
         struct sf_relocated relocated;
+        struct sf_cfi cfi;
         struct sf_layout layout; /* of the new file */
         struct sf_names names;
         uint8_t last_old, last_new; /* of the last byte that differed */

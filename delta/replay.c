@@ -42,8 +42,8 @@ uint64_t sf_replay_memory(const struct sf_delta_files *old, const struct sf_delt
         /* a list of steps grown by doubling, their copies, and the making of a map */
         uint64_t script = steps * (2 * sizeof(struct sf_step) + 4 * sizeof(struct sf_piece));
         return sf_model_memory(SF_REPLAY_SLOTS_LOG_MAX) + script + FIXED_MEMORY + sf_matcher_memory(largest, 0) +
-               2 * sf_names_memory(largest) + sf_texts_memory(largest) + sf_fields_scratch(largest) +
-               SF_SCRIPT_REFERENCES_MAX * sf_fields_memory(largest);
+               2 * sf_names_memory(largest) + sf_texts_memory(largest) + sf_cfi_memory(largest_new) +
+               sf_fields_scratch(largest) + SF_SCRIPT_REFERENCES_MAX * sf_fields_memory(largest);
 }
 
 int sf_replay_open(struct sf_replay *r, const struct sf_delta_files *old, const struct sf_delta_files *new,
@@ -88,6 +88,7 @@ static void cleanup_job(struct sf_replay_job *j)
                 sf_predictor_close(&j->predictors[i]);
         sf_matcher_close(&j->matcher);
         sf_names_close(&j->names);
+        sf_cfi_close(&j->cfi);
 }
 
 /* Opens the new file's image as soon as its headers are there. */
@@ -121,7 +122,8 @@ static void code_literal(struct sf_replay_job *j, uint32_t reference, uint64_t p
                                               .image = &j->image,
                                               .matcher = &j->matcher,
                                               .predictor = &j->predictors[0],
-                                              .relocated = &j->relocated };
+                                              .relocated = &j->relocated,
+                                              .cfi = &j->cfi };
                 uint64_t headers = sf_image_headers(j->out, position);
 
                 if (!j->image_open && headers > position && headers - position < left)
@@ -321,7 +323,8 @@ int sf_replay_file(struct sf_replay *r, size_t index, uint64_t offset, struct sf
                                                           .script = script,
                                                           .truth = r->truth ? r->truth + offset : NULL,
                                                           .size = r->new->files[index].size,
-                                                          .names = { .next = UINT64_MAX } };
+                                                          .names = { .next = UINT64_MAX },
+                                                          .cfi = { .over = true } };
         uint64_t sizes[SF_SCRIPT_REFERENCES_MAX] = { 0 };
         uint32_t ancestor = r->new->files[index].ancestor;
         int result = sf_script_code_references(&r->coder, &r->scripts, script, ancestor ? ancestor - 1 : 0,
@@ -342,7 +345,8 @@ int sf_replay_file(struct sf_replay *r, size_t index, uint64_t offset, struct sf
         for (uint32_t i = 0; i < script->reference_count; i++)
                 if ((result = set_map(&j, i, err)) < 0)
                         return result;
-        if ((result = open_matcher(&j, err)) < 0 || (result = open_names(&j, err)) < 0)
+        if ((result = open_matcher(&j, err)) < 0 || (result = open_names(&j, err)) < 0 ||
+            (r->predict && (result = sf_cfi_open(&j.cfi, j.out, j.size, &j.image, &j.relocated, &j.layout, err)) < 0))
                 return result;
         return code_content(&j, err);
 }
