@@ -22,8 +22,11 @@ static void cleanup_starts(struct starts *s)
         free(s->at);
 }
 
+/* As few as fields: sections may overlap in a file made for it. */
 static void remember(struct sf_collector *c, struct starts *s, uint64_t position)
 {
+        if (s->count >= c->raw_max)
+                return;
         if (s->count == s->room) {
                 size_t room = s->room ? s->room * 2 : 256;
                 uint64_t *at = realloc(s->at, room * sizeof *at);

@@ -15,6 +15,7 @@
 #define INDEX_KEPT   8                  /* that and the place of .eh_frame */
 #define INDEX_TABLE  12
 #define HASH_KEPT    16
+#define HASH_WORK    8 /* bytes of names that may be hashed for each byte of a file */
 
 /* A table as it should be. */
 struct table {
@@ -141,12 +142,13 @@ static int compute_index(const uint8_t *data, uint64_t size, struct table *t, st
 
 /* --- .gnu.hash -------------------------------------------------------------------------------------------------- */
 
-/* The hash of the name at `offset`, which ends at the end of the strings at the latest. */
-static uint32_t hash_name(const uint8_t *strings, uint64_t size, uint64_t offset)
+/* The hash of the name at `offset`, which ends at the end of the strings at the latest, or where *work, the bytes that may
+ * still be hashed, is used up. */
+static uint32_t hash_name(const uint8_t *strings, uint64_t size, uint64_t offset, uint64_t *work)
 {
         uint32_t h = 5381;
 
-        for (; offset < size && strings[offset]; offset++)
+        for (; *work && offset < size && strings[offset]; offset++, --*work)
                 h = h * 33 + strings[offset];
         return h;
 }
@@ -183,14 +185,15 @@ static bool read_hash(const uint8_t *data, const struct sf_sections *sections, c
         return s->size == HASH_KEPT + 8 * (uint64_t)h->words + 4 * (uint64_t)h->buckets + 4 * h->count;
 }
 
-static void fill_hash(const struct hash *h, uint8_t *content)
+/* False where it takes too long: all names may be the same long one. */
+static bool fill_hash(const struct hash *h, uint8_t *content, uint64_t work)
 {
         uint8_t *buckets = content + 8 * (uint64_t)h->words, *chains = buckets + 4 * (uint64_t)h->buckets;
         uint32_t last = 0;
 
         for (uint64_t i = 0; i < h->count; i++) {
                 uint32_t name = sf_get32(h->symbols + (h->first + i) * sizeof(Elf64_Sym));
-                uint32_t hash = hash_name(h->strings, h->strings_size, name), bucket = hash % h->buckets;
+                uint32_t hash = hash_name(h->strings, h->strings_size, name, &work), bucket = hash % h->buckets;
 
                 or64(content + 8 * (uint64_t)(hash / 64 % h->words),
                      UINT64_C(1) << (hash & 63) | UINT64_C(1) << (hash >> h->shift & 63));
@@ -203,6 +206,7 @@ static void fill_hash(const struct hash *h, uint8_t *content)
         }
         if (h->count)
                 chains[4 * (h->count - 1)] |= 1;
+        return work > 0;
 }
 
 static int compute_hash(const uint8_t *data, uint64_t size, struct table *t, struct sf_error *err)
@@ -224,8 +228,7 @@ static int compute_hash(const uint8_t *data, uint64_t size, struct table *t, str
                 int r = make_room(t, err);
                 if (r < 0)
                         return r;
-                fill_hash(&h, t->content);
-                return 1;
+                return fill_hash(&h, t->content, HASH_WORK * size);
         }
         return 0;
 }
