@@ -175,9 +175,12 @@ static uint32_t expected_target(const struct sf_literal_run *run, uint64_t posit
 static void code_target(struct sf_literals *l, const struct sf_literal_run *run, const struct follower *f, uint64_t at)
 {
         uint32_t end = (uint32_t)sf_image_address(run->image, at) + f->insn.length - f->insn.field;
-        uint32_t target = run->truth ? sf_get32(run->truth + at) + end : 0, known = 0;
+        uint32_t target = run->successor ? (uint32_t)sf_predict_address(run->predictor, run->successor, at)
+                          : run->truth   ? sf_get32(run->truth + at) + end
+                                         : 0;
+        uint32_t known = 0;
         uint32_t opcode = run->out[f->start + f->insn.opcode], trust = sf_matcher_trust(run->matcher);
-        uint32_t expected = expected_target(run, at, (uint32_t)(f->insn.length - f->insn.field));
+        uint32_t expected = run->successor ? 0 : expected_target(run, at, (uint32_t)(f->insn.length - f->insn.field));
 
         for (unsigned i = 0; i < 4; i++) {
                 uint32_t contexts[TARGET_CONTEXTS] = {
@@ -195,7 +198,7 @@ static void code_target(struct sf_literals *l, const struct sf_literal_run *run,
                 known = known << 8 | byte;
         }
         l->last_target = known;
-        for (unsigned i = 0; i < 4; i++)
+        for (unsigned i = 0; i < 4 && !run->successor; i++)
                 run->out[at + i] = (uint8_t)((known - end) >> (8 * i));
 }
 

@@ -36,6 +36,7 @@ struct sf_literal_run {
         struct sf_matcher *matcher;            /* of this file */
         const struct sf_relocated *relocated;  /* of this file */
         const struct sf_predictor *predictor;  /* that of the old file the matcher looks at; NULL where there is none */
+        const struct sf_image *successor;      /* rehearsing old code: the new file, where what it refers to will be */
 };
 
 int sf_literals_open(struct sf_literals *l, struct sf_coder *coder, struct sf_model *model, struct sf_error *err);

@@ -92,11 +92,14 @@ static uint64_t end_of_symbols(const struct sf_layout *l)
         return records > strings ? records : strings;
 }
 
-static uint64_t end_of_relocations(const struct sf_layout *l)
+uint64_t sf_names_end(const struct sf_layout *layout)
 {
-        uint64_t all = end_of(&l->tables[SF_TABLE_RELOCATIONS]), plt = end_of(&l->tables[SF_TABLE_PLT_RELOCATIONS]);
+        uint64_t end = end_of_symbols(layout);
 
-        return all > plt ? all : plt;
+        for (int i = SF_TABLE_RELOCATIONS; i <= SF_TABLE_PLT_RELOCATIONS; i++)
+                if (end_of(&layout->tables[i]) > end)
+                        end = end_of(&layout->tables[i]);
+        return end;
 }
 
 int sf_names_open(struct sf_names *n, const struct sf_layout *layout, struct sf_error *err)
@@ -262,7 +265,7 @@ void sf_names_tell(struct sf_names *n, const uint8_t *out, uint64_t known, const
 
         if (known >= n->next && !n->symbols_told) {
                 n->symbols_told = true;
-                n->next = end_of_relocations(n->layout);
+                n->next = sf_names_end(n->layout);
                 index_names(n, &new);
                 for (size_t i = 0; i < count; i++) {
                         tell_layout(n->layout, &predictors[i]);

@@ -31,6 +31,8 @@ struct sf_names {
 uint64_t sf_names_memory(uint64_t size);
 int sf_names_open(struct sf_names *n, const struct sf_layout *layout, struct sf_error *err);
 void sf_names_close(struct sf_names *n);
+/* The position behind the last table that names are made from. */
+uint64_t sf_names_end(const struct sf_layout *layout);
 /* Tells the predictors what the first `known` bytes of the new file `out` reveal. Call it when known >= n->next. `image` is
  * the new file's. */
 void sf_names_tell(struct sf_names *n, const uint8_t *out, uint64_t known, const struct sf_image *image,

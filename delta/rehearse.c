@@ -12,6 +12,7 @@
 struct reading {
         struct sf_literals *literals;
         const struct sf_predictor *predictor;
+        const struct sf_image *successor;
         uint8_t *copy; /* the old file, written over with itself */
         uint64_t done; /* up to where it was read */
         uint64_t *spent;
@@ -36,15 +37,17 @@ static void read_around(struct reading *r, uint64_t place, uint64_t end)
                                                                 .length = to - from,
                                                                 .image = &r->predictor->image,
                                                                 .matcher = &matcher,
+                                                                .predictor = r->predictor,
+                                                                .successor = r->successor,
                                                                 .relocated = &relocated });
         r->done = to;
         *r->spent += to - from;
 }
 
-int sf_rehearse(struct sf_literals *literals, const struct sf_predictor *predictor, const struct sf_script *script,
-                uint64_t *spent, struct sf_error *err)
+int sf_rehearse(struct sf_literals *literals, const struct sf_predictor *predictor, const struct sf_image *successor,
+                const struct sf_script *script, uint64_t *spent, struct sf_error *err)
 {
-        struct reading r = { .literals = literals, .predictor = predictor, .spent = spent };
+        struct reading r = { .literals = literals, .predictor = predictor, .successor = successor, .spent = spent };
         _cleanup_free_ uint8_t *copy = NULL;
         uint32_t last_target = literals->last_target;
         uint64_t place = 0, end;

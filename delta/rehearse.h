@@ -15,8 +15,9 @@
 
 #define SF_REHEARSE_MAX (UINT64_C(256) << 10) /* bytes of a patch: reading costs as much time as spelling */
 
-/* Reads in the first reference of a script. `*spent` counts the bytes read for this patch. */
-int sf_rehearse(struct sf_literals *literals, const struct sf_predictor *predictor, const struct sf_script *script,
-                uint64_t *spent, struct sf_error *err);
+/* Reads in the first reference of a script; what the code there refers to is learnt as the place in the new file,
+ * `successor`. `*spent` counts the bytes read for this patch. */
+int sf_rehearse(struct sf_literals *literals, const struct sf_predictor *predictor, const struct sf_image *successor,
+                const struct sf_script *script, uint64_t *spent, struct sf_error *err);
 
 #endif

@@ -178,33 +178,62 @@ static int code_window(struct sf_replay_job *j, uint64_t from, uint64_t to, stru
         return 0;
 }
 
-/* Headers first, because everything is understood through them; then strings, because what refers to them comes before
- * them; then all the rest. */
-static int code_content(struct sf_replay_job *j, struct sf_error *err)
-{
-        static const enum sf_table early[] = { SF_TABLE_STRINGS, SF_TABLE_TEXTS };
-        uint64_t done = j->size < SF_IMAGE_HEADERS_MAX ? j->size : SF_IMAGE_HEADERS_MAX, last = done;
-        struct sf_range ranges[sizeof early / sizeof *early];
-        int r = code_window(j, 0, done, err);
+/* Tables of strings, in the order that linkers put them: done before what refers to them. */
+static const enum sf_table early[] = { SF_TABLE_STRINGS, SF_TABLE_TEXTS };
+#define EARLY (sizeof early / sizeof *early)
 
-        /* Linkers put them in this order; a table that lies otherwise waits its turn. */
+/* What of [from, to) is no early table. */
+static int code_late(struct sf_replay_job *j, const struct sf_range *ranges, uint64_t from, uint64_t to,
+                     struct sf_error *err)
+{
+        for (size_t i = 0; i <= EARLY && from < to; i++) {
+                uint64_t stop = i < EARLY && ranges[i].position < to ? ranges[i].position : to;
+                int r = stop > from ? code_window(j, from, stop, err) : 0;
+
+                if (r < 0)
+                        return r;
+                if (i < EARLY && ranges[i].position + ranges[i].size > from)
+                        from = ranges[i].position + ranges[i].size;
+        }
+        return 0;
+}
+
+static int code_early(struct sf_replay_job *j, uint64_t done, struct sf_range *ret_ranges, struct sf_error *err)
+{
+        int r = 0;
+
         j->out_of_order = true;
-        for (size_t i = 0; i < sizeof early / sizeof *early; i++) {
-                ranges[i] = j->layout.tables[early[i]];
-                if (ranges[i].position < last)
-                        ranges[i] = (struct sf_range){ last, 0 };
-                last = ranges[i].position + ranges[i].size;
+        for (size_t i = 0; i < EARLY && r == 0; i++) {
+                struct sf_range *range = &ret_ranges[i];
+
+                *range = j->layout.tables[early[i]];
+                if (range->position < done)
+                        *range = (struct sf_range){ done, 0 }; /* lies otherwise: waits its turn */
+                done = range->position + range->size;
+                r = code_window(j, range->position, done, err);
                 if (r == 0)
-                        r = code_window(j, ranges[i].position, last, err);
-                if (r == 0)
-                        r = sf_texts_tell(j->out, early[i], &ranges[i], j->predictors, j->script->reference_count, err);
+                        r = sf_texts_tell(j->out, early[i], range, j->predictors, j->script->reference_count, err);
         }
         j->out_of_order = false;
-        for (size_t i = 0; i < sizeof early / sizeof *early && r == 0; i++) {
-                r = code_window(j, done, ranges[i].position, err);
-                done = ranges[i].position + ranges[i].size;
-        }
-        return r < 0 ? r : code_window(j, done, j->size, err);
+        return r;
+}
+
+/* Headers first, because everything is understood through them; then strings; then all the rest, with a rehearsal as soon
+ * as names are known. */
+static int code_content(struct sf_replay_job *j, struct sf_error *err)
+{
+        struct sf_replay *replay = j->replay;
+        struct sf_range ranges[EARLY];
+        uint64_t head = j->size < SF_IMAGE_HEADERS_MAX ? j->size : SF_IMAGE_HEADERS_MAX;
+        uint64_t tables = sf_names_end(&j->layout) > head ? sf_names_end(&j->layout) : head;
+        int r = code_window(j, 0, head, err);
+
+        if (r < 0 || (r = code_early(j, head, ranges, err)) < 0 || (r = code_late(j, ranges, head, tables, err)) < 0)
+                return r;
+        if (j->predictors[0].image.elf &&
+            (r = sf_rehearse(&replay->literals, &j->predictors[0], &j->image, j->script, &replay->rehearsed, err)) < 0)
+                return r;
+        return code_late(j, ranges, tables, j->size, err);
 }
 
 /* Data and size of a reference by its number. */
@@ -306,9 +335,6 @@ int sf_replay_file(struct sf_replay *r, size_t index, uint64_t offset, struct sf
         for (uint32_t i = 0; i < script->reference_count; i++)
                 if ((result = set_map(&j, i, err)) < 0)
                         return result;
-        if (j.predictors[0].image.elf &&
-            (result = sf_rehearse(&r->literals, &j.predictors[0], script, &r->rehearsed, err)) < 0)
-                return result;
         if ((result = open_matcher(&j, err)) < 0 || (result = open_names(&j, err)) < 0)
                 return result;
         return code_content(&j, err);
