@@ -28,7 +28,7 @@ static void remember(struct sf_collector *c, struct starts *s, uint64_t position
         if (s->count >= c->raw_max)
                 return;
         if (s->count == s->room) {
-                size_t room = s->room ? s->room * 2 : 256;
+                size_t room = sf_collect_room(c, s->room);
                 uint64_t *at = realloc(s->at, room * sizeof *at);
 
                 if (!at) {

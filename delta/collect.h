@@ -32,6 +32,8 @@ static inline bool sf_collect_inside(const struct sf_collector *c, uint64_t posi
         return position <= c->size && len <= c->size - position;
 }
 
+/* The room of a list that has grown out of `room`: raw_max at most, unless that is next to nothing. */
+size_t sf_collect_room(const struct sf_collector *c, size_t room);
 /* Each records one field; ignored where it does not lie inside the file. */
 void sf_collect_add(struct sf_collector *c, struct sf_raw_field field);
 /* A field whose value refers to an address; ignored where no segment holds that. */

@@ -239,6 +239,12 @@ typedef int compute_table(const uint8_t *data, uint64_t size, struct table *t, s
 
 static compute_table *const computers[SF_DERIVED_KINDS] = { compute_index, compute_hash };
 
+uint64_t sf_derived_memory(uint64_t size)
+{
+        /* a table, the same again, what it is computed from and sorted with: none is larger than the file */
+        return 4 * (size + sizeof(struct function));
+}
+
 int sf_derived_blank(uint8_t *data, uint64_t size, unsigned *ret, struct sf_error *err)
 {
         *ret = 0;
@@ -315,8 +321,7 @@ void sf_blanked_free(struct sf_blanked *b)
         *b = (struct sf_blanked){ 0 };
 }
 
-uint64_t sf_blanked_memory(uint64_t size, uint64_t largest)
+uint64_t sf_blanked_memory(const struct sf_delta_files *files)
 {
-        /* the copy, and of one file two tables with what they are computed by */
-        return size + 4 * largest;
+        return sf_delta_files_size(files) + 1 + (files->count + 1) * (sizeof(struct sf_delta_file) + sizeof(unsigned));
 }
