@@ -25,10 +25,10 @@ compile() {
 }
 export -f compile
 export cppflags cflags flags sources
-(cd "$sources" && ls base/*.c release/*.c rpath/*.c delta/*.c installer/*.c fuzz/fuzz-*.c) |
+(cd "$sources" && ls base/*.c release/*.c rpath/*.c delta/*.c installer/*.c tests/deltaelf.c fuzz/fuzz-*.c) |
         xargs -P "$(nproc)" -I {} bash -c 'set -e; compile {}'
 rm -f fuzz-build/libfuzzed.a
-ar rc fuzz-build/libfuzzed.a fuzz-build/{base,release,rpath,delta,installer}-*.o
+ar rc fuzz-build/libfuzzed.a fuzz-build/{base,release,rpath,delta,installer}-*.o fuzz-build/tests-deltaelf.c.o
 
 for name in "$@"; do
         # shellcheck disable=SC2086
