@@ -235,7 +235,8 @@ static void tell_relocations(const struct sf_names *n, const uint8_t *out, const
                 if (!k || !of[k])
                         continue;
                 uint64_t j = of[k] - 1, to = new->position + j * sizeof(Elf64_Rela);
-                sf_predict_told(p, at, to);
+                if (i) /* the first one's place is that of the table, which numbers are counted from */
+                        sf_predict_told(p, at, to);
                 tell_slot(p, p->data + at, out + to, image);
                 /* Entry i of .rela.plt belongs to stub i; the first .plt has a header. */
                 for (uint64_t s = 0; s < 2 && table == SF_TABLE_PLT_RELOCATIONS; s++)
