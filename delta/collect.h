@@ -44,7 +44,7 @@ void sf_collect_address(struct sf_collector *c, uint64_t position, uint8_t form,
 void sf_collect_number(struct sf_collector *c, uint64_t position, uint8_t kind, uint8_t width);
 
 /* The finders. */
-void sf_collect_code(struct sf_collector *c);   /* instructions, PLT, jump tables */
+void sf_collect_code(struct sf_collector *c);   /* instructions, jump tables */
 void sf_collect_unwind(struct sf_collector *c); /* .eh_frame and its index */
 void sf_collect_tables(struct sf_collector *c); /* headers, symbols, relocations, dynamic section, hash, versions */
 

@@ -114,6 +114,7 @@ static void put_headers(struct deltaelf *e)
                 put(s + 40, sections[i].link, 4);
                 name += 1 + (uint64_t)sprintf((char *)h + at(NAMES) + name, "%s", sections[i].name);
         }
+        e->plt_header = HEADERS_AT + 64 * RELA_PLT;
         e->size = HEADERS_AT + 64 * SECTIONS;
 }
 

@@ -27,6 +27,7 @@ struct deltaelf {
         uint64_t size;
         /* positions in the file */
         uint64_t symbol_of[DELTAELF_FUNCTIONS], function[DELTAELF_FUNCTIONS], text[DELTAELF_TEXTS];
+        uint64_t plt_header; /* the section header of .rela.plt */
         uint64_t stub[DELTAELF_IMPORTS], lazy_stub[DELTAELF_IMPORTS], slot[DELTAELF_IMPORTS];
 };
 
