@@ -3,7 +3,8 @@
 #
 #     bench/run.sh
 #
-# The releases are those that `make demo` and tests/check-import.sh built. What is missing is skipped, and said so.
+# Most releases are those that `make demo` and tests/check-import.sh built; others are built once and kept. A tool that is
+# missing is skipped, and said so.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -55,7 +56,7 @@ cat <<END
 # Benchmarks
 
 Made by \`make bench\` on $(date -u +%Y-%m-%d); nothing here is written by hand. To repeat: \`make demo\`, \`make check\` (they
-build the releases, about 10 minutes), then \`make bench\` in the same directory (the first run packs the install benchmark's
+build the releases, about 10 minutes), then \`make bench\` in the same directory (the first run builds micro releases, packs the install benchmark's
 release and trees of up to 2 GB, some minutes; they are kept in bench-cache).
 
 - machine: $(nproc) processors, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(awk '/MemTotal/ { printf "%.0f", $2 / 1048576 }' /proc/meminfo) GiB memory,
@@ -66,16 +67,25 @@ release and trees of up to 2 GB, some minutes; they are kept in bench-cache).
 Seconds are wall time. Times of a busy or virtual machine differ from run to run: compare rows of one table only.
 END
 
-old=$(basename "$(ls -d "$demo"/cache/builds/22.05* 2>/dev/null | head -n 1)")
-new=$(basename "$(ls -d "$demo"/cache/builds/24.11* 2>/dev/null | head -n 1)")
-if [ -n "$old" ] && [ -n "$new" ]; then
-        canonical "$old"
-        canonical "$new"
-        section "$here/delta-vs-public.sh" "$work/$old" "$work/$new" "$old to $new (major)"
-else
-        echo
-        echo "Skipped: deltas: $demo/cache/builds does not hold two releases" | tee /dev/stderr
-fi
+# Releases that `make demo` has not built are built here, once.
+release() { # VERSION
+        ls -d "$demo/cache/builds/$1"-* >/dev/null 2>&1 ||
+                "$top_builddir/slurm-factory" --data "$here/../etc" --cache "$demo/cache" -q build-slurm --slurm-version "$1" >&2
+        basename "$(ls -d "$demo/cache/builds/$1"-* | head -n 1)"
+}
+# micro NAME COMPILER FLAGS: a micro release made with these, once
+micro() {
+        local pair=${BENCH_CACHE:-$top_builddir/bench-cache}/$1
+        [ -d "$pair/new" ] || section "$here/micro.sh" "$pair" "$2" "$3" >&2
+        [ ! -d "$pair/new" ] || section "$here/delta-vs-public.sh" "$pair/old" "$pair/new" "24.11.5, sixty source files edited, $2 $3 (micro)"
+}
+micro micro gcc '-O2 -g0'
+micro micro-O3 gcc '-O3 -g0 -march=x86-64-v3'
+old=$(release 22.05.8)
+new=$(release 24.11.5)
+canonical "$old"
+canonical "$new"
+section "$here/delta-vs-public.sh" "$work/$old" "$work/$new" "$old to $new (major)"
 
 echo
 echo "## Relocation against patchelf"

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "delta/image.h"
 
 #define PLT_BYTES  16
@@ -193,6 +194,55 @@ static void tell_symbols(const struct sf_names *n, const struct symbols *new, co
                 sf_predict_told(p, old.position + i * sizeof(Elf64_Sym), new->position + k * sizeof(Elf64_Sym));
                 tell_object(p, symbol_at(&old, i), symbol_at(new, k), image);
         }
+}
+
+/* A position of a reference in the new file; false where no copy holds it. */
+static bool follow_map(const struct sf_predictor *other, uint64_t position, uint64_t *ret)
+{
+        enum sf_map_quality quality;
+
+        *ret = sf_map_position(&other->map, position, &quality);
+        return quality == SF_MAP_EXACT;
+}
+
+/* Symbol `theirs` of the other reference and symbol `ours` of this one are the same object. */
+static void relate_object(const struct sf_predictor *other, const uint8_t *theirs, struct sf_predictor *reference,
+                          const uint8_t *ours)
+{
+        uint64_t from, at, to, size = sf_get64(ours + 16), their_size = sf_get64(theirs + 16);
+        enum sf_map_quality quality;
+
+        if (sf_get16(ours + 6) == SHN_UNDEF || sf_get16(theirs + 6) == SHN_UNDEF ||
+            !sf_image_position(&reference->image, sf_get64(ours + 8), &from) ||
+            !sf_image_position(&other->image, sf_get64(theirs + 8), &at))
+                return;
+        sf_map_position(&reference->map, from, &quality);
+        if (quality == SF_MAP_EXACT)
+                return;
+        if (follow_map(other, at, &to))
+                sf_predict_told(reference, from, to);
+        if (size && their_size && size < SF_IMAGE_BSS && their_size < SF_IMAGE_BSS &&
+            follow_map(other, at + their_size - 1, &to))
+                sf_predict_told(reference, from + size - 1, to);
+}
+
+int sf_names_relate(const struct sf_predictor *other, struct sf_predictor *reference, struct sf_error *err)
+{
+        _cleanup_(sf_names_close) struct sf_names n = { 0 };
+        struct symbols theirs = symbols_of(other->data, &other->layout);
+        struct symbols ours = symbols_of(reference->data, &reference->layout);
+        int r = sf_names_open(&n, &other->layout, err);
+
+        if (r < 0 || !n.symbols)
+                return r;
+        index_names(&n, &theirs);
+        for (uint64_t i = 1; i < ours.count; i++) {
+                uint32_t k = successor(&n, &ours, &theirs, i);
+
+                if (k)
+                        relate_object(other, symbol_at(&theirs, k), reference, symbol_at(&ours, i));
+        }
+        return 0;
 }
 
 /* Notes for each new symbol which relocation of a table names it. */

@@ -31,6 +31,9 @@ struct sf_names {
 uint64_t sf_names_memory(uint64_t size);
 int sf_names_open(struct sf_names *n, const struct sf_layout *layout, struct sf_error *err);
 void sf_names_close(struct sf_names *n);
+/* Before anything of the new file is known: tells a reference what the map of another one says of things that both name and
+ * it does not provide itself. */
+int sf_names_relate(const struct sf_predictor *other, struct sf_predictor *reference, struct sf_error *err);
 /* The position behind the last table that names are made from. */
 uint64_t sf_names_end(const struct sf_layout *layout);
 /* Tells the predictors what the first `known` bytes of the new file `out` reveal. Call it when known >= n->next. `image` is

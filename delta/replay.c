@@ -307,6 +307,13 @@ static int open_names(struct sf_replay_job *j, struct sf_error *err)
                                j->size, &j->layout);
         else
                 j->layout = (struct sf_layout){ 0 };
+        if (j->script->reference_count > 1) {
+                int r = sf_names_relate(&j->predictors[0], &j->predictors[1], err);
+                if (r == 0)
+                        r = sf_names_relate(&j->predictors[1], &j->predictors[0], err);
+                if (r < 0)
+                        return r;
+        }
         return sf_names_open(&j->names, &j->layout, err);
 }
 
