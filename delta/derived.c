@@ -175,11 +175,11 @@ static bool read_hash(const uint8_t *data, const struct sf_sections *sections, c
         *h = (struct hash){ .buckets = sf_get32(header),
                             .first = sf_get32(header + 4),
                             .words = sf_get32(header + 8),
-                            .shift = sf_get32(header + 12) & 63,
+                            .shift = sf_get32(header + 12),
                             .symbols = data + symbols->position,
                             .strings = data + strings->position,
                             .strings_size = strings->size };
-        if (!h->buckets || !h->words || h->first > count)
+        if (!h->buckets || !h->words || h->shift > 31 || h->first > count)
                 return false;
         h->count = count - h->first;
         return s->size == HASH_KEPT + 8 * (uint64_t)h->words + 4 * (uint64_t)h->buckets + 4 * h->count;
