@@ -126,7 +126,7 @@ static uint64_t address_space(void)
 static int decode_within(const struct sf_delta_codec *codec, const struct sf_delta_files *old,
                          const struct sf_delta_files *new, const struct sf_buffer *patch, uint64_t memory, uint8_t *out)
 {
-        int status;
+        int status = 0;
         pid_t child = fork();
 
         if (child == 0) {
