@@ -2,6 +2,7 @@
  * repository: what bench/delta-vs-public.sh and a developer of delta/ measure with.
  *
  *     delta-trees OLD NEW [CODEC [FILE]]     FILE receives the container
+ *     delta-trees OLD NEW apply FILE         applies that, perhaps one that another build has made
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,6 +98,29 @@ static double now(void)
         return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+static int apply(struct pair *pair, const struct sf_buffer *blob, struct sf_error *err)
+{
+        struct sf_delta_io io = { read_old, count_written, pair };
+        double start = now();
+        int r = sf_delta_apply(&pair->old.list, &pair->new.list, blob->data, blob->len, 0, &io, err);
+
+        if (r == 0)
+                printf("apply    %10llu bytes %8.2f s\n", (unsigned long long)pair->written, now() - start);
+        return r;
+}
+
+static int apply_file(struct pair *pair, const char *file, struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer blob = SF_BUFFER_INIT;
+        struct sf_delta_info info;
+        int r = sf_fs_read(file, FILE_MAX, &blob, err);
+
+        if (r < 0 || (r = sf_delta_inspect(&pair->old.list, &pair->new.list, blob.data, blob.len, &info, err)) < 0)
+                return r;
+        printf("%-8s %10zu bytes %12llu memory\n", info.codec, blob.len, (unsigned long long)info.memory);
+        return apply(pair, &blob, err);
+}
+
 static int measure(struct pair *pair, const char *codec, const char *file, struct sf_error *err)
 {
         _cleanup_(sf_delta_result_free) struct sf_delta_result result = { 0 };
@@ -118,12 +142,8 @@ static int measure(struct pair *pair, const char *codec, const char *file, struc
                        (unsigned long long)result.attempts[i].bytes, result.attempts[i].seconds,
                        (unsigned long long)result.attempts[i].memory, result.attempts[i].chosen ? "chosen" : "",
                        result.attempts[i].failure);
-        double start = now();
-        struct sf_delta_io io = { read_old, count_written, pair };
-        if ((r = sf_delta_apply(&pair->old.list, &pair->new.list, result.blob.data, result.blob.len, 0, &io, err)) < 0)
-                return r;
-        printf("apply    %10llu bytes %8.2f s\n", (unsigned long long)pair->written, now() - start);
-        if ((r = sf_listpatch_make(pair->old.text.data, pair->old.text.len, pair->new.text.data, pair->new.text.len,
+        if ((r = apply(pair, &result.blob, err)) < 0 ||
+            (r = sf_listpatch_make(pair->old.text.data, pair->old.text.len, pair->new.text.data, pair->new.text.len,
                                    &patch, err)) < 0)
                 return r;
         printf("list     %10zu bytes\n", patch.len);
@@ -136,7 +156,7 @@ int main(int argc, char **argv)
         struct sf_error err = SF_ERROR_INIT;
 
         if (argc < 3 || argc > 5) {
-                fprintf(stderr, "usage: delta-trees OLD NEW [CODEC [FILE]]\n");
+                fprintf(stderr, "usage: delta-trees OLD NEW [CODEC [FILE]], or delta-trees OLD NEW apply FILE\n");
                 return 2;
         }
         pair.old.root = argv[1];
@@ -144,7 +164,9 @@ int main(int argc, char **argv)
         int r = load(&pair.old, &err);
         if (r == 0)
                 r = load(&pair.new, &err);
-        if (r == 0)
+        if (r == 0 && argc == 5 && strcmp(argv[3], "apply") == 0)
+                r = apply_file(&pair, argv[4], &err);
+        else if (r == 0)
                 r = measure(&pair, argc > 3 && strcmp(argv[3], "all") != 0 ? argv[3] : NULL, argc > 4 ? argv[4] : NULL,
                             &err);
         if (r < 0)

@@ -1,15 +1,10 @@
 /* delta/bindiff.c - suffix-sorted difference of the two contents, decoder: delta/replay.h without predictions. */
 #include "delta/differ.h"
 
-static uint64_t decode_memory(const struct sf_delta_files *old, const struct sf_delta_files *new_files)
-{
-        return sf_replay_memory(old, new_files);
-}
-
 static int decode(const struct sf_delta_files *old, const struct sf_delta_files *new_files, const uint8_t *patch,
                   size_t patch_len, uint8_t *out, struct sf_error *err)
 {
         return sf_differ_decode(old, new_files, patch, patch_len, false, out, err);
 }
 
-const struct sf_delta_codec sf_delta_bindiff = { "bindiff", decode_memory, NULL, decode };
+const struct sf_delta_codec sf_delta_bindiff = { "bindiff", sf_differ_memory_plain, NULL, decode };

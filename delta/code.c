@@ -7,9 +7,7 @@
 #include "delta/x86.h"
 
 #define TABLE_ENTRIES_MIN 3
-#define PUSH_IMMEDIATE    0x68
 #define LOAD_ADDRESS      0x8d
-#define RELA_BYTES        24
 
 /* Positions that code loads addresses of: where jump tables may start. */
 struct starts {
@@ -22,10 +20,13 @@ static void cleanup_starts(struct starts *s)
         free(s->at);
 }
 
+/* As few as fields: sections may overlap in a file made for it. */
 static void remember(struct sf_collector *c, struct starts *s, uint64_t position)
 {
+        if (s->count >= c->raw_max)
+                return;
         if (s->count == s->room) {
-                size_t room = s->room ? s->room * 2 : 256;
+                size_t room = sf_collect_room(c, s->room);
                 uint64_t *at = realloc(s->at, room * sizeof *at);
 
                 if (!at) {
@@ -89,31 +90,6 @@ static void walk_code(struct sf_collector *c, const struct sf_section *s, struct
         }
 }
 
-/* The lazy PLT pushes the index of its relocation. */
-static void walk_plt(struct sf_collector *c, const struct sf_section *plt)
-{
-        const struct sf_section *relocations = NULL;
-
-        for (size_t i = 0; i < c->sections.count; i++)
-                if (sf_section_named(&c->sections, &c->sections.list[i], ".rela.plt"))
-                        relocations = &c->sections.list[i];
-        if (!relocations)
-                return;
-        for (uint64_t at = 0; at + 16 <= plt->size; at += 16) {
-                for (uint64_t i = at; i <= at + 6; i++) {
-                        uint64_t index = sf_get32(c->data + plt->position + i + 1);
-
-                        if (c->data[plt->position + i] != PUSH_IMMEDIATE || index * RELA_BYTES >= relocations->size)
-                                continue;
-                        sf_collect_add(c,
-                                       (struct sf_raw_field){ relocations->position + index * RELA_BYTES,
-                                                              relocations->position, (uint32_t)(plt->position + i + 1),
-                                                              SF_FORM_INDEX, SF_FIELD_RELOCATION, 4, RELA_BYTES });
-                        break;
-                }
-        }
-}
-
 static int compare_u64(const void *a, const void *b)
 {
         uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -164,11 +140,8 @@ void sf_collect_code(struct sf_collector *c)
         for (size_t i = 0; i < c->sections.count; i++) {
                 const struct sf_section *s = &c->sections.list[i];
 
-                if (s->type != SHT_PROGBITS || !(s->flags & SHF_EXECINSTR))
-                        continue;
-                walk_code(c, s, &starts);
-                if (sf_section_named(&c->sections, s, ".plt"))
-                        walk_plt(c, s);
+                if (s->type == SHT_PROGBITS && (s->flags & SHF_EXECINSTR))
+                        walk_code(c, s, &starts);
         }
         if (starts.count)
                 qsort(starts.at, starts.count, sizeof *starts.at, compare_u64);

@@ -32,6 +32,8 @@ static inline bool sf_collect_inside(const struct sf_collector *c, uint64_t posi
         return position <= c->size && len <= c->size - position;
 }
 
+/* The room of a list that has grown out of `room`: raw_max at most, unless that is next to nothing. */
+size_t sf_collect_room(const struct sf_collector *c, size_t room);
 /* Each records one field; ignored where it does not lie inside the file. */
 void sf_collect_add(struct sf_collector *c, struct sf_raw_field field);
 /* A field whose value refers to an address; ignored where no segment holds that. */
@@ -42,7 +44,7 @@ void sf_collect_address(struct sf_collector *c, uint64_t position, uint8_t form,
 void sf_collect_number(struct sf_collector *c, uint64_t position, uint8_t kind, uint8_t width);
 
 /* The finders. */
-void sf_collect_code(struct sf_collector *c);   /* instructions, PLT, jump tables */
+void sf_collect_code(struct sf_collector *c);   /* instructions, jump tables */
 void sf_collect_unwind(struct sf_collector *c); /* .eh_frame and its index */
 void sf_collect_tables(struct sf_collector *c); /* headers, symbols, relocations, dynamic section, hash, versions */
 

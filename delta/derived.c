@@ -15,6 +15,7 @@
 #define INDEX_KEPT   8                  /* that and the place of .eh_frame */
 #define INDEX_TABLE  12
 #define HASH_KEPT    16
+#define HASH_WORK    8 /* bytes of names that may be hashed for each byte of a file */
 
 /* A table as it should be. */
 struct table {
@@ -141,12 +142,13 @@ static int compute_index(const uint8_t *data, uint64_t size, struct table *t, st
 
 /* --- .gnu.hash -------------------------------------------------------------------------------------------------- */
 
-/* The hash of the name at `offset`, which ends at the end of the strings at the latest. */
-static uint32_t hash_name(const uint8_t *strings, uint64_t size, uint64_t offset)
+/* The hash of the name at `offset`, which ends at the end of the strings at the latest, or where *work, the bytes that may
+ * still be hashed, is used up. */
+static uint32_t hash_name(const uint8_t *strings, uint64_t size, uint64_t offset, uint64_t *work)
 {
         uint32_t h = 5381;
 
-        for (; offset < size && strings[offset]; offset++)
+        for (; *work && offset < size && strings[offset]; offset++, --*work)
                 h = h * 33 + strings[offset];
         return h;
 }
@@ -173,24 +175,25 @@ static bool read_hash(const uint8_t *data, const struct sf_sections *sections, c
         *h = (struct hash){ .buckets = sf_get32(header),
                             .first = sf_get32(header + 4),
                             .words = sf_get32(header + 8),
-                            .shift = sf_get32(header + 12) & 63,
+                            .shift = sf_get32(header + 12),
                             .symbols = data + symbols->position,
                             .strings = data + strings->position,
                             .strings_size = strings->size };
-        if (!h->buckets || !h->words || h->first > count)
+        if (!h->buckets || !h->words || h->shift > 31 || h->first > count)
                 return false;
         h->count = count - h->first;
         return s->size == HASH_KEPT + 8 * (uint64_t)h->words + 4 * (uint64_t)h->buckets + 4 * h->count;
 }
 
-static void fill_hash(const struct hash *h, uint8_t *content)
+/* False where it takes too long: all names may be the same long one. */
+static bool fill_hash(const struct hash *h, uint8_t *content, uint64_t work)
 {
         uint8_t *buckets = content + 8 * (uint64_t)h->words, *chains = buckets + 4 * (uint64_t)h->buckets;
         uint32_t last = 0;
 
         for (uint64_t i = 0; i < h->count; i++) {
                 uint32_t name = sf_get32(h->symbols + (h->first + i) * sizeof(Elf64_Sym));
-                uint32_t hash = hash_name(h->strings, h->strings_size, name), bucket = hash % h->buckets;
+                uint32_t hash = hash_name(h->strings, h->strings_size, name, &work), bucket = hash % h->buckets;
 
                 or64(content + 8 * (uint64_t)(hash / 64 % h->words),
                      UINT64_C(1) << (hash & 63) | UINT64_C(1) << (hash >> h->shift & 63));
@@ -203,6 +206,7 @@ static void fill_hash(const struct hash *h, uint8_t *content)
         }
         if (h->count)
                 chains[4 * (h->count - 1)] |= 1;
+        return work > 0;
 }
 
 static int compute_hash(const uint8_t *data, uint64_t size, struct table *t, struct sf_error *err)
@@ -224,8 +228,7 @@ static int compute_hash(const uint8_t *data, uint64_t size, struct table *t, str
                 int r = make_room(t, err);
                 if (r < 0)
                         return r;
-                fill_hash(&h, t->content);
-                return 1;
+                return fill_hash(&h, t->content, HASH_WORK * size);
         }
         return 0;
 }
@@ -235,6 +238,12 @@ static int compute_hash(const uint8_t *data, uint64_t size, struct table *t, str
 typedef int compute_table(const uint8_t *data, uint64_t size, struct table *t, struct sf_error *err);
 
 static compute_table *const computers[SF_DERIVED_KINDS] = { compute_index, compute_hash };
+
+uint64_t sf_derived_memory(uint64_t size)
+{
+        /* a table, the same again, what it is computed from and sorted with: none is larger than the file */
+        return 4 * (size + sizeof(struct function));
+}
 
 int sf_derived_blank(uint8_t *data, uint64_t size, unsigned *ret, struct sf_error *err)
 {
@@ -312,8 +321,7 @@ void sf_blanked_free(struct sf_blanked *b)
         *b = (struct sf_blanked){ 0 };
 }
 
-uint64_t sf_blanked_memory(uint64_t size, uint64_t largest)
+uint64_t sf_blanked_memory(const struct sf_delta_files *files)
 {
-        /* the copy, and of one file two tables with what they are computed by */
-        return size + 4 * largest;
+        return sf_delta_files_size(files) + 1 + (files->count + 1) * (sizeof(struct sf_delta_file) + sizeof(unsigned));
 }

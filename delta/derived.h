@@ -25,6 +25,9 @@ int sf_derived_blank(uint8_t *data, uint64_t size, unsigned *ret, struct sf_erro
 /* Computes the tables of `which` and puts them where they belong. A file that has no room for one is left alone. */
 int sf_derived_restore(uint8_t *data, uint64_t size, unsigned which, struct sf_error *err);
 
+/* Bytes of memory that either takes for a file of this size, at most. */
+uint64_t sf_derived_memory(uint64_t size);
+
 /* Contents with their tables blanked. */
 struct sf_blanked {
         uint8_t *bytes;              /* owned */
@@ -36,7 +39,7 @@ struct sf_blanked {
 /* Copies contents; blanks the copy where `blank` is set. */
 int sf_blanked_copy(const struct sf_delta_files *files, bool blank, struct sf_blanked *ret, struct sf_error *err);
 void sf_blanked_free(struct sf_blanked *b);
-/* Bytes of memory for contents of this size with a largest file of that, at most. */
-uint64_t sf_blanked_memory(uint64_t size, uint64_t largest);
+/* Bytes of memory for the copy. */
+uint64_t sf_blanked_memory(const struct sf_delta_files *files);
 
 #endif

@@ -8,6 +8,23 @@
 #include "delta/derived.h"
 #include "delta/replay.h"
 
+uint64_t sf_differ_memory_plain(const struct sf_delta_files *old, const struct sf_delta_files *new_files)
+{
+        return sf_replay_memory(old, new_files, false) + (new_files->count + 1) * sizeof(unsigned);
+}
+
+uint64_t sf_differ_memory_elf(const struct sf_delta_files *old, const struct sf_delta_files *new_files)
+{
+        uint64_t largest = 0, replay = sf_replay_memory(old, new_files, true);
+
+        for (size_t i = 0; i < old->count; i++)
+                largest = old->files[i].size > largest ? old->files[i].size : largest;
+        for (size_t i = 0; i < new_files->count; i++)
+                largest = new_files->files[i].size > largest ? new_files->files[i].size : largest;
+        /* The tables are blanked before the replay, with nothing else there, and computed after it. */
+        return sf_blanked_memory(old) + replay + (new_files->count + 1) * sizeof(unsigned) + sf_derived_memory(largest);
+}
+
 int sf_differ_decode(const struct sf_delta_files *old, const struct sf_delta_files *new_files, const uint8_t *patch,
                      size_t patch_len, bool predict, uint8_t *out, struct sf_error *err)
 {
@@ -22,10 +39,11 @@ int sf_differ_decode(const struct sf_delta_files *old, const struct sf_delta_fil
                 return sf_error_set(err, SF_ERR_CORRUPT, "the patch asks for a model of 2^%u slots", patch[1]);
         if (!derived)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for %zu files", new_files->count);
-        int r = sf_blanked_copy(old, predict, &blanked, err);
+        int r = predict ? sf_blanked_copy(old, true, &blanked, err) : 0;
         if (r < 0)
                 return r;
-        const struct sf_delta_files references = { blanked.files, blanked.count };
+        const struct sf_delta_files references = predict ? (struct sf_delta_files){ blanked.files, blanked.count }
+                                                         : *old;
         r = sf_replay_open(&replay, &references, new_files, NULL, out, predict, derived, patch[1], err);
         if (r < 0)
                 return r;

@@ -16,6 +16,9 @@
 
 int sf_differ_decode(const struct sf_delta_files *old, const struct sf_delta_files *new_files, const uint8_t *patch,
                      size_t patch_len, bool predict, uint8_t *out, struct sf_error *err);
+/* Bytes of memory that takes. */
+uint64_t sf_differ_memory_plain(const struct sf_delta_files *old, const struct sf_delta_files *new_files);
+uint64_t sf_differ_memory_elf(const struct sf_delta_files *old, const struct sf_delta_files *new_files);
 /* Encoder only (differ-encode.c). */
 int sf_differ_encode(const struct sf_delta_files *old, const struct sf_delta_files *new_files, bool predict,
                      struct sf_buffer *ret_patch, struct sf_error *err);

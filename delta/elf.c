@@ -1,15 +1,10 @@
 /* delta/elf.c - difference of the two contents with prediction of references, decoder: delta/replay.h in full. */
 #include "delta/differ.h"
 
-static uint64_t decode_memory(const struct sf_delta_files *old, const struct sf_delta_files *new_files)
-{
-        return sf_replay_memory(old, new_files);
-}
-
 static int decode(const struct sf_delta_files *old, const struct sf_delta_files *new_files, const uint8_t *patch,
                   size_t patch_len, uint8_t *out, struct sf_error *err)
 {
         return sf_differ_decode(old, new_files, patch, patch_len, true, out, err);
 }
 
-const struct sf_delta_codec sf_delta_elf = { "elf", decode_memory, NULL, decode };
+const struct sf_delta_codec sf_delta_elf = { "elf", sf_differ_memory_elf, NULL, decode };

@@ -1,11 +1,6 @@
 /* delta/encoders.c - the bindiff and elf codecs with both ends: what the factory lists. */
 #include "delta/differ.h"
 
-static uint64_t decode_memory(const struct sf_delta_files *old, const struct sf_delta_files *new_files)
-{
-        return sf_replay_memory(old, new_files);
-}
-
 static int encode_plain(const struct sf_delta_files *old, const struct sf_delta_files *new, struct sf_buffer *ret_patch,
                         struct sf_error *err)
 {
@@ -18,5 +13,5 @@ static int encode_elf(const struct sf_delta_files *old, const struct sf_delta_fi
         return sf_differ_encode(old, new, true, ret_patch, err);
 }
 
-const struct sf_delta_codec sf_delta_bindiff_encoder = { "bindiff", decode_memory, encode_plain, NULL };
-const struct sf_delta_codec sf_delta_elf_encoder = { "elf", decode_memory, encode_elf, NULL };
+const struct sf_delta_codec sf_delta_bindiff_encoder = { "bindiff", sf_differ_memory_plain, encode_plain, NULL };
+const struct sf_delta_codec sf_delta_elf_encoder = { "elf", sf_differ_memory_elf, encode_elf, NULL };

@@ -8,9 +8,10 @@
 #include "base/cleanup.h"
 #include "delta/collect.h"
 
-/* What a file has beyond these is left out; real files hold one field in about 20 bytes. */
-#define BYTES_PER_FIELD 3
+/* What a file has beyond these is left out; dense machine code holds one field in 8 bytes. */
+#define BYTES_PER_FIELD 5
 #define FIELDS_MAX      (1u << 22)
+#define ROOM_MIN        1024
 
 static uint64_t most_fields(uint64_t size)
 {
@@ -25,13 +26,20 @@ uint64_t sf_fields_memory(uint64_t size)
 
 uint64_t sf_fields_scratch(uint64_t size)
 {
-        /* a list grown by doubling, and what qsort takes */
-        return most_fields(size) * 3 * sizeof(struct sf_raw_field) + sizeof(struct sf_collector);
+        /* the list and either its smaller predecessor or what qsort takes; the same for the starts of jump tables */
+        return (most_fields(size) + ROOM_MIN) * 2 * (sizeof(struct sf_raw_field) + sizeof(uint64_t)) +
+               sizeof(struct sf_collector);
+}
+
+size_t sf_collect_room(const struct sf_collector *c, size_t room)
+{
+        room = room ? room * 2 : ROOM_MIN;
+        return room < c->raw_max || c->raw_max < ROOM_MIN ? room : c->raw_max;
 }
 
 static bool grow(struct sf_collector *c)
 {
-        size_t room = c->raw_room ? c->raw_room * 2 : 1024;
+        size_t room = sf_collect_room(c, c->raw_room);
         struct sf_raw_field *raw = c->failure ? NULL : realloc(c->raw, room * sizeof *raw);
 
         if (!raw) {

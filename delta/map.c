@@ -136,6 +136,17 @@ int sf_map_build(const struct sf_piece *copies, size_t count, struct sf_map_of_f
         return 0;
 }
 
+uint64_t sf_map_memory(uint64_t copies)
+{
+        return (2 * copies + 1) * sizeof(struct sf_piece);
+}
+
+uint64_t sf_map_scratch(uint64_t copies)
+{
+        /* starts, heap, borders, and what qsort takes */
+        return (copies + 1) * (2 * sizeof(uint32_t) + 4 * sizeof(uint64_t));
+}
+
 /* Index of the first piece that starts above an old position. */
 static size_t first_above(const struct sf_map_of_file *map, uint64_t old)
 {

@@ -30,6 +30,9 @@ uint64_t sf_map_position(const struct sf_map_of_file *map, uint64_t old, enum sf
 /* The same; between two copies, *ret_other is what the other one says, else the same. */
 uint64_t sf_map_positions(const struct sf_map_of_file *map, uint64_t old, enum sf_map_quality *ret_quality,
                           uint64_t *ret_other);
+/* Bytes of memory for the map of so many copies, and those it takes on top to make it; at most. */
+uint64_t sf_map_memory(uint64_t copies);
+uint64_t sf_map_scratch(uint64_t copies);
 void sf_map_free(struct sf_map_of_file *map);
 
 #endif

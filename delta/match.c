@@ -38,6 +38,7 @@ int sf_matcher_open(struct sf_matcher *m, const uint8_t *old, uint64_t old_size,
 {
         *m = (struct sf_matcher){ .old = old,
                                   .old_size = old_size,
+                                  .new_size = new_size,
                                   .log = table_log(old_size > new_size ? old_size : new_size) };
         m->old_places = calloc((size_t)1 << m->log, sizeof *m->old_places);
         m->new_places = calloc((size_t)1 << m->log, sizeof *m->new_places);
@@ -120,7 +121,8 @@ void sf_matcher_advance(struct sf_matcher *m, const uint8_t *new, uint64_t posit
                 m->misses = (m->misses << 1 | !right) & MISS_MASK;
                 m->length = right ? m->length + (m->length < LENGTH_MAX) : 0;
         }
-        bool over = m->source == m->old && m->at >= m->old_size;
+        /* What stood in the new file may lie behind `position`: not every file is made from its first byte to its last. */
+        bool over = m->at >= (m->source == m->old ? m->old_size : m->new_size);
         if (over || __builtin_popcount(m->misses) > MISSES_MAX)
                 m->source = NULL;
 }

@@ -17,7 +17,7 @@ struct sf_matcher {
         uint32_t *old_places, *new_places; /* owned; position + 1 of the last window with that hash, 0 = none */
         unsigned log;                      /* of the entries of each */
         const uint8_t *old;                /* borrowed; indexed completely */
-        uint64_t old_size;
+        uint64_t old_size, new_size;
         const uint8_t *source;             /* what is being followed; NULL while nothing is */
         uint64_t at;                       /* the byte of it that is expected next */
         uint32_t length;                   /* bytes that agreed since the last one that did not */

@@ -231,6 +231,12 @@ static unsigned learn_shift(const struct sf_mixer *x)
         return x->seen < 50000 ? 14 : x->seen < 500000 ? 15 : x->seen < 8000000 ? 16 : 17;
 }
 
+/* Weights of a hostile patch may run off: they wrap around, alike everywhere. */
+static int32_t add_weights(int32_t a, int32_t b)
+{
+        return (int32_t)((uint32_t)a + (uint32_t)b);
+}
+
 static unsigned code_bit(struct sf_model *m, struct sf_mixer *x, struct sf_coder *c, struct nibble *s, int32_t *weights,
                          sf_probability *steps, unsigned bit)
 {
@@ -240,7 +246,7 @@ static unsigned code_bit(struct sf_model *m, struct sf_mixer *x, struct sf_coder
 
         gather_inputs(m, x, s);
         for (unsigned i = 0; i < inputs; i++)
-                sum += (int64_t)(weights[i] + s->shared[i] + s->detail[i]) * s->inputs[i];
+                sum += (int64_t)add_weights(add_weights(weights[i], s->shared[i]), s->detail[i]) * s->inputs[i];
         int32_t stretched = clamp(sum >> 16);
         uint32_t p = m->squash[2048 + stretched];
         int32_t predicted = (int32_t)p;
@@ -250,9 +256,9 @@ static unsigned code_bit(struct sf_model *m, struct sf_mixer *x, struct sf_coder
         for (unsigned i = 0; i < inputs; i++) {
                 int32_t step = (int32_t)((s->inputs[i] * error + (1 << (shift - 1))) >> shift);
 
-                weights[i] += step;
-                s->shared[i] += step;
-                s->detail[i] += step;
+                weights[i] = add_weights(weights[i], step);
+                s->shared[i] = add_weights(s->shared[i], step);
+                s->detail[i] = add_weights(s->detail[i], step);
         }
         learn_outcome(x, s, bit);
         sf_probability_learn(near, bit, REFINE_MAX);

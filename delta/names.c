@@ -8,7 +8,9 @@
 #include "base/cleanup.h"
 #include "delta/image.h"
 
-#define PLT_BYTES 16
+#define PLT_BYTES  16
+#define NAME_MAX   4096 /* a longer one is none: what it takes to look at a name is bounded, */
+#define PROBES_MAX 128  /* and so are the names of one hash that are told apart */
 
 /* The symbol table of one file. */
 struct symbols {
@@ -40,7 +42,17 @@ static size_t name_of(const struct symbols *s, uint64_t number, const char **ret
         if (offset >= s->strings_size)
                 return 0;
         *ret = s->strings + offset;
-        return strnlen(*ret, s->strings_size - offset);
+        uint64_t most = s->strings_size - offset < NAME_MAX ? s->strings_size - offset : NAME_MAX;
+        size_t len = strnlen(*ret, most);
+        return len < NAME_MAX ? len : 0;
+}
+
+static bool has_name(const struct symbols *s, uint64_t number, const char *name, size_t len)
+{
+        uint32_t offset = sf_get32(symbol_at(s, number));
+        uint64_t left = offset < s->strings_size ? s->strings_size - offset : 0;
+
+        return len <= left && memcmp(name, s->strings + offset, len) == 0 && (len == left || !s->strings[offset + len]);
 }
 
 static uint32_t hash_name(const char *name, size_t len)
@@ -122,25 +134,26 @@ static void index_names(struct sf_names *n, const struct symbols *s)
 {
         for (uint32_t i = 1; i < s->count; i++) {
                 const char *name;
-                size_t len = name_of(s, i, &name), at;
+                size_t len = name_of(s, i, &name);
 
                 if (!len)
                         continue;
-                for (at = hash_name(name, len) & n->table_mask; n->by_name[at]; at = (at + 1) & n->table_mask)
-                        ;
-                n->by_name[at] = i + 1;
+                size_t at = hash_name(name, len) & n->table_mask;
+                for (unsigned k = 0; k < PROBES_MAX && n->by_name[at]; k++)
+                        at = (at + 1) & n->table_mask;
+                if (!n->by_name[at])
+                        n->by_name[at] = i + 1;
         }
 }
 
 /* The new symbol of that name, the first one where several have it; 0 where none has. */
 static uint32_t find_name(const struct sf_names *n, const struct symbols *new, const char *name, size_t len)
 {
-        for (size_t at = hash_name(name, len) & n->table_mask; n->by_name[at]; at = (at + 1) & n->table_mask) {
-                const char *other;
+        size_t at = hash_name(name, len) & n->table_mask;
 
-                if (name_of(new, n->by_name[at] - 1, &other) == len && memcmp(name, other, len) == 0)
+        for (unsigned i = 0; i <= PROBES_MAX && n->by_name[at]; i++, at = (at + 1) & n->table_mask)
+                if (has_name(new, n->by_name[at] - 1, name, len))
                         return n->by_name[at] - 1;
-        }
         return 0;
 }
 
@@ -272,7 +285,8 @@ static void tell_relocations(const struct sf_names *n, const uint8_t *out, const
                 if (!k || !of[k])
                         continue;
                 uint64_t j = of[k] - 1, to = new->position + j * sizeof(Elf64_Rela);
-                sf_predict_told(p, at, to);
+                if (i) /* the first one's place is that of the table, which numbers are counted from */
+                        sf_predict_told(p, at, to);
                 tell_slot(p, p->data + at, out + to, image);
                 /* Entry i of .rela.plt belongs to stub i; the first .plt has a header. */
                 for (uint64_t s = 0; s < 2 && table == SF_TABLE_PLT_RELOCATIONS; s++)

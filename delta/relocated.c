@@ -8,8 +8,8 @@
 
 void sf_relocated_note(struct sf_relocated *r, uint64_t position)
 {
-        if (!r->last)
-                r->first = position;
+        if (!r->last || position < r->last)
+                r->first = position; /* they ascend, or they are no table */
         r->last = position;
 }
 

@@ -11,9 +11,9 @@
 #include "delta/replay-job.h"
 #include "delta/texts.h"
 
-#define SLOTS_PER_BYTE 16 /* of the model, for each byte that is spelt out */
-#define MATCHER_WORTH  64 /* literal bytes in a file for which matches are looked for */
-#define FIXED_MEMORY   (UINT64_C(8) << 20)
+#define SLOTS_PER_BYTE 16                  /* of the model, for each byte that is spelt out */
+#define MATCHER_WORTH  64                  /* literal bytes in a file for which matches are looked for */
+#define FIXED_MEMORY   (UINT64_C(4) << 20) /* mixers and their like */
 
 unsigned sf_replay_slots_log(uint64_t coded_bytes)
 {
@@ -24,26 +24,39 @@ unsigned sf_replay_slots_log(uint64_t coded_bytes)
         return log;
 }
 
-uint64_t sf_replay_memory(const struct sf_delta_files *old, const struct sf_delta_files *new)
+static uint64_t larger(uint64_t a, uint64_t b)
 {
-        uint64_t largest = 0, largest_new = 0;
+        return a > b ? a : b;
+}
 
-        for (size_t i = 0; i < old->count; i++)
-                if (old->files[i].size > largest)
-                        largest = old->files[i].size;
-        for (size_t i = 0; i < new->count; i++)
-                if (new->files[i].size > largest_new)
-                        largest_new = new->files[i].size;
-        if (largest_new > largest)
-                largest = largest_new;
-        uint64_t steps = largest_new / SF_SCRIPT_COPY_MIN;
-        if (steps > SF_SCRIPT_STEPS_MAX)
-                steps = SF_SCRIPT_STEPS_MAX;
-        /* a list of steps grown by doubling, their copies, and the making of a map */
-        uint64_t script = steps * (2 * sizeof(struct sf_step) + 4 * sizeof(struct sf_piece));
-        return sf_model_memory(SF_REPLAY_SLOTS_LOG_MAX) + script + FIXED_MEMORY + sf_matcher_memory(largest, 0) +
-               2 * sf_names_memory(largest) + sf_texts_memory(largest) + sf_cfi_memory(largest_new) +
-               sf_fields_scratch(largest) + SF_SCRIPT_REFERENCES_MAX * sf_fields_memory(largest);
+static uint64_t largest_of(const struct sf_delta_files *files)
+{
+        uint64_t largest = 0;
+
+        for (size_t i = 0; i < files->count; i++)
+                largest = larger(largest, files->files[i].size);
+        return largest;
+}
+
+/* For one file after the other: fields are looked for, the map is made, bytes are coded. */
+static uint64_t elf_memory(uint64_t largest, uint64_t mapping)
+{
+        uint64_t coding = sf_matcher_memory(largest, 0) + sf_names_memory(largest) + sf_cfi_memory(largest) +
+                          larger(sf_texts_memory(largest), largest); /* old code is read in a copy of its file */
+
+        return SF_SCRIPT_REFERENCES_MAX * sf_fields_memory(largest) +
+               larger(sf_fields_scratch(largest), larger(mapping, coding));
+}
+
+uint64_t sf_replay_memory(const struct sf_delta_files *old, const struct sf_delta_files *new, bool predict)
+{
+        uint64_t largest_new = largest_of(new), largest = larger(largest_of(old), largest_new);
+        uint64_t steps = sf_script_most_steps(largest_new);
+        uint64_t mapping = steps * sizeof(struct sf_piece) + sf_map_scratch(steps);
+
+        return sf_model_memory(SF_REPLAY_SLOTS_LOG_MAX) + FIXED_MEMORY + sf_script_memory(largest_new) +
+               sf_map_memory(steps) +
+               (predict ? elf_memory(largest, mapping) : larger(sf_matcher_memory(largest, 0), mapping));
 }
 
 int sf_replay_open(struct sf_replay *r, const struct sf_delta_files *old, const struct sf_delta_files *new,

@@ -55,7 +55,7 @@ struct sf_replay {
 };
 
 /* Bytes that a replay takes, at most. */
-uint64_t sf_replay_memory(const struct sf_delta_files *old, const struct sf_delta_files *new);
+uint64_t sf_replay_memory(const struct sf_delta_files *old, const struct sf_delta_files *new, bool predict);
 
 /* The size of the model (log2 of its slots) is the encoder's choice, made by the number of bytes that are spelt out. */
 #define SF_REPLAY_SLOTS_LOG_MIN 12

@@ -3,12 +3,27 @@
 
 #include <stdlib.h>
 
+#define STEPS_ROOM 64 /* at first */
+
+uint64_t sf_script_most_steps(uint64_t size)
+{
+        uint64_t steps = size / SF_SCRIPT_COPY_MIN + 1;
+
+        return steps < SF_SCRIPT_STEPS_MAX ? steps : SF_SCRIPT_STEPS_MAX;
+}
+
+uint64_t sf_script_memory(uint64_t size)
+{
+        /* twice as many as there are, and their predecessors */
+        return (3 * sf_script_most_steps(size) + STEPS_ROOM) * sizeof(struct sf_step);
+}
+
 int sf_script_add(struct sf_script *s, struct sf_step step, struct sf_error *err)
 {
         if (s->count == SF_SCRIPT_STEPS_MAX)
                 return sf_error_set(err, SF_ERR_LIMIT, "a file has more than %u steps", SF_SCRIPT_STEPS_MAX);
         if (s->count == s->room) {
-                size_t room = s->room ? s->room * 2 : 64;
+                size_t room = s->room ? s->room * 2 : STEPS_ROOM;
                 struct sf_step *steps = realloc(s->steps, room * sizeof *steps);
 
                 if (!steps)

@@ -42,6 +42,10 @@ int sf_script_code_references(struct sf_coder *c, struct sf_script_model *m, str
 int sf_script_code_steps(struct sf_coder *c, struct sf_script_model *m, struct sf_script *s, uint64_t size,
                          const uint64_t *sizes, struct sf_error *err);
 
+/* Bytes of memory for the steps of a file of this size, while the list grows; at most. */
+uint64_t sf_script_memory(uint64_t size);
+/* Steps of a file of this size, at most. */
+uint64_t sf_script_most_steps(uint64_t size);
 int sf_script_add(struct sf_script *s, struct sf_step step, struct sf_error *err);
 void sf_script_free(struct sf_script *s);
 

@@ -108,11 +108,9 @@ static void walk_relocations(struct sf_collector *c, const struct sf_section *s)
 static void walk_dynamic(struct sf_collector *c, const struct sf_section *s)
 {
         const struct sf_section *strings = s->link < c->sections.count ? &c->sections.list[s->link] : NULL;
-        const struct sf_section *relocations = NULL;
+        const struct sf_section *relocations = sf_sections_find(&c->sections, ".rela.dyn");
+        const struct sf_section *of_plt = sf_sections_find(&c->sections, ".rela.plt");
 
-        for (size_t i = 0; i < c->sections.count; i++)
-                if (sf_section_named(&c->sections, &c->sections.list[i], ".rela.dyn"))
-                        relocations = &c->sections.list[i];
         for (uint64_t at = s->position; at + DYN_BYTES <= s->position + s->size; at += DYN_BYTES) {
                 uint64_t tag = sf_get64(c->data + at), value = sf_get64(c->data + at + 8);
 
@@ -134,9 +132,8 @@ static void walk_dynamic(struct sf_collector *c, const struct sf_section *s)
                                 add_size(c, at + 8, SF_FIELD_DYNAMIC, relocations->position, value);
                         break;
                 case DT_PLTRELSZ:
-                        for (size_t i = 0; i < c->sections.count; i++)
-                                if (sf_section_named(&c->sections, &c->sections.list[i], ".rela.plt"))
-                                        add_size(c, at + 8, SF_FIELD_DYNAMIC, c->sections.list[i].position, value);
+                        if (of_plt)
+                                add_size(c, at + 8, SF_FIELD_DYNAMIC, of_plt->position, value);
                         break;
                 case DT_RELACOUNT:
                         if (relocations && value * RELA_BYTES < relocations->size)

@@ -7,8 +7,9 @@
 
 #include "base/cleanup.h"
 
-#define TEXT_MIN 2 /* characters; shorter ones are everywhere */
-#define TEXT_MAX 4096
+#define TEXT_MIN   2 /* characters; shorter ones are everywhere */
+#define TEXT_MAX   4096
+#define PROBES_MAX 128 /* texts of one hash that are told apart: what it takes to find one is bounded */
 
 /* The strings of a range: where each starts, by hash of its text. */
 struct texts {
@@ -60,54 +61,64 @@ static bool same_text(const struct texts *t, uint64_t at, const uint8_t *text, s
         return len < t->size - at && memcmp(t->bytes + at, text, len) == 0 && !t->bytes[at + len];
 }
 
-/* The first string with that text + 1; 0 where there is none. *ret_cell: where it is or would be. */
-static uint32_t find_text(const struct texts *t, const uint8_t *text, size_t len, size_t *ret_cell)
+/* The cell of that text: empty, or with the first string that has it. NULL where the text cannot be kept. */
+static uint32_t *find_text(const struct texts *t, const uint8_t *text, size_t len)
 {
         size_t cell = hash_text(text, len) & t->mask;
 
-        while (t->starts[cell] && !same_text(t, t->starts[cell] - 1, text, len))
-                cell = (cell + 1) & t->mask;
-        *ret_cell = cell;
-        return t->starts[cell];
+        for (unsigned i = 0; i <= PROBES_MAX; i++, cell = (cell + 1) & t->mask)
+                if (!t->starts[cell] || same_text(t, t->starts[cell] - 1, text, len))
+                        return &t->starts[cell];
+        return NULL;
 }
 
 static void index_texts(struct texts *t)
 {
-        size_t cell;
-
         for (uint64_t at = 0; at < t->size;) {
                 size_t len = text_length(t->bytes, t->size, at);
+                uint32_t *cell = len ? find_text(t, t->bytes + at, len) : NULL;
 
-                if (len && !find_text(t, t->bytes + at, len, &cell))
-                        t->starts[cell] = (uint32_t)at + 1;
+                if (cell && !*cell)
+                        *cell = (uint32_t)at + 1;
                 at += strnlen((const char *)t->bytes + at, t->size - at) + 1;
         }
 }
 
-/* Where the string around position `at` of an old file starts: behind the last zero. */
-static uint64_t start_of(const uint8_t *data, uint64_t first, uint64_t at)
-{
-        uint64_t least = at - first < TEXT_MAX ? first : at - TEXT_MAX;
+/* The string of an old file around the last target. Targets ascend, so that no byte is looked at twice. */
+struct old_text {
+        uint64_t at, start; /* the target, and where its string starts: behind the last zero */
+        uint32_t found;     /* the string in the new file that has its text + 1, 0 = none */
+};
 
-        while (at > least && data[at - 1])
-                at--;
-        return at;
-}
-
-static void tell_target(const struct texts *t, uint64_t new_start, struct sf_predictor *p, const struct sf_range *old,
-                        uint64_t target)
+/* Where in the new table the old string at `start` is to be found + 1; 0 where its text does not tell. */
+static uint32_t find_new(const struct texts *t, uint64_t new_start, const struct sf_predictor *p,
+                         const struct sf_range *old, uint64_t start)
 {
-        uint64_t end = old->position + old->size, start = start_of(p->data, old->position, target);
+        size_t len = text_length(p->data, old->position + old->size, start);
         enum sf_map_quality quality;
-        size_t len = text_length(p->data, end, start), cell;
         uint64_t mapped = sf_map_position(&p->map, start, &quality) - new_start;
 
         /* Equal texts are told apart by the map alone. */
         if (!len || (quality == SF_MAP_EXACT && mapped < t->size && same_text(t, mapped, p->data + start, len)))
-                return;
-        uint32_t found = find_text(t, p->data + start, len, &cell);
-        if (found)
-                sf_predict_told(p, target, new_start + found - 1 + (target - start));
+                return 0;
+        const uint32_t *cell = find_text(t, p->data + start, len);
+        return cell ? *cell : 0;
+}
+
+static void tell_target(const struct texts *t, uint64_t new_start, struct sf_predictor *p, const struct sf_range *old,
+                        struct old_text *s, uint64_t target)
+{
+        uint64_t start = target, seen = s->start == UINT64_MAX ? old->position : s->at;
+
+        while (start > seen && p->data[start - 1])
+                start--;
+        if (start > seen || s->start == UINT64_MAX) {
+                s->start = start;
+                s->found = find_new(t, new_start, p, old, start);
+        }
+        s->at = target;
+        if (s->found)
+                sf_predict_told(p, target, new_start + s->found - 1 + (target - s->start));
 }
 
 int sf_texts_tell(const uint8_t *out, enum sf_table table, const struct sf_range *range,
@@ -125,10 +136,11 @@ int sf_texts_tell(const uint8_t *out, enum sf_table table, const struct sf_range
         for (size_t i = 0; i < count; i++) {
                 struct sf_predictor *p = &predictors[i];
                 const struct sf_range *old = &p->layout.tables[table];
+                struct old_text string = { .start = UINT64_MAX };
 
                 for (size_t k = 0; k < p->fields.target_count; k++)
                         if (p->fields.targets[k] - old->position < old->size)
-                                tell_target(&t, range->position, p, old, p->fields.targets[k]);
+                                tell_target(&t, range->position, p, old, &string, p->fields.targets[k]);
         }
         return 0;
 }

@@ -1,11 +1,14 @@
 /* fuzz/fuzz-delta-fields.c - any bytes as an old file: what is found in them must lie inside, in order, and predict
- * something without reading anything else. */
+ * something without reading anything else; no more is kept than memory was stated for. Then the same bytes as the new file:
+ * what its names and strings tell. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "delta/names.h"
 #include "delta/predict.h"
+#include "delta/texts.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -13,6 +16,21 @@ static void require(bool truth)
 {
         if (!truth)
                 abort();
+}
+
+static void tell(struct sf_predictor *p, const uint8_t *data, size_t size)
+{
+        _cleanup_(sf_names_close) struct sf_names names;
+        struct sf_layout layout;
+
+        sf_layout_read(data, size, &layout);
+        for (size_t i = 0; i < SF_TABLES; i++)
+                require(layout.tables[i].position <= size && layout.tables[i].size <= size - layout.tables[i].position);
+        require(sf_names_open(&names, &layout, NULL) == 0);
+        require(names.next == UINT64_MAX || names.next <= size);
+        sf_names_tell(&names, data, size, &p->image, p, 1);
+        for (enum sf_table i = 0; i < SF_TABLES; i++)
+                require(sf_texts_tell(data, i, &layout.tables[i], p, 1, NULL) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -24,6 +42,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         require(out && sf_predictor_open(&p, data, size, true, NULL) == 0);
         require(sf_predictor_set_map(&p, copies, 2, NULL) == 0);
+        require(p.fields.count * sizeof *p.fields.fields + p.fields.target_count * 2 * sizeof *p.fields.targets <=
+                sf_fields_memory(size));
         for (size_t i = 0; i < p.fields.count; i++) {
                 const struct sf_field *f = &p.fields.fields[i];
                 struct sf_prediction guess;
@@ -34,6 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 sf_predict(&p, f, &p.image, out, f->position, &guess);
                 sf_predict_learn(&p, f, &p.image, f->position, guess.value + (i & 1));
         }
+        tell(&p, data, size);
         sf_predictor_close(&p);
         return 0;
 }

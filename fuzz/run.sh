@@ -17,18 +17,23 @@ if [ $# = 0 ]; then
 fi
 mkdir -p fuzz-build
 
-# Only what changed is compiled again.
+# Only what changed is compiled again; all of it after a header did.
 compile() {
         local object=fuzz-build/${1//\//-}.o
+        [ "$object" -nt "$sources/$1" ] && [ "$object" -nt "$newest_header" ] && return
         # shellcheck disable=SC2086  # lists of options
-        [ "$object" -nt "$sources/$1" ] || clang $cppflags $cflags $flags -c "$sources/$1" -o "$object"
+        clang $cppflags $cflags $flags -c "$sources/$1" -o "$object"
 }
+newest_header=$(cd "$sources" && find base release rpath delta installer tests -name '*.h' -printf '%T@ %p\n' |
+        sort -n | tail -1)
+newest_header=$sources/${newest_header#* }
 export -f compile
+export newest_header
 export cppflags cflags flags sources
-(cd "$sources" && ls base/*.c release/*.c rpath/*.c delta/*.c installer/*.c fuzz/fuzz-*.c) |
+(cd "$sources" && ls base/*.c release/*.c rpath/*.c delta/*.c installer/*.c tests/deltaelf.c fuzz/fuzz-*.c) |
         xargs -P "$(nproc)" -I {} bash -c 'set -e; compile {}'
 rm -f fuzz-build/libfuzzed.a
-ar rc fuzz-build/libfuzzed.a fuzz-build/{base,release,rpath,delta,installer}-*.o
+ar rc fuzz-build/libfuzzed.a fuzz-build/{base,release,rpath,delta,installer}-*.o fuzz-build/tests-deltaelf.c.o
 
 for name in "$@"; do
         # shellcheck disable=SC2086

@@ -1,4 +1,4 @@
-/* tests/check-delta-parts.c - the parts of the delta codecs one by one: coder, model, map, instruction lengths, call frame information. */
+/* tests/check-delta-parts.c - the parts of the delta codecs one by one: coder, model, map, instructions, matches, scripts. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,10 +8,13 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "delta/cfi.h"
 #include "delta/coder.h"
+#include "delta/image.h"
 #include "delta/map.h"
+#include "delta/match.h"
 #include "delta/model.h"
+#include "delta/prune.h"
+#include "delta/relocated.h"
 #include "delta/x86.h"
 
 static uint64_t state = 1;
@@ -169,96 +172,211 @@ static void test_instructions(void **unused)
         assert_false(sf_x86_measure((const uint8_t *)"\x06", 1, &insn));
 }
 
-enum { CODE_AT = 0x270, INDEX_AT = 0x2e8, FRAMES_AT = 0x300, FRAMES_END = 0x364, FILE_END = 0x380 };
-
-static void put(uint8_t *at, uint64_t value, unsigned bytes)
+/* Operands that are no 32-bit reference: offset and length of each. */
+static void test_operands(void **unused)
 {
-        for (unsigned i = 0; i < bytes; i++)
-                at[i] = (uint8_t)(value >> (8 * i));
-}
-
-/* A file with two functions as gcc 12 compiles them, and what it says about their frames. */
-static void make_framed_file(uint8_t *file)
-{
-        static const char code[] = "\x55\x48\x89\xe5\xe8\xe7\xff\xff\xff\x5d\x83\xc0\x01\xc3\x66\x90"
-                                   "\x55\x48\x89\xe5\x41\x54\x4c\x63\xe6\x53\x48\x89\xfb\x48\x83\xec\x10"
-                                   "\xe8\xca\xff\xff\xff\x83\xf8\x03\x7f\x25\x4a\x8d\x3c\xa3\xe8\xbc\xff\xff\xff"
-                                   "\x48\x8d\x7d\xec\x89\x45\xec\xe8\xb0\xff\xff\xff\x8b\x45\xec"
-                                   "\x48\x83\xc4\x10\x5b\x41\x5c\x5d\xc3\x0f\x1f\x40\x00"
-                                   "\x48\x8d\x7b\x04\xe8\x97\xff\xff\xff\x48\x83\xc4\x10\x44\x01\xe0"
-                                   "\x5b\x41\x5c\x5d\xc3\x66\x2e\x0f\x1f\x84\0\0\0\0\0\x90";
-        static const char frames[] = "\x14\0\0\0\0\0\0\0\x01zR\0\x01\x78\x10\x01\x1b\x0c\x07\x08\x90\x01\0\0"
-                                     "\x1c\0\0\0\x1c\0\0\0\x50\xff\xff\xff\x0e\0\0\0\0"
-                                     "\x41\x0e\x10\x86\x02\x43\x0d\x06\x46\x0c\x07\x08\0\0\0"
-                                     "\x28\0\0\0\x3c\0\0\0\x40\xff\xff\xff\x55\0\0\0\0"
-                                     "\x41\x0e\x10\x86\x02\x43\x0d\x06\x42\x8c\x03\x44\x83\x04\x71\x0a\x0c\x07\x08"
-                                     "\x45\x0b\x54\x0c\x07\x08\0\0";
-        memset(file, 0, FILE_END);
-        memcpy(file, "\177ELF\2\1\1", 7);
-        put(file + 16, 3 | 62 << 16, 4);
-        put(file + 32, 64, 8);
-        put(file + 56, 2, 2);
-        put(file + 64, 1 | UINT64_C(5) << 32, 8); /* PT_LOAD */
-        put(file + 96, FILE_END, 8);
-        put(file + 104, FILE_END, 8);
-        put(file + 120, 0x6474e550, 4); /* PT_GNU_EH_FRAME */
-        put(file + 128, INDEX_AT, 8);
-        memcpy(file + CODE_AT, code, sizeof code - 1);
-        put(file + INDEX_AT, 0x3b031b01, 4);
-        put(file + INDEX_AT + 4, FRAMES_AT - INDEX_AT - 4, 4);
-        memcpy(file + FRAMES_AT, frames, sizeof frames - 1);
-}
-
-/* Asks about every byte; returns how many were not foretold in [from, to). What is not known yet is noise. */
-static unsigned count_surprises(const uint8_t *file, uint64_t from, uint64_t to)
-{
-        uint8_t known[FILE_END];
-        struct sf_image image;
-        struct sf_relocated relocated = { 0 };
-        struct sf_layout layout = { 0 };
-        _cleanup_(sf_cfi_close) struct sf_cfi cfi = { .over = true };
-        unsigned surprises = 0;
-
-        memset(known, 0xa5, sizeof known);
-        memcpy(known, file, FRAMES_AT);
-        sf_image_open(file, FRAMES_AT, &image);
-        assert_int_equal(sf_cfi_open(&cfi, known, FILE_END, &image, &relocated, &layout, NULL), 0);
-        for (uint64_t at = 64; at < FILE_END; at++) {
-                sf_cfi_look(&cfi, at);
-                if (at >= from && at < to)
-                        surprises += cfi.expected != file[at] + 1u;
-                known[at] = file[at];
-        }
-        return surprises;
-}
-
-static void test_cfi(void **unused)
-{
-        uint8_t file[FILE_END];
-        const uint64_t second = FRAMES_AT + 0x38;
+        static const struct {
+                const char *code;
+                uint8_t length, near, displacement, displacement_bytes, immediate, immediate_bytes;
+        } cases[] = {
+                { "\xeb\5", 2, 1, 0, 0, 0, 0 },                    /* jmp */
+                { "\x74\5", 2, 1, 0, 0, 0, 0 },                    /* je */
+                { "\xe3\5", 2, 1, 0, 0, 0, 0 },                    /* jrcxz */
+                { "\x8b\x45\xf8", 3, 0, 2, 1, 0, 0 },              /* mov eax,[rbp-8] */
+                { "\x8b\x80\0\1\0\0", 6, 0, 2, 4, 0, 0 },          /* mov eax,[rax+256] */
+                { "\x8b\x84\x24\0\1\0\0", 7, 0, 3, 4, 0, 0 },      /* mov eax,[rsp+256] */
+                { "\x8b\4\x25\0\1\0\0", 7, 0, 3, 4, 0, 0 },        /* mov eax,[256] */
+                { "\xba\1\0\0\0", 5, 0, 0, 0, 1, 4 },              /* mov edx,1 */
+                { "\x48\xb8\0\0\0\0\0\0\0\0", 10, 0, 0, 0, 2, 8 }, /* movabs */
+                { "\xc7\x40\x08\1\0\0\0", 7, 0, 2, 1, 3, 4 },      /* mov dword [rax+8],1 */
+                { "\x83\xc0\5", 3, 0, 0, 0, 2, 1 },                /* add eax,5 */
+                { "\x66\x81\xc0\1\0", 5, 0, 0, 0, 3, 2 },          /* add ax,1 */
+                { "\x48\x8d\x3d\0\0\0\0", 7, 0, 0, 0, 0, 0 },      /* rip-relative: that is a reference */
+                { "\xc7\5\0\0\0\0\1\0\0\0", 10, 0, 0, 0, 6, 4 },   /* behind one */
+                { "\xe8\0\0\0\0", 5, 0, 0, 0, 0, 0 },              /* the distance of a call is none, either */
+                { "\x0f\x84\0\0\0\0", 6, 0, 0, 0, 0, 0 },
+                { "\x89\xd8", 2, 0, 0, 0, 0, 0 },
+        };
+        struct sf_x86_insn insn;
 
         (void)unused;
-        make_framed_file(file);
-        /* The first description cannot know which function it is about, only what is to be said about it. */
-        assert_int_equal(count_surprises(file, FRAMES_AT + 0x18 + 16, second), 0);
-        assert_int_equal(count_surprises(file, second, FRAMES_END), 0);
-        /* After one that is strange, it goes on with what is written. */
-        file[second + 17] = 0x42;
-        file[second + 22] = 0x42;
-        assert_int_equal(count_surprises(file, second, FRAMES_END), 1);
-        for (unsigned round = 0; round < 3000; round++) {
-                make_framed_file(file);
-                for (unsigned i = 0; i < 1 + round % 8; i++)
-                        file[noise() % sizeof file] = (uint8_t)noise();
-                count_surprises(file, 0, FILE_END);
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                assert_true(sf_x86_measure((const uint8_t *)cases[i].code, cases[i].length, &insn));
+                assert_int_equal(insn.length, cases[i].length);
+                assert_int_equal(insn.near, cases[i].near);
+                assert_int_equal(insn.displacement, cases[i].displacement);
+                assert_int_equal(insn.displacement_bytes, cases[i].displacement_bytes);
+                assert_int_equal(insn.immediate, cases[i].immediate);
+                assert_int_equal(insn.immediate_bytes, cases[i].immediate_bytes);
         }
+}
+
+/* Between two copies both have an opinion; the better one keeps what was aligned, else is that of the nearer copy. */
+static void test_both_guesses(void **unused)
+{
+        static const struct sf_piece copies[] = { { 16, 16, 84 }, { 200, 260, 100 } };
+        static const struct {
+                uint64_t old, best, other;
+                enum sf_map_quality quality;
+        } cases[] = {
+                { 50, 50, 50, SF_MAP_EXACT },
+                { 250, 310, 310, SF_MAP_EXACT },
+                { 110, 110, 170, SF_MAP_NEAREST },
+                { 190, 250, 190, SF_MAP_NEAREST },
+                { 176, 176, 236, SF_MAP_NEAREST }, /* nearer to the second, but 176 is a multiple of 16 */
+                { 10, 10, 10, SF_MAP_NEAREST },
+                { 500, 560, 560, SF_MAP_NEAREST },
+                { SF_IMAGE_BSS + 3, SF_IMAGE_BSS + 3, SF_IMAGE_BSS + 3, SF_MAP_OUTSIDE },
+        };
+        _cleanup_(sf_map_free) struct sf_map_of_file map;
+        enum sf_map_quality quality;
+        uint64_t other;
+
+        (void)unused;
+        assert_int_equal(sf_map_build(copies, 2, &map, NULL), 0);
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                assert_int_equal(sf_map_positions(&map, cases[i].old, &quality, &other), cases[i].best);
+                assert_int_equal(other, cases[i].other);
+                assert_int_equal(quality, cases[i].quality);
+        }
+}
+
+/* What a rehearsal teaches is known at both ends, and takes no bytes. */
+static void code_rehearsed(struct sf_coder *c, unsigned *bits, size_t count)
+{
+        sf_probability p = SF_PROBABILITY_EVEN;
+
+        c->rehearsing = true;
+        for (unsigned i = 0; i < 500; i++)
+                assert_int_equal(sf_coder_bit(c, &p, 1), 1);
+        c->rehearsing = false;
+        for (size_t i = 0; i < count; i++)
+                bits[i] = sf_coder_bit(c, &p, bits[i]);
+}
+
+static void test_rehearsing(void **unused)
+{
+        enum { COUNT = 50 };
+        _cleanup_(sf_buffer_free) struct sf_buffer coded = SF_BUFFER_INIT;
+        unsigned bits[COUNT], back[COUNT] = { 0 };
+        struct sf_coder c;
+
+        (void)unused;
+        for (size_t i = 0; i < COUNT; i++)
+                bits[i] = i != 33;
+        sf_coder_encode(&c, &coded);
+        code_rehearsed(&c, bits, COUNT);
+        assert_int_equal(sf_coder_finish(&c, NULL), 0);
+        sf_coder_decode(&c, coded.data, coded.len);
+        code_rehearsed(&c, back, COUNT);
+        assert_int_equal(sf_coder_finish(&c, NULL), 0);
+        assert_memory_equal(bits, back, sizeof bits);
+        for (size_t i = 0; i < COUNT; i++)
+                bits[i] = 1;
+        coded.len = 0;
+        sf_coder_encode(&c, &coded);
+        code_rehearsed(&c, bits, COUNT);
+        assert_int_equal(sf_coder_finish(&c, NULL), 0);
+        assert_int_equal(coded.len, 1);
+}
+
+/* The new file's end may be known before its beginning: what is followed there must not lead behind it. */
+static void test_match_at_end(void **unused)
+{
+        static const char text[] = "0123456789abcdef";
+        enum { SIZE = 64 };
+        _cleanup_(sf_matcher_close) struct sf_matcher m;
+        _cleanup_free_ uint8_t *new = calloc(SIZE, 1); /* to the byte */
+
+        (void)unused;
+        assert_non_null(new);
+        assert_int_equal(sf_matcher_open(&m, (const uint8_t *)"", 0, SIZE, NULL), 0);
+        for (unsigned i = 0; i < 16; i++) {
+                new[SIZE - 16 + i] = (uint8_t)text[i];
+                sf_matcher_look(&m, new, SIZE - 16 + i + 1);
+        }
+        sf_matcher_restart(&m);
+        for (unsigned i = 0; i < 16; i++) {
+                sf_matcher_look(&m, new, i);
+                assert_true(i < 8 || sf_matcher_expected(&m) == (uint8_t)text[i] + 1u);
+                new[i] = (uint8_t)text[i];
+                sf_matcher_advance(&m, new, i + 1, 1, true);
+        }
+        assert_int_equal(sf_matcher_expected(&m), 0);
+}
+
+/* Places of relocations ascend. Where a hostile layout notes one backwards, the table starts anew. */
+static void test_relocated(void **unused)
+{
+        enum { RECORD = 24, COUNT = 20 };
+        uint8_t out[RECORD * (COUNT + 1)] = { 0 };
+        struct sf_relocated r = { 0 };
+        uint64_t word;
+
+        (void)unused;
+        for (unsigned i = 1; i <= COUNT; i++) {
+                uint64_t place = 1000 + 8 * i, addend = 77 * i;
+
+                memcpy(out + RECORD * i, &place, 8);
+                memcpy(out + RECORD * i + 16, &addend, 8);
+        }
+        sf_relocated_note(&r, RECORD * COUNT);
+        for (unsigned i = 1; i <= COUNT; i++) {
+                sf_relocated_note(&r, RECORD * i);
+                assert_true(r.first == RECORD && r.last == RECORD * i);
+                for (unsigned k = 1; k < i; k++) {
+                        assert_true(sf_relocated_word(&r, out, 1000 + 8 * k, &word));
+                        assert_int_equal(word, 77 * k);
+                        assert_false(sf_relocated_word(&r, out, 1000 + 8 * k + 4, &word));
+                }
+                assert_false(sf_relocated_word(&r, out, 1000 + 8 * i, &word)); /* not complete yet */
+        }
+}
+
+/* Whatever is dropped, the script makes up the same file; long copies and those that go on stay, short ones far off go. */
+static void test_prune(void **unused)
+{
+        static const struct sf_step steps[] = {
+                { 10, 5000, 0, 0 }, { 4, 16, 900000, 0 },  { 3, 4000, 5023, 0 }, /* far off, and back to the diagonal */
+                { 2, 20, 9025, 0 }, { 1, 600, 500000, 0 }, { 7, 16, 70, 0 },     { 9, 0, 0, 0 },
+        };
+        _cleanup_(sf_script_free) struct sf_script script = { .reference_count = 1 };
+        uint64_t before = 0, after = 0, copied = 0;
+
+        (void)unused;
+        for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+                assert_int_equal(sf_script_add(&script, steps[i], NULL), 0);
+                before += steps[i].literal + steps[i].copy;
+        }
+        sf_prune_script(&script);
+        for (size_t i = 0; i < script.count; i++) {
+                const struct sf_step *s = &script.steps[i];
+                bool known = false;
+
+                after += s->literal;
+                for (uint64_t k = 0, at = 0; k < sizeof steps / sizeof *steps; k++) {
+                        at += steps[k].literal;
+                        known |= s->copy && at == after && steps[k].from == s->from && steps[k].copy == s->copy;
+                        at += steps[k].copy;
+                }
+                assert_true(known || !s->copy); /* to where it always went */
+                assert_true(s->copy != 16);
+                after += s->copy;
+                copied += s->copy;
+        }
+        assert_int_equal(before, after);
+        assert_int_equal(copied, 5000 + 4000 + 20 + 600);
 }
 
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_coder), cmocka_unit_test(test_certainty),    cmocka_unit_test(test_model),
-                cmocka_unit_test(test_map),   cmocka_unit_test(test_instructions), cmocka_unit_test(test_cfi),
+                cmocka_unit_test(test_coder),        cmocka_unit_test(test_certainty),
+                cmocka_unit_test(test_model),        cmocka_unit_test(test_map),
+                cmocka_unit_test(test_instructions), cmocka_unit_test(test_operands),
+                cmocka_unit_test(test_both_guesses), cmocka_unit_test(test_rehearsing),
+                cmocka_unit_test(test_match_at_end), cmocka_unit_test(test_relocated),
+                cmocka_unit_test(test_prune),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
