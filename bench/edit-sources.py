@@ -23,24 +23,26 @@ def longer_message(text):
     return text.replace('error("%s"' % message, 'error("%s (again)"' % message, 1)
 
 
-def say_when_freed(text):
-    found = list(FREE.finditer(text))
+def replace_one(pattern, text, replacement):
+    found = list(pattern.finditer(text))
     if not found:
         return text
     at = chance.choice(found)
-    check = "\n\tif (%s && (slurm_conf.debug_flags & 0x%x))\n\t\terror(\"%%s: releasing\", __func__);\n\t%s\n" % (
-        at.group(2), 1 << chance.randrange(4, 20), at.group(1))
-    return text[: at.start()] + check + text[at.end():]
+    return text[: at.start()] + replacement(at) + text[at.end():]
+
+
+def flag():
+    return "slurm_conf.debug_flags & 0x%x" % (1 << chance.randrange(4, 20))
+
+
+def say_when_freed(text):
+    return replace_one(FREE, text, lambda at: (
+        "\n\tif (%s && (%s))\n\t\terror(\"%%s: releasing\", __func__);\n\t%s\n" % (at.group(2), flag(), at.group(1))))
 
 
 def return_early(text):
-    found = list(RETURN.finditer(text))
-    if not found:
-        return text
-    at = chance.choice(found)
-    check = "\n\tif (slurm_conf.debug_flags & 0x%x)\n\t\treturn SLURM_SUCCESS;\n\treturn SLURM_ERROR;\n" % (
-        1 << chance.randrange(4, 20))
-    return text[: at.start()] + check + text[at.end():]
+    return replace_one(RETURN, text, lambda at: (
+        "\n\tif (%s)\n\t\treturn SLURM_SUCCESS;\n\treturn SLURM_ERROR;\n" % flag()))
 
 
 def main():
