@@ -258,7 +258,8 @@ void sf_literals_code(struct sf_literals *l, const struct sf_literal_run *run)
         struct word word = { 0 };
 
         sf_matcher_restart(run->matcher);
-        while (at < end) {
+        /* Behind the end of a patch there is only noise, and the caller will see it. */
+        while (at < end && !sf_coder_exhausted(l->coder)) {
                 if (at >= same_until)
                         start_following(&f, run, at, &same_until);
                 follow(&f, run->out, at);

@@ -9,6 +9,10 @@
 #define EHDR_BYTES 64
 #define SHDR_BYTES 64
 
+/* Sections do not overlap. In a file made for it they do, and each would be walked: those that make up more than so many
+ * files are left out. */
+#define OVERLAP_MAX 2
+
 static bool inside(uint64_t size, uint64_t position, uint64_t len)
 {
         return position <= size && len <= size - position;
@@ -43,8 +47,15 @@ void sf_sections_read(const uint8_t *data, uint64_t size, struct sf_sections *re
         if (sf_get16(data + offsetof(Elf64_Ehdr, e_shentsize)) != SHDR_BYTES || count > SF_SECTIONS_MAX ||
             !inside(size, table, (uint64_t)count * SHDR_BYTES))
                 return;
-        for (size_t i = 0; i < count; i++)
-                ret->list[ret->count++] = read_header(data + table + i * SHDR_BYTES, size);
+        uint64_t left = OVERLAP_MAX * size;
+        for (size_t i = 0; i < count; i++) {
+                struct sf_section s = read_header(data + table + i * SHDR_BYTES, size);
+
+                if (s.type != SHT_NOBITS && s.size > left)
+                        s = (struct sf_section){ 0 };
+                left -= s.type != SHT_NOBITS ? s.size : 0;
+                ret->list[ret->count++] = s;
+        }
         if (names < count && ret->list[names].type == SHT_STRTAB) {
                 ret->names = (const char *)data + ret->list[names].position;
                 ret->names_size = ret->list[names].size;
