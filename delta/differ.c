@@ -21,8 +21,10 @@ uint64_t sf_differ_memory_elf(const struct sf_delta_files *old, const struct sf_
                 largest = old->files[i].size > largest ? old->files[i].size : largest;
         for (size_t i = 0; i < new_files->count; i++)
                 largest = new_files->files[i].size > largest ? new_files->files[i].size : largest;
-        /* The tables are blanked before the replay, with nothing else there, and computed after it. */
-        return sf_blanked_memory(old) + replay + (new_files->count + 1) * sizeof(unsigned) + sf_derived_memory(largest);
+        /* The tables are blanked before the replay and computed when only its model is still there. */
+        uint64_t derived = sf_model_memory(SF_REPLAY_SLOTS_LOG_MAX) + sf_derived_memory(largest);
+        return sf_blanked_memory(old) + (replay > derived ? replay : derived) +
+               (new_files->count + 1) * sizeof(unsigned);
 }
 
 int sf_differ_decode(const struct sf_delta_files *old, const struct sf_delta_files *new_files, const uint8_t *patch,

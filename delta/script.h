@@ -10,7 +10,7 @@
 
 #define SF_SCRIPT_REFERENCES_MAX 2 /* more cost the decoder memory and gain little */
 #define SF_SCRIPT_COPY_MIN       16 /* bytes; this and the next bound the memory of a hostile script */
-#define SF_SCRIPT_STEPS_MAX      (1u << 20)
+#define SF_SCRIPT_STEPS_MAX      (1u << 18)
 
 #define SF_SCRIPT_DIAGONALS       3 /* differences between old and new positions that a copy may return to */
 
