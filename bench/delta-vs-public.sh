@@ -67,7 +67,7 @@ zstd_one() { timed zstd -q -f --ultra -22 --long=31 --single-thread --patch-from
 xdelta_one() { timed xdelta3 -q -f -e -9 -S djw -s "$1" "$2" "$3"; }
 bsdiff_one() { timed bsdiff "$1" "$2" "$3"; }
 rdiff_one() {
-        timed rdiff signature "$1" "$work/signature" && timed rdiff -f delta "$work/signature" "$2" "$work/delta"
+        timed rdiff -f signature "$1" "$work/signature" && timed rdiff -f delta "$work/signature" "$2" "$work/delta"
         zstd -q -f -19 "$work/delta" -o "$3"
 }
 make_zstd() { each zstd_one; }
