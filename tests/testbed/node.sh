@@ -90,10 +90,11 @@ job_done()
         esac
 }
 
-# job_succeeds ID : it ends, by itself, with 0
+# job_succeeds ID : it ends, by itself, with 0. A step whose end was told to a daemon just being restarted holds its processor
+# until Slurm asks again, and srun waits longer from try to try: on a busy machine that can take minutes.
 job_succeeds()
 {
-        CLUSTER_WAIT=120 cluster_wait "job $1 to end" job_done "$1" || fail "job $1 does not end"
+        CLUSTER_WAIT=300 cluster_wait "job $1 to end" job_done "$1" || fail "job $1 does not end"
         bed_in ctl scontrol -o show job "$1" | grep -q 'JobState=COMPLETED .*ExitCode=0:0' ||
                 fail "job $1: $(bed_in ctl scontrol -o show job "$1")"
 }
