@@ -38,10 +38,11 @@ import() { # DIR VERSION
         factory import "$1" --placeholder "$placeholder" --slurm-version "$2" --toolchain bench --force >/dev/null 2>"$work/said" ||
                 { tail -n 3 "$work/said" >&2; exit 1; }
 }
-# repository NAME: the directory $cache/NAME/repo, filled by the function fill_NAME if it is not there yet
+# repository NAME: the directory $cache/NAME/repo, filled by the function fill_NAME if this slurm-factory has not done it yet
 repository() {
-        [ -d "$cache/$1" ] && return
+        [ ! "$cache/$1" -nt "$bin/slurm-factory" ] || return 0
         echo "packing $1, once ..." >&2
+        rm -rf "${cache:?}/$1"
         mkdir "$work/$1"
         factory keys init --repo "$work/$1/repo" --keys "$work/$1/keys" >/dev/null
         "fill_${1%%-*}" "$work/$1" "${1#*-}"
