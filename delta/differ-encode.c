@@ -130,17 +130,12 @@ static void label_fields(struct pairing *p, const struct sf_script *script)
 
                 for (size_t k = 0; k < predictor->fields.count; k++) {
                         const struct sf_field *field = &predictor->fields.fields[k];
-                        enum sf_map_quality quality;
-                        uint64_t target = predictor->fields.targets[field->target];
 
-                        if (field->form == SF_FORM_NUMBER) {
+                        if (field->form == SF_FORM_NUMBER)
                                 sf_field_put(field, p->old + p->align.starts[i] + field->position, p->numbers[i][k]);
-                                continue;
-                        }
-                        target = predictor->learned[field->target]
-                                         ? (predictor->learned[field->target] & ~SF_PREDICT_TOLD) - 1
-                                         : sf_map_position(&predictor->map, target, &quality);
-                        put_label(field, p->old + p->align.starts[i], target);
+                        else
+                                put_label(field, p->old + p->align.starts[i],
+                                          sf_predict_place(predictor, field->target));
                 }
         }
         for (size_t k = 0; k < p->fields.count; k++)

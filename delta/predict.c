@@ -64,8 +64,7 @@ static uint64_t learned_place(const struct sf_predictor *p, uint32_t target)
         return (p->learned[target] & ~SF_PREDICT_TOLD) - 1;
 }
 
-/* Where a target is in the new file, by the map or by what was learnt. */
-static uint64_t place_of(const struct sf_predictor *p, uint32_t target)
+uint64_t sf_predict_place(const struct sf_predictor *p, uint32_t target)
 {
         enum sf_map_quality quality;
 
@@ -85,7 +84,7 @@ static uint64_t value_of(const struct sf_predictor *p, const struct sf_field *fi
                 value = sf_image_address(image, target) - (sf_image_address(image, position) + field->bias);
                 break;
         case SF_FORM_TABLE:
-                value = sf_image_address(image, target) - sf_image_address(image, place_of(p, field->base));
+                value = sf_image_address(image, target) - sf_image_address(image, sf_predict_place(p, field->base));
                 break;
         case SF_FORM_ADDRESS:
                 value = sf_image_address(image, target);
@@ -94,10 +93,10 @@ static uint64_t value_of(const struct sf_predictor *p, const struct sf_field *fi
                 value = target;
                 break;
         case SF_FORM_INDEX:
-                value = (target - place_of(p, field->base)) / field->bias;
+                value = (target - sf_predict_place(p, field->base)) / field->bias;
                 break;
         case SF_FORM_SIZE:
-                value = target + 1 - place_of(p, field->base);
+                value = target + 1 - sf_predict_place(p, field->base);
                 break;
         case SF_FORM_BACK:
                 value = position - target;
@@ -116,17 +115,18 @@ static bool target_of(const struct sf_predictor *p, const struct sf_field *field
         case SF_FORM_RELATIVE:
                 return sf_image_position(image, sf_image_address(image, position) + field->bias + distance, ret);
         case SF_FORM_TABLE:
-                return sf_image_position(image, sf_image_address(image, place_of(p, field->base)) + distance, ret);
+                return sf_image_position(image, sf_image_address(image, sf_predict_place(p, field->base)) + distance,
+                                         ret);
         case SF_FORM_ADDRESS:
                 return sf_image_position(image, value, ret);
         case SF_FORM_POSITION:
                 *ret = value;
                 return true;
         case SF_FORM_INDEX:
-                *ret = place_of(p, field->base) + value * field->bias;
+                *ret = sf_predict_place(p, field->base) + value * field->bias;
                 return true;
         case SF_FORM_SIZE:
-                *ret = place_of(p, field->base) + value - 1;
+                *ret = sf_predict_place(p, field->base) + value - 1;
                 return true;
         case SF_FORM_BACK:
                 *ret = position - value;
@@ -241,5 +241,5 @@ uint64_t sf_predict_address(const struct sf_predictor *p, const struct sf_image 
 
         if (i == p->fields.count || p->fields.fields[i].position != position)
                 return 0;
-        return sf_image_address(image, place_of(p, p->fields.fields[i].target));
+        return sf_image_address(image, sf_predict_place(p, p->fields.fields[i].target));
 }

@@ -69,6 +69,8 @@ void sf_predict(const struct sf_predictor *p, const struct sf_field *field, cons
 void sf_predict_learn(struct sf_predictor *p, const struct sf_field *field, const struct sf_image *image,
                       uint64_t position, uint64_t value);
 
+/* The new position of a target of the old file's fields, by its number: what was learnt of it, else what the map says. */
+uint64_t sf_predict_place(const struct sf_predictor *p, uint32_t target);
 /* Tells the predictor where something went. Ignored where no field refers to it. */
 void sf_predict_told(struct sf_predictor *p, uint64_t old_position, uint64_t new_position);
 
