@@ -48,20 +48,20 @@ static const struct sf_field *field_at(const struct sf_fields *fields, uint64_t 
 }
 
 /* What the fields inside one copy say about where old targets went: the last one wins. */
-static void learn_from_copy(struct pairing *p, const struct sf_step *step, uint64_t position)
+static void learn_from_copy(struct pairing *p, uint32_t reference, const struct sf_piece *copy)
 {
-        struct sf_predictor *predictor = &p->predictors[step->reference];
+        struct sf_predictor *predictor = &p->predictors[reference];
 
-        for (size_t i = sf_fields_first(&predictor->fields, step->from); i < predictor->fields.count; i++) {
+        for (size_t i = sf_fields_first(&predictor->fields, copy->old); i < predictor->fields.count; i++) {
                 const struct sf_field *old = &predictor->fields.fields[i], *new;
 
-                if ((uint64_t)old->position + old->width > step->from + step->copy)
+                if ((uint64_t)old->position + old->width > copy->old + copy->length)
                         return;
-                new = field_at(&p->fields, position + (old->position - step->from));
+                new = field_at(&p->fields, copy->new + (old->position - copy->old));
                 if (!new || new->form != old->form || new->kind != old->kind)
                         continue;
                 if (old->form == SF_FORM_NUMBER)
-                        p->numbers[step->reference][i] = sf_field_get(new, p->plain_new + new->position);
+                        p->numbers[reference][i] = sf_field_get(new, p->plain_new + new->position);
                 else
                         predictor->learned[old->target] = p->fields.targets[new->target] + 1;
         }
@@ -90,25 +90,16 @@ static int learn(struct pairing *p, const struct sf_script *script, struct sf_er
         for (uint32_t reference = 0; reference < script->reference_count; reference++) {
                 struct sf_predictor *predictor = &p->predictors[reference];
                 _cleanup_free_ struct sf_piece *copies = calloc(script->count + 1, sizeof *copies);
-                uint64_t position = 0;
-                size_t count = 0;
 
                 if (!copies)
                         return sf_error_set(err, SF_ERR_NOMEM, "no memory to realign");
+                size_t count = sf_script_copies(script, reference, copies);
                 for (size_t i = 0; i < predictor->fields.count; i++)
                         p->numbers[reference][i] = sf_field_get(&predictor->fields.fields[i],
                                                                 predictor->data + predictor->fields.fields[i].position);
                 memset(predictor->learned, 0, predictor->fields.target_count * sizeof *predictor->learned);
-                for (size_t i = 0; i < script->count; i++) {
-                        const struct sf_step *step = &script->steps[i];
-
-                        position += step->literal;
-                        if (step->copy && step->reference == reference) {
-                                copies[count++] = (struct sf_piece){ step->from, position, step->copy };
-                                learn_from_copy(p, step, position);
-                        }
-                        position += step->copy;
-                }
+                for (size_t i = 0; i < count; i++)
+                        learn_from_copy(p, reference, &copies[i]);
                 int r = sf_predictor_set_map(predictor, copies, count, err);
                 if (r < 0)
                         return r;

@@ -270,19 +270,10 @@ static void find_reference(const struct sf_replay *r, uint32_t reference, const 
 static int set_map(struct sf_replay_job *j, uint32_t reference, struct sf_error *err)
 {
         _cleanup_free_ struct sf_piece *copies = calloc(j->script->count + 1, sizeof *copies);
-        uint64_t position = 0;
-        size_t count = 0;
 
         if (!copies)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for %zu copies", j->script->count);
-        for (size_t i = 0; i < j->script->count; i++) {
-                const struct sf_step *step = &j->script->steps[i];
-
-                position += step->literal;
-                if (step->copy && step->reference == reference)
-                        copies[count++] = (struct sf_piece){ step->from, position, step->copy };
-                position += step->copy;
-        }
+        size_t count = sf_script_copies(j->script, reference, copies);
         return sf_predictor_set_map(&j->predictors[reference], copies, count, err);
 }
 

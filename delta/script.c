@@ -35,6 +35,22 @@ int sf_script_add(struct sf_script *s, struct sf_step step, struct sf_error *err
         return 0;
 }
 
+size_t sf_script_copies(const struct sf_script *s, uint32_t reference, struct sf_piece *ret)
+{
+        uint64_t position = 0;
+        size_t count = 0;
+
+        for (size_t i = 0; i < s->count; i++) {
+                const struct sf_step *step = &s->steps[i];
+
+                position += step->literal;
+                if (step->copy && step->reference == reference)
+                        ret[count++] = (struct sf_piece){ step->from, position, step->copy };
+                position += step->copy;
+        }
+        return count;
+}
+
 void sf_script_free(struct sf_script *s)
 {
         free(s->steps);

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "delta/coder.h"
+#include "delta/map.h"
 
 #define SF_SCRIPT_REFERENCES_MAX 2 /* more cost the decoder memory and gain little */
 #define SF_SCRIPT_COPY_MIN       16 /* bytes; this and the next bound the memory of a hostile script */
@@ -46,6 +47,9 @@ int sf_script_code_steps(struct sf_coder *c, struct sf_script_model *m, struct s
 uint64_t sf_script_memory(uint64_t size);
 /* Steps of a file of this size, at most. */
 uint64_t sf_script_most_steps(uint64_t size);
+/* What a script copies from one of its references, in order of new position; `ret` has room for as many pieces as there are
+ * steps. Returns how many there are. */
+size_t sf_script_copies(const struct sf_script *s, uint32_t reference, struct sf_piece *ret);
 int sf_script_add(struct sf_script *s, struct sf_step step, struct sf_error *err);
 void sf_script_free(struct sf_script *s);
 
