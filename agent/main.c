@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#include "agent/config.h"
-#include "agent/report.h"
-#include "agent/verbs.h"
+#include "agent/node/config.h"
+#include "agent/node/report.h"
+#include "agent/verbs/verbs.h"
 #include "base/log.h"
 #include "base/verb.h"
 

@@ -13,7 +13,7 @@
 #include "base/fs.h"
 #include "delta/container.h"
 #include "delta/listpatch.h"
-#include "delta/make.h"
+#include "delta/encode/make.h"
 #include "release/filelist.h"
 
 #define FILE_MAX   (SIZE_MAX / 4)

@@ -9,7 +9,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-tool=${top_builddir:-$here/..}/tests/sf-rpath
+tool=${top_builddir:-$here/..}/tests/kit/sf-rpath
 tree=${1:?tree} prefix=${2:?prefix} to=${3:-/opt/slurm/releases/24.11.5-test} rounds=${4:-5}
 command -v patchelf >/dev/null || { echo "patchelf is not installed"; exit 77; }
 [ -x "$tool" ] || { echo "$tool is missing: make check builds it"; exit 77; }

@@ -3,7 +3,7 @@
 #
 #     bench/run.sh
 #
-# Most releases are those that `make demo` and tests/check-import.sh built; others are built once and kept. A tool that is
+# Most releases are those that `make demo` and tests/system/check-import.sh built; others are built once and kept. A tool that is
 # missing is skipped, and said so.
 set -euo pipefail
 
@@ -94,7 +94,7 @@ if [ -n "$plain" ]; then
         section "$here/relocate-vs-patchelf.sh" "$plain" "$plain" | sed 's/^\([^ ].*\)$/    \1/'
 else
         echo
-        echo "Skipped: $demo/plain is missing (tests/check-import.sh builds it)" | tee /dev/stderr
+        echo "Skipped: $demo/plain is missing (tests/system/check-import.sh builds it)" | tee /dev/stderr
 fi
 section "$here/install.sh"
 section "$here/series.sh"

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "delta/codec.h"
-#include "delta/plan.h"
+#include "delta/codec/codecs.h"
+#include "delta/change_set.h"
 
 #define MAGIC         "SFD\2"
 #define MAGIC_BYTES   4
@@ -19,7 +19,7 @@ struct container {
         const struct sf_delta_codec *codec;
         const uint8_t *patch;
         size_t patch_len;
-        struct sf_delta_plan plan;
+        struct sf_change_set plan;
         struct sf_delta_file *old_files,
                 *new_files; /* owned; sizes and ancestors, the old contents once they are read */
         uint64_t memory;    /* bytes that applying takes */
@@ -27,7 +27,7 @@ struct container {
 
 static void cleanup_container(struct container *c)
 {
-        sf_delta_plan_free(&c->plan);
+        sf_change_set_free(&c->plan);
         free(c->old_files);
         free(c->new_files);
 }
@@ -41,13 +41,13 @@ static void make_binding(const struct sf_filelist *old, const struct sf_filelist
         sf_digest_of(both, sizeof both, ret);
 }
 
-int sf_delta_wrap(const struct sf_filelist *old, const struct sf_filelist *new, const struct sf_delta_plan *plan,
+int sf_delta_wrap(const struct sf_filelist *old, const struct sf_filelist *new, const struct sf_change_set *plan,
                   const char *codec, const struct sf_buffer *patch, struct sf_buffer *ret, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
         uint8_t name_length = (uint8_t)strlen(codec), length[LENGTH_BYTES];
         struct sf_digest binding;
-        int r = sf_delta_plan_write(plan, old, new, &text, err);
+        int r = sf_change_set_write(plan, old, new, &text, err);
 
         if (r < 0)
                 return r;
@@ -92,7 +92,7 @@ static int parse_codec(const uint8_t *name, size_t length, struct container *c, 
 static int describe_files(const struct sf_filelist *old, const struct sf_filelist *new, struct container *c,
                           struct sf_error *err)
 {
-        const struct sf_delta_plan *plan = &c->plan;
+        const struct sf_change_set *plan = &c->plan;
 
         c->old_files = calloc(plan->base_count + 1, sizeof *c->old_files);
         c->new_files = calloc(plan->target_count + 1, sizeof *c->new_files);
@@ -140,7 +140,7 @@ static int open_container(const struct sf_filelist *old, const struct sf_filelis
                 return sf_error_set(err, SF_ERR_CORRUPT, "the delta ends in its plan");
         c->patch = at;
         c->patch_len = len;
-        if ((r = sf_delta_plan_read(old, new, field, length, &c->plan, err)) < 0)
+        if ((r = sf_change_set_read(old, new, field, length, &c->plan, err)) < 0)
                 return r;
         return describe_files(old, new, c, err);
 }
@@ -173,7 +173,7 @@ int sf_delta_bases(const struct sf_filelist *old, const struct sf_filelist *new,
 }
 
 /* The bases back to back in `content`, described by `files` (one per base). */
-static int read_bases(const struct sf_filelist *old, const struct sf_delta_plan *plan, const struct sf_delta_io *io,
+static int read_bases(const struct sf_filelist *old, const struct sf_change_set *plan, const struct sf_delta_io *io,
                       struct sf_buffer *content, struct sf_delta_file *files, struct sf_error *err)
 {
         int r = 0;
@@ -200,7 +200,7 @@ static int read_bases(const struct sf_filelist *old, const struct sf_delta_plan 
         return 0;
 }
 
-static int check_digests(const struct sf_filelist *new, const struct sf_delta_plan *plan, const uint8_t *content,
+static int check_digests(const struct sf_filelist *new, const struct sf_change_set *plan, const uint8_t *content,
                          struct sf_error *err)
 {
         for (size_t i = 0; i < plan->target_count; i++) {
@@ -227,7 +227,7 @@ static int compare_rebuilt(const void *a, const void *b)
         return sf_digest_compare(((const struct rebuilt *)a)->digest, ((const struct rebuilt *)b)->digest);
 }
 
-static int write_files(const struct sf_filelist *new, const struct sf_delta_plan *plan, const uint8_t *content,
+static int write_files(const struct sf_filelist *new, const struct sf_change_set *plan, const uint8_t *content,
                        const struct sf_delta_io *io, struct sf_error *err)
 {
         _cleanup_free_ struct rebuilt *rebuilt = calloc(plan->target_count + 1, sizeof *rebuilt);

@@ -8,7 +8,7 @@
  *     codec name                    length (1 byte) and as many bytes of [a-z0-9-]
  *     binding                       the first 8 bytes of SHA-256(tree digest of old, tree digest of new)
  *     plan length                   4 bytes, little-endian
- *     plan                          order and ancestors, see delta/plan.h
+ *     plan                          order and ancestors, see delta/change_set.h
  *     patch                         to the end, the codec's own
  */
 #ifndef SF_DELTA_CONTAINER_H
@@ -56,8 +56,8 @@ int sf_delta_apply(const struct sf_filelist *old, const struct sf_filelist *new,
                    uint64_t memory_budget, const struct sf_delta_io *io, struct sf_error *err);
 
 /* Puts magic, codec, binding and plan in front of a codec's patch. */
-struct sf_delta_plan;
-int sf_delta_wrap(const struct sf_filelist *old, const struct sf_filelist *new, const struct sf_delta_plan *plan,
+struct sf_change_set;
+int sf_delta_wrap(const struct sf_filelist *old, const struct sf_filelist *new, const struct sf_change_set *plan,
                   const char *codec, const struct sf_buffer *patch, struct sf_buffer *ret, struct sf_error *err);
 
 #endif

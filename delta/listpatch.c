@@ -11,8 +11,8 @@
 
 #include "base/cleanup.h"
 #include "base/digest.h"
-#include "delta/coder.h"
-#include "delta/model.h"
+#include "delta/entropy/coder.h"
+#include "delta/entropy/model.h"
 
 #define MAGIC         "SFL\2" /* and version */
 #define MAGIC_BYTES   4

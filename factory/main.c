@@ -10,7 +10,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/parallel.h"
-#include "factory/command.h"
+#include "factory/commands/command.h"
 
 #define CONFIG_FILE "/etc/slurm-factory.conf"
 

@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "delta/codec.h"
-#include "delta/predict.h"
-#include "delta/replay.h"
-#include "tests/deltaelf.h"
+#include "delta/codec/codecs.h"
+#include "delta/predict/predict.h"
+#include "delta/codec/replay.h"
+#include "tests/kit/deltaelf.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "delta/derived.h"
-#include "tests/deltaelf.h"
+#include "delta/codec/linker_tables.h"
+#include "tests/kit/deltaelf.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -40,12 +40,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         else if (size)
                 memcpy(before, data, size);
         memcpy(file, before, file_size);
-        require(sf_derived_blank(file, file_size, &which, NULL) == 0 && which < 1u << SF_DERIVED_KINDS);
+        require(sf_linker_tables_blank(file, file_size, &which, NULL) == 0 && which < 1u << SF_LINKER_TABLE_KINDS);
         for (size_t i = 0; i < file_size; i++)
                 require(file[i] == before[i] || (file[i] == 0 && which));
-        require(sf_derived_restore(file, file_size, which, NULL) == 0);
+        require(sf_linker_tables_restore(file, file_size, which, NULL) == 0);
         require(memcmp(file, before, file_size) == 0);
         /* Asked for what it has not, a file must bear that, too. */
-        require(sf_derived_restore(file, file_size, ~0u, NULL) == 0);
+        require(sf_linker_tables_restore(file, file_size, ~0u, NULL) == 0);
         return 0;
 }

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "delta/names.h"
-#include "delta/predict.h"
-#include "delta/texts.h"
+#include "delta/predict/symbol_match.h"
+#include "delta/predict/predict.h"
+#include "delta/predict/string_match.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -20,17 +20,17 @@ static void require(bool truth)
 
 static void tell(struct sf_predictor *p, const uint8_t *data, size_t size)
 {
-        _cleanup_(sf_names_close) struct sf_names names;
-        struct sf_layout layout;
+        _cleanup_(sf_symbol_match_close) struct sf_symbol_match names;
+        struct sf_table_layout layout;
 
-        sf_layout_read(data, size, &layout);
+        sf_table_layout_read(data, size, &layout);
         for (size_t i = 0; i < SF_TABLES; i++)
                 require(layout.tables[i].position <= size && layout.tables[i].size <= size - layout.tables[i].position);
-        require(sf_names_open(&names, &layout, NULL) == 0);
+        require(sf_symbol_match_open(&names, &layout, NULL) == 0);
         require(names.next == UINT64_MAX || names.next <= size);
-        sf_names_tell(&names, data, size, &p->image, p, 1);
+        sf_symbol_match_tell(&names, data, size, &p->image, p, 1);
         for (enum sf_table i = 0; i < SF_TABLES; i++)
-                require(sf_texts_tell(data, i, &layout.tables[i], p, 1, NULL) == 0);
+                require(sf_string_match_tell(data, i, &layout.tables[i], p, 1, NULL) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         require(out && sf_predictor_open(&p, data, size, true, NULL) == 0);
         require(sf_predictor_set_map(&p, copies, 2, NULL) == 0);
         require(p.fields.count * sizeof *p.fields.fields + p.fields.target_count * 2 * sizeof *p.fields.targets <=
-                sf_fields_memory(size));
+                sf_address_fields_memory(size));
         for (size_t i = 0; i < p.fields.count; i++) {
                 const struct sf_field *f = &p.fields.fields[i];
                 struct sf_prediction guess;

@@ -9,11 +9,11 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "delta/codec.h"
-#include "delta/derived.h"
-#include "delta/differ.h"
-#include "delta/replay.h"
-#include "tests/deltaelf.h"
+#include "delta/codec/codec.h"
+#include "delta/codec/linker_tables.h"
+#include "delta/codec/bindiff.h"
+#include "delta/codec/replay.h"
+#include "tests/kit/deltaelf.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -78,7 +78,7 @@ static void make_script(struct input *in, const struct sf_delta_files *old, uint
 static void encode(struct input *in, const struct sf_delta_files *old, const struct sf_delta_files *new,
                    struct sf_buffer *patch)
 {
-        static const uint8_t header[SF_DIFFER_HEADER] = { SF_PREDICTOR_VERSION, SF_REPLAY_SLOTS_LOG_MIN };
+        static const uint8_t header[SF_BINDIFF_HEADER] = { SF_PREDICTOR_VERSION, SF_REPLAY_SLOTS_LOG_MIN };
         _cleanup_(sf_blanked_free) struct sf_blanked before = { 0 }, after = { 0 };
         _cleanup_(sf_script_free) struct sf_script script = { 0 };
         _cleanup_(sf_replay_close) struct sf_replay replay = { 0 };
@@ -123,7 +123,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const struct sf_delta_file truth = { new->data, new->size, 1 }, after = { NULL, new->size, 1 };
         const struct sf_delta_files all = { before, 2 };
         encode(&in, &all, &(struct sf_delta_files){ &truth, 1 }, &patch);
-        require(sf_differ_decode(&all, &(struct sf_delta_files){ &after, 1 }, patch.data, patch.len, true, out, NULL) ==
+        require(sf_bindiff_decode(&all, &(struct sf_delta_files){ &after, 1 }, patch.data, patch.len, true, out, NULL) ==
                 0);
         require(memcmp(out, new->data, new->size) == 0);
         return 0;

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "installer/answer.h"
-#include "installer/url.h"
+#include "transport/http_head.h"
+#include "transport/url.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -18,31 +18,31 @@ static void require(bool truth)
 /* Whatever is sent back in a later request must not be able to carry another header. */
 static void check_validator(const char *text)
 {
-        require(strlen(text) < SF_ANSWER_VALIDATOR_MAX);
+        require(strlen(text) < SF_HTTP_HEAD_VALIDATOR_MAX);
         for (; *text; text++)
                 require(*text >= 0x20 && *text <= 0x7e);
 }
 
 static void feed_head(const char *data, size_t size)
 {
-        struct sf_answer a = SF_ANSWER_INIT;
+        struct sf_http_head a = SF_HTTP_HEAD_INIT;
         struct sf_error err = SF_ERROR_INIT;
 
         while (size > 0) {
                 const char *end = memchr(data, '\n', size);
                 size_t len = end ? (size_t)(end - data) + 1 : size;
-                int r = sf_answer_line(&a, data, len, &err);
+                int r = sf_http_head_line(&a, data, len, &err);
                 require(r == err.code && (r == 0 || r == SF_ERR_CORRUPT || r == SF_ERR_LIMIT));
                 if (r < 0)
                         break;
                 data += len;
                 size -= len;
         }
-        require(a.head_bytes <= SF_ANSWER_HEAD_MAX);
+        require(a.head_bytes <= SF_HTTP_HEAD_MAX);
         require(!a.has_range || (a.first <= a.last && a.last < a.size));
         require(!a.complete || (a.status >= 200 && a.status <= 999));
         require(!a.etag[0] || (a.etag[0] == '"' && a.etag[strlen(a.etag) - 1] == '"'));
-        check_validator(sf_answer_validator(&a));
+        check_validator(sf_http_head_validator(&a));
         check_validator(a.modified);
 }
 

@@ -99,13 +99,13 @@ static void try_members(const uint8_t *data, size_t size)
 {
         struct input in = { data, size };
         struct sf_member_source source = { next_piece, &in };
-        struct sf_placer *placer = NULL;
+        struct sf_file_writer *writer = NULL;
         struct sf_error err = SF_ERROR_INIT;
 
-        require(sf_placer_open(&tree, false, &placer, &err) == 0);
-        int r = sf_member_walk(&list, 0, NULL, &source, placer, &err);
+        require(sf_file_writer_open(&tree, false, &writer, &err) == 0);
+        int r = sf_member_walk(&list, 0, NULL, &source, writer, &err);
         require(r == 0 || r == err.code);
-        sf_placer_close(placer);
+        sf_file_writer_close(writer);
         for (size_t i = 0; i < FILES; i++)
                 check_file(i, r == 0);
 }

@@ -8,9 +8,9 @@
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
-#include "release/tufdelegation.h"
-#include "release/tufmeta.h"
-#include "release/tuftext.h"
+#include "tuf/tufdelegation.h"
+#include "tuf/tufmeta.h"
+#include "tuf/tuftext.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

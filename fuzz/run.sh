@@ -24,16 +24,16 @@ compile() {
         # shellcheck disable=SC2086  # lists of options
         clang $cppflags $cflags $flags -c "$sources/$1" -o "$object"
 }
-newest_header=$(cd "$sources" && find base release rpath delta installer tests -name '*.h' -printf '%T@ %p\n' |
+newest_header=$(cd "$sources" && find base release tuf transport rpath delta installer tests -name '*.h' -printf '%T@ %p\n' |
         sort -n | tail -1)
 newest_header=$sources/${newest_header#* }
 export -f compile
 export newest_header
 export cppflags cflags flags sources
-(cd "$sources" && ls base/*.c release/*.c rpath/*.c delta/*.c installer/*.c tests/deltaelf.c fuzz/fuzz-*.c) |
+(cd "$sources" && find base release tuf transport rpath delta installer -name "*.c" -not -path "delta/encode/*"; ls tests/kit/deltaelf.c fuzz/fuzz-*.c) |
         xargs -P "$(nproc)" -I {} bash -c 'set -e; compile {}'
 rm -f fuzz-build/libfuzzed.a
-ar rc fuzz-build/libfuzzed.a fuzz-build/{base,release,rpath,delta,installer}-*.o fuzz-build/tests-deltaelf.c.o
+ar rc fuzz-build/libfuzzed.a fuzz-build/{base,release,tuf,transport,rpath,delta,installer}-*.o fuzz-build/tests-kit-deltaelf.c.o
 
 for name in "$@"; do
         # shellcheck disable=SC2086

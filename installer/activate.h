@@ -21,6 +21,6 @@ int sf_activate_adopt(const struct sf_store *store, const char *date, char out[1
 
 /* (Re)writes PREFIX/modules/slurm: one Lmod file per complete release, <major.minor>-<toolchain> aliases, default =
  * active. Files that we did not write are left alone. */
-int sf_activate_modules(const struct sf_store *store, const char *active, struct sf_error *err);
+int sf_lmod_write(const struct sf_store *store, const char *active, struct sf_error *err);
 
 #endif

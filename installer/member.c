@@ -175,7 +175,7 @@ static int check_file_end(struct archive *a, const struct feed *f, const struct 
         return 0;
 }
 
-static int copy_file(struct archive *a, struct feed *f, const struct sf_entry *entry, struct sf_placer *placer,
+static int copy_file(struct archive *a, struct feed *f, const struct sf_entry *entry, struct sf_file_writer *writer,
                      struct sf_error *err)
 {
         const void *bytes;
@@ -185,24 +185,24 @@ static int copy_file(struct archive *a, struct feed *f, const struct sf_entry *e
         int r, got = archive_read_data_block(a, &bytes, &len, &offset);
 
         if (got == ARCHIVE_OK && offset == 0 && len == entry->size) {
-                r = sf_placer_put(placer, entry, bytes, err);
+                r = sf_file_writer_put(writer, entry, bytes, err);
                 if (r < 0)
                         return r;
                 return check_file_end(a, f, entry, archive_read_data_block(a, &bytes, &len, &offset), err);
         }
-        r = sf_placer_begin(placer, entry, err);
+        r = sf_file_writer_begin(writer, entry, err);
         if (r < 0)
                 return r;
         for (; got == ARCHIVE_OK; got = archive_read_data_block(a, &bytes, &len, &offset)) {
                 if (offset < 0 || (uint64_t)offset != seen)
                         return refuse(err, entry->path, "has a hole");
                 seen += len;
-                r = sf_placer_feed(placer, bytes, len, err);
+                r = sf_file_writer_feed(writer, bytes, len, err);
                 if (r < 0)
                         return r;
         }
         r = check_file_end(a, f, entry, got, err);
-        return r < 0 ? r : sf_placer_finish(placer, err);
+        return r < 0 ? r : sf_file_writer_finish(writer, err);
 }
 
 /* opt/, opt/slurm/ and opt/slurm/view/: what lets a layer unpack by hand. */
@@ -259,7 +259,7 @@ static int check_end(struct archive *a, struct feed *f, bool last_frame, struct 
 }
 
 static int walk(struct archive *a, struct feed *f, const struct sf_filelist *list, size_t frame, const uint8_t *wanted,
-                struct sf_placer *placer, struct sf_error *err)
+                struct sf_file_writer *writer, struct sf_error *err)
 {
         const struct sf_frame *this = &list->frames[frame];
         const struct sf_layer *layer = &list->layers[this->layer];
@@ -278,7 +278,7 @@ static int walk(struct archive *a, struct feed *f, const struct sf_filelist *lis
                         return refuse(err, entry->path, "listed, but missing");
                 r = check_member(entry, e, err);
                 if (r == 0 && entry->type == SF_ENTRY_FILE && (!wanted || wanted[i]))
-                        r = copy_file(a, f, entry, placer, err);
+                        r = copy_file(a, f, entry, writer, err);
                 if (r < 0)
                         return r;
         }
@@ -286,7 +286,7 @@ static int walk(struct archive *a, struct feed *f, const struct sf_filelist *lis
 }
 
 int sf_member_walk(const struct sf_filelist *list, size_t frame, const uint8_t *wanted,
-                   const struct sf_member_source *source, struct sf_placer *placer, struct sf_error *err)
+                   const struct sf_member_source *source, struct sf_file_writer *writer, struct sf_error *err)
 {
         struct feed f = { .source = source, .err = err };
         struct archive *a = archive_read_new();
@@ -299,7 +299,7 @@ int sf_member_walk(const struct sf_filelist *list, size_t frame, const uint8_t *
                 r = f.failed < 0 ? f.failed
                                  : sf_error_set(err, SF_ERR_CORRUPT, "not a tar file: %s", archive_error_string(a));
         else
-                r = walk(a, &f, list, frame, wanted, placer, err);
+                r = walk(a, &f, list, frame, wanted, writer, err);
         archive_read_free(a);
         return r;
 }

@@ -11,7 +11,7 @@
 #include <sys/types.h>
 
 #include "base/error.h"
-#include "installer/place.h"
+#include "installer/file_writer.h"
 #include "release/filelist.h"
 
 /* Where a frame's tar bytes come from: points *ret at the next piece, valid until the next call. Returns its length, 0
@@ -21,9 +21,9 @@ struct sf_member_source {
         void *ctx;
 };
 
-/* Walks one frame and hands every wanted file to the placer. SF_ERR_CORRUPT names the member and what is wrong with it;
+/* Walks one frame and hands every wanted file to the writer. SF_ERR_CORRUPT names the member and what is wrong with it;
  * nothing of that member has touched the disk then. */
 int sf_member_walk(const struct sf_filelist *list, size_t frame, const uint8_t *wanted,
-                   const struct sf_member_source *source, struct sf_placer *placer, struct sf_error *err);
+                   const struct sf_member_source *source, struct sf_file_writer *writer, struct sf_error *err);
 
 #endif

@@ -11,7 +11,7 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/parallel.h"
-#include "installer/place.h"
+#include "installer/file_writer.h"
 #include "release/layout.h"
 
 /* One installed release. */
@@ -20,7 +20,7 @@ struct source {
         struct sf_tree tree;
         char *prefix;
         char directory[128];
-        struct sf_seen *seen; /* per entry of the list */
+        struct sf_stat_record *seen; /* per entry of the list */
 };
 
 /* Where a content lies. */
@@ -74,7 +74,7 @@ static void open_source(const struct sf_store *store, const struct sf_store_rele
                 return;
         }
         strcpy(s->directory, release->directory);
-        sf_seen_read(fd, &s->list, s->seen);
+        sf_stat_record_read(fd, &s->list, s->seen);
         s->tree = (struct sf_tree){ &s->list, fd, s->prefix, reuse->view };
         reuse->holding_count += s->list.file_count;
         reuse->source_count++;
@@ -183,32 +183,32 @@ struct run {
         const struct sf_tree *tree;
         bool replace;
         uint8_t *missing;
-        struct sf_seen *seen;
+        struct sf_stat_record *seen;
         atomic_bool no_clones; /* the file system has none: learnt from the first file */
 };
 
 /* How the file looks now; and is that how it was left, so that it need not be read? */
-static bool is_untouched(const struct holding *from, struct sf_seen *ret)
+static bool is_untouched(const struct holding *from, struct sf_stat_record *ret)
 {
-        const struct sf_seen *kept = &from->source->seen[from->entry - from->source->list.entries];
+        const struct sf_stat_record *kept = &from->source->seen[from->entry - from->source->list.entries];
 
-        if (!sf_seen_look(from->source->tree.dirfd, from->entry->path, from->entry->size, ret))
+        if (!sf_stat_record_look(from->source->tree.dirfd, from->entry->path, from->entry->size, ret))
                 return false;
         ret->durable = kept->durable;
-        return sf_seen_same(kept, ret);
+        return sf_stat_record_same(kept, ret);
 }
 
 /* Makes the entry out of an unmapped file without copying: 1 when done, 0 where that cannot be had. */
-static int share(struct run *run, const struct sf_entry *entry, const struct holding *from, const struct sf_seen *looks,
-                 struct sf_error *err)
+static int share(struct run *run, const struct sf_entry *entry, const struct holding *from,
+                 const struct sf_stat_record *looks, struct sf_error *err)
 {
-        _cleanup_placer_ struct sf_placer *placer = NULL;
+        _cleanup_file_writer_ struct sf_file_writer *writer = NULL;
         bool linked = false;
-        int r = sf_placer_open(run->tree, run->replace, &placer, err);
+        int r = sf_file_writer_open(run->tree, run->replace, &writer, err);
 
         if (r == 0)
-                r = sf_placer_share(placer, entry, from->source->tree.dirfd, from->entry->path, &run->no_clones,
-                                    &linked, err);
+                r = sf_file_writer_share(writer, entry, from->source->tree.dirfd, from->entry->path, &run->no_clones,
+                                         &linked, err);
         if (r > 0 && linked && run->seen)
                 run->seen[entry - run->tree->list->entries] = *looks;
         return r;
@@ -217,14 +217,14 @@ static int share(struct run *run, const struct sf_entry *entry, const struct hol
 static int rewrite(const struct run *run, const struct sf_entry *entry, const struct sf_buffer *content,
                    struct sf_error *err)
 {
-        _cleanup_placer_ struct sf_placer *placer = NULL;
-        int r = sf_placer_open(run->tree, run->replace, &placer, err);
+        _cleanup_file_writer_ struct sf_file_writer *writer = NULL;
+        int r = sf_file_writer_open(run->tree, run->replace, &writer, err);
 
         if (r == 0)
-                r = sf_placer_begin(placer, entry, err);
+                r = sf_file_writer_begin(writer, entry, err);
         if (r == 0)
-                r = sf_placer_feed(placer, content->data, content->len, err);
-        return r < 0 ? r : sf_placer_finish(placer, err);
+                r = sf_file_writer_feed(writer, content->data, content->len, err);
+        return r < 0 ? r : sf_file_writer_finish(writer, err);
 }
 
 /* 1 when the file is in place, 0 when this holding is no good, or an error of the target. */
@@ -234,7 +234,7 @@ static int take(struct run *run, const struct sf_entry *entry, const struct hold
         _cleanup_(sf_buffer_free) struct sf_buffer content = SF_BUFFER_INIT;
         const struct sf_tree *source = &from->source->tree;
         bool plain = !entry->map.count && !from->entry->map.count;
-        struct sf_seen looks = { 0 };
+        struct sf_stat_record looks = { 0 };
         int r;
 
         if (plain) {
@@ -277,8 +277,8 @@ static int reuse_one(void *ctx, size_t i, struct sf_error *err)
         return 0;
 }
 
-int sf_reuse_run(const struct sf_reuse *reuse, const struct sf_tree *tree, uint8_t *missing, struct sf_seen *seen,
-                 struct sf_error *err)
+int sf_reuse_run(const struct sf_reuse *reuse, const struct sf_tree *tree, uint8_t *missing,
+                 struct sf_stat_record *seen, struct sf_error *err)
 {
         struct run run = { .reuse = reuse, .tree = tree, .missing = missing, .seen = seen };
 

@@ -1,7 +1,7 @@
 /* installer/reuse.h - what this node already has: files of a new release that an installed one holds, whatever their name.
  *
  * A file is found by the digest of its canonical content. It is believed where it still looks as it did when this node
- * wrote it (installer/seen.h), and read before it is believed otherwise: an installed tree may be damaged. Files without a
+ * wrote it (installer/stat_record.h), and read before it is believed otherwise: an installed tree may be damaged. Files without a
  * prefix inside are cloned (FICLONE), else hard-linked where mode and owner are the listed ones (repair writes anew, so links
  * stay safe); all others are read through the inverse map and relocated to the new tree.
  */
@@ -13,7 +13,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
-#include "installer/seen.h"
+#include "installer/stat_record.h"
 #include "installer/store.h"
 #include "installer/tree.h"
 #include "release/filelist.h"
@@ -39,7 +39,7 @@ int sf_reuse_plan(const struct sf_reuse *reuse, const struct sf_filelist *list, 
 /* Brings the files marked in `missing` (one byte per entry), as far as an installed release holds them intact, into tree,
  * whose directories exist (sf_unpack_skeleton); what is still missing stays marked. `seen`, one element per entry, is told
  * what is known of files that were linked. Repair replaces files, and believes nothing unread. */
-int sf_reuse_run(const struct sf_reuse *reuse, const struct sf_tree *tree, uint8_t *missing, struct sf_seen *seen,
+int sf_reuse_run(const struct sf_reuse *reuse, const struct sf_tree *tree, uint8_t *missing, struct sf_stat_record *seen,
                  struct sf_error *err);
 int sf_reuse_repair(const struct sf_reuse *reuse, const struct sf_tree *tree, uint8_t *missing, struct sf_error *err);
 

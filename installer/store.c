@@ -1,4 +1,4 @@
-/* installer/store.c - see store.h. What appears and disappears is installer/staging.c's. */
+/* installer/store.c - see store.h. What appears and disappears is installer/store-staging.c's. */
 #include "installer/store.h"
 
 #include <dirent.h>

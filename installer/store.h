@@ -3,7 +3,7 @@
  * PREFIX/releases/<version>-<toolchain>[-<build>]/ is one tree per release. A tree gets its name only when it is complete
  * and its own files are synced; until then it is releases/.incoming-<directory>, which a later run may clear or continue.
  * Inside each tree, .sf-release/ holds the file list (filelist), release.json (name, tree digest, prefix it was
- * relocated to, unit type) and seen (installer/seen.h): a release directory describes itself, whichever node or image it is
+ * relocated to, unit type) and seen (installer/stat_record.h): a release directory describes itself, whichever node or image it is
  * copied to.
  */
 #ifndef SF_INSTALLER_STORE_H
@@ -14,7 +14,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
-#include "installer/seen.h"
+#include "installer/stat_record.h"
 #include "release/filelist.h"
 #include "release/version.h"
 
@@ -59,7 +59,7 @@ struct sf_staging {
         char directory[128];
         char *path;           /* for messages */
         bool continued;       /* an interrupted run left something in it: see installer/resume.h */
-        const struct sf_seen *seen; /* borrowed; per entry what is known already (installer/reuse.h); NULL = nothing */
+        const struct sf_stat_record *seen; /* borrowed; per entry what is known already (installer/reuse.h); NULL = nothing */
 };
 /* Clears what an interrupted run left and makes the staging directory. Nothing visible changes. */
 int sf_store_begin(const struct sf_store *store, const struct sf_release_name *name, struct sf_staging *ret,

@@ -1,7 +1,7 @@
 /* installer/sync.c - see sync.h.
  *
  * A thousand fsync(2) one after the other cost a thousand waits for the disk. Writeback of every file was started when it
- * was complete (installer/place.c); what is left are the inodes and the barrier of each fsync. Several threads wait: the
+ * was complete (installer/file_writer.c); what is left are the inodes and the barrier of each fsync. Several threads wait: the
  * journal commit of the first usually covers the others, and barriers that wait at the same time become one.
  */
 #include "installer/sync.h"
@@ -18,7 +18,7 @@
 struct pass {
         const struct sf_filelist *list;
         int dirfd;
-        const struct sf_seen *seen;
+        const struct sf_stat_record *seen;
         enum sf_entry_type type;
 };
 
@@ -35,7 +35,7 @@ static int sync_one(void *ctx, size_t i, struct sf_error *err)
         return fsync(fd) == 0 ? 0 : sf_error_errno(err, "%s: cannot sync it", entry->path);
 }
 
-int sf_sync_tree(const struct sf_filelist *list, int dirfd, const struct sf_seen *seen, struct sf_error *err)
+int sf_sync_tree(const struct sf_filelist *list, int dirfd, const struct sf_stat_record *seen, struct sf_error *err)
 {
         struct pass passes[] = {
                 { list, dirfd, seen, SF_ENTRY_FILE },

@@ -5,11 +5,11 @@
 #define SF_INSTALLER_SYNC_H
 
 #include "base/error.h"
-#include "installer/seen.h"
+#include "installer/stat_record.h"
 #include "release/filelist.h"
 
 /* Syncs every listed file and directory below dirfd, and dirfd itself; but no file that `seen` (per entry; may be NULL) says to
  * be durable: it is linked from a release that was synced. */
-int sf_sync_tree(const struct sf_filelist *list, int dirfd, const struct sf_seen *seen, struct sf_error *err);
+int sf_sync_tree(const struct sf_filelist *list, int dirfd, const struct sf_stat_record *seen, struct sf_error *err);
 
 #endif

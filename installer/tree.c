@@ -12,7 +12,6 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/fs.h"
-#include "installer/place.h"
 #include "release/layout.h"
 
 #define CHUNK (256u << 10) /* bytes read at once */
@@ -146,19 +145,6 @@ int sf_tree_read(const struct sf_tree *tree, const struct sf_entry *entry, struc
 int sf_tree_check(const struct sf_tree *tree, const struct sf_entry *entry, struct sf_error *err)
 {
         return read_file(tree, entry, NULL, err);
-}
-
-int sf_tree_write(const struct sf_tree *tree, const struct sf_entry *entry, const void *canonical, size_t len,
-                  struct sf_error *err)
-{
-        _cleanup_placer_ struct sf_placer *placer = NULL;
-        int r = sf_placer_open(tree, false, &placer, err);
-
-        if (r == 0)
-                r = sf_placer_begin(placer, entry, err);
-        if (r == 0)
-                r = sf_placer_feed(placer, canonical, len, err);
-        return r < 0 ? r : sf_placer_finish(placer, err);
 }
 
 static mode_t stat_type(enum sf_entry_type type)

@@ -31,10 +31,6 @@ int sf_tree_read(const struct sf_tree *tree, const struct sf_entry *entry, struc
 /* The same without keeping the content. */
 int sf_tree_check(const struct sf_tree *tree, const struct sf_entry *entry, struct sf_error *err);
 
-/* Writes canonical content as an installed file (relocated, mode set), below dirfd. Fails if the name exists. */
-int sf_tree_write(const struct sf_tree *tree, const struct sf_entry *entry, const void *canonical, size_t len,
-                  struct sf_error *err);
-
 enum sf_damage { SF_DAMAGE_NONE, SF_DAMAGE_MISSING, SF_DAMAGE_CONTENT, SF_DAMAGE_MODE, SF_DAMAGE_TYPE, SF_DAMAGE_TARGET,
                  SF_DAMAGE_EXTRA };
 /* Called for every difference between tree and list; path of extras is relative to the tree. */

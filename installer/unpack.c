@@ -12,7 +12,7 @@
 #include "base/parallel.h"
 #include "installer/frame.h"
 #include "installer/member.h"
-#include "installer/place.h"
+#include "installer/file_writer.h"
 #include "installer/ring.h"
 #include "rpath/relocate.h"
 
@@ -53,7 +53,7 @@ int sf_unpack_check_prefix(const struct sf_filelist *list, const char *installed
 
 int sf_unpack_skeleton(const struct sf_tree *tree, struct sf_error *err)
 {
-        return sf_place_skeleton(tree, NULL, false, err);
+        return sf_file_writer_skeleton(tree, NULL, false, err);
 }
 
 /* A frame on its way from the network to the disk. */
@@ -67,14 +67,14 @@ struct pipeline {
         const struct sf_unpack *unpack;
         pthread_mutex_t lock;
         pthread_cond_t changed;
-        struct job *head, **tail; /* received frames, oldest first */
-        struct sf_ring ring;      /* where they lie; those beyond SF_UNPACK_QUEUE lie in a file, one at a time */
-        bool spooled;             /* there is such a one */
-        bool skeleton;            /* directories and links are there */
-        struct sf_writer *writer; /* NULL where the file system does not suit it */
-        bool complete;            /* nothing more will be queued */
-        size_t next_frame;        /* frames below it are queued or not wanted; the fetching thread's own */
-        int failed;               /* the first error's code, where several: the one of the earliest frame */
+        struct job *head, **tail;        /* received frames, oldest first */
+        struct sf_ring ring;             /* where they lie; those beyond SF_UNPACK_QUEUE lie in a file, one at a time */
+        bool spooled;                    /* there is such a one */
+        bool skeleton;                   /* directories and links are there */
+        struct sf_direct_writer *writer; /* NULL where the file system does not suit it */
+        bool complete;                   /* nothing more will be queued */
+        size_t next_frame;               /* frames below it are queued or not wanted; the fetching thread's own */
+        int failed;                      /* the first error's code, where several: the one of the earliest frame */
         size_t failed_frame;
         struct sf_error error;
 };
@@ -117,7 +117,7 @@ struct decoding {
         struct pipeline *pipeline;
         struct job *job;
         struct sf_frame_decoder *decoder;
-        struct sf_placer *placer;
+        struct sf_file_writer *files;
 };
 
 /* What was decoded in one go is hashed and written while its compressed bytes already make room for the next. */
@@ -130,7 +130,7 @@ static ssize_t next_piece(void *ctx, const void **ret, struct sf_error *err)
                 return n;
         release_bytes(d->pipeline, d->job);
         if (d->pipeline->writer)
-                sf_placer_lend(d->placer, d->pipeline->writer, *ret, (size_t)n);
+                sf_file_writer_lend(d->files, d->pipeline->writer, *ret, (size_t)n);
         return n;
 }
 
@@ -163,7 +163,7 @@ static struct job *take_job(struct pipeline *p)
 struct worker {
         struct pipeline *pipeline;
         struct sf_frame_decoder *decoder;
-        struct sf_placer *placer;
+        struct sf_file_writer *files;
         size_t settling; /* the frame whose files may still be on their way to the disk */
 };
 
@@ -181,7 +181,7 @@ static void report(const struct worker *w, size_t frame, struct sf_error *err)
 static int settle(const struct worker *w)
 {
         struct sf_error err = SF_ERROR_INIT;
-        int r = sf_placer_settle(w->placer, &err);
+        int r = sf_file_writer_settle(w->files, &err);
 
         if (r < 0)
                 report(w, w->settling, &err);
@@ -193,14 +193,14 @@ static void decode_job(struct worker *w, struct job *job)
 {
         const struct sf_unpack *u = w->pipeline->unpack;
         const struct sf_filelist *list = u->tree.list;
-        struct decoding decoding = { w->pipeline, job, w->decoder, w->placer };
+        struct decoding decoding = { w->pipeline, job, w->decoder, w->files };
         struct sf_member_source source = { next_piece, &decoding };
         struct sf_error err = SF_ERROR_INIT;
 
         int r = sf_frame_start(w->decoder, &list->frames[job->frame], &job->bytes, &err);
         if (r == 0 && settle(w) == 0) {
                 w->settling = job->frame;
-                r = sf_member_walk(list, job->frame, u->wanted, &source, w->placer, &err);
+                r = sf_member_walk(list, job->frame, u->wanted, &source, w->files, &err);
         }
         if (r < 0)
                 report(w, job->frame, &err);
@@ -215,7 +215,7 @@ static void *decode_frames(void *ctx)
 
         int r = sf_frame_decoder_open(&w.decoder, &err);
         if (r == 0)
-                r = sf_placer_open(&w.pipeline->unpack->tree, w.pipeline->unpack->replace, &w.placer, &err);
+                r = sf_file_writer_open(&w.pipeline->unpack->tree, w.pipeline->unpack->replace, &w.files, &err);
         if (r < 0) {
                 pthread_mutex_lock(&w.pipeline->lock);
                 record_failure(w.pipeline, 0, &err, r);
@@ -225,7 +225,7 @@ static void *decode_frames(void *ctx)
                 decode_job(&w, job);
         if (r == 0)
                 settle(&w);
-        sf_placer_close(w.placer);
+        sf_file_writer_close(w.files);
         sf_frame_decoder_close(w.decoder);
         return NULL;
 }
@@ -298,7 +298,7 @@ static int make_skeleton(struct pipeline *p, struct sf_error *err)
         if (p->skeleton)
                 return 0;
         p->skeleton = true;
-        return sf_place_skeleton(&u->tree, u->wanted, u->replace, err);
+        return sf_file_writer_skeleton(&u->tree, u->wanted, u->replace, err);
 }
 
 /* A layer has no digest of its own here: its frames cover it, and the list that names them is signed. */
@@ -406,10 +406,10 @@ int sf_unpack_run(const struct sf_unpack *unpack, struct sf_error *err)
                 return r;
         for (size_t i = 0; i < count; i++)
                 frames += ranges[i].frame_count;
-        _cleanup_writer_ struct sf_writer *writer = NULL;
+        _cleanup_direct_writer_ struct sf_direct_writer *writer = NULL;
         r = sf_ring_open(&p.ring, SF_UNPACK_QUEUE, err);
-        if (r == 0 && !unpack->replace && sf_writer_suits(unpack->tree.dirfd))
-                r = sf_writer_open(&writer, err);
+        if (r == 0 && !unpack->replace && sf_direct_writer_suits(unpack->tree.dirfd))
+                r = sf_direct_writer_open(&writer, err);
         p.writer = writer;
         if (r == 0)
                 r = run_pipeline(&p, ranges, count, thread_count(unpack, frames), err);

@@ -4,7 +4,7 @@
  * frame decoded and its tar members walked in lock-step with the list. A member that is not the next listed entry in
  * every respect (path, type, mode, owner, size, target) ends the install before it touches the disk. Content is hashed
  * in canonical form before it is written, or for frames that do not fit into memory while it is, and relocated on its way.
- * The calling thread fetches; decoders work on whole frames beside it, a writer (installer/writer.h) beside them.
+ * The calling thread fetches; decoders work on whole frames beside it, a writer (installer/direct_writer.h) beside them.
  *
  * Memory: each decoder holds its window: the content of a frame up to 32 MiB, for larger ones what zstd's frame header
  * asks for, at most 128 MiB. Beside the windows there are SF_UNPACK_QUEUE bytes of compressed frames, which leave it as
@@ -52,7 +52,7 @@ int sf_unpack_check_space(const struct sf_filelist *list, const uint8_t *wanted,
 /* A prefix that does not fit: SF_ERR_NO_FIT, by name and length, before anything is fetched. */
 int sf_unpack_check_prefix(const struct sf_filelist *list, const char *installed_prefix, struct sf_error *err);
 
-/* The ranges that hold the wanted files, in order, joined as installer/ranges.h says. *ret is one allocation (free());
+/* The ranges that hold the wanted files, in order, joined as transport/ranges.h says. *ret is one allocation (free());
  * *ret_bytes is their sum, never more than all layers. wanted NULL = everything:
  * one range per layer. */
 int sf_unpack_plan(const struct sf_filelist *list, const uint8_t *wanted, struct sf_unpack_range **ret,

@@ -1,4 +1,4 @@
-/* release/filelist-paths.c - see filelist-paths.h. Sorting instead of hashing: nobody can choose paths that make it slow. */
+/* release/filelist-paths.c - see filelist.h. Sorting instead of hashing: nobody can choose paths that make it slow. */
 #include "release/filelist-paths.h"
 
 #include <stdlib.h>

@@ -1,6 +1,5 @@
 # tests/testbed/node.sh - what the scenario scripts about live nodes share. Sourced by them; needs top_srcdir, top_builddir.
 # shellcheck shell=bash
-[ -z "${SF_TEST_QUICK-}" ] || { echo "skipped: SF_TEST_QUICK is set"; exit 77; }
 . "$top_srcdir/tests/testbed/bed.sh"
 . "$top_srcdir/tests/testbed/cluster.sh"
 . "$top_srcdir/tests/testbed/releases.sh"

@@ -12,9 +12,9 @@ import sys
 import run
 from simulator import Server
 
-TRUST, META, KEY = "release/trust.c", "release/tufmeta.c", "release/tufkey.c"
-WALK, STORE, TEXT, JSON = "release/tufdelegation.c", "release/tufstore.c", "release/tuftext.c", "base/json.c"
-META_H, WALK_H = "release/tufmeta.h", "release/tufdelegation.h"
+TRUST, META, KEY = "tuf/tuf.c", "tuf/tufmeta.c", "tuf/tufkey.c"
+WALK, STORE, TEXT, JSON = "tuf/tufdelegation.c", "tuf/tufstore.c", "tuf/tuftext.c", "base/json.c"
+META_H, WALK_H = "tuf/tufmeta.h", "tuf/tufdelegation.h"
 
 MUTANTS = [
     # signatures
@@ -175,7 +175,7 @@ MUTANTS = [
      "return true;", "plain_names_without_consistent_snapshot"),
 ]
 
-LIBRARIES = ("installer/libinstaller.a", "release/librelease.a", "base/libbase.a")
+LIBRARIES = ("tuf/libtuf.a", "transport/libtransport.a", "base/libbase.a")
 
 
 def make_variable(build, name):
@@ -216,7 +216,7 @@ def build_mutant(source, build, scratch, file, old, new):
     libraries = [os.path.join(build, name) for name in LIBRARIES]
     system = [f for name in ("CURL_LIBS", "CRYPTO_LIBS", "JANSSON_LIBS", "ZSTD_LIBS", "INIH_LIBS", "THREAD_LIBS")
               for f in make_variable(build, name)]
-    subprocess.run(compiler + flags + ["-o", client, os.path.join(build, "tests/sf-tuf-client.o")] + objects + libraries + system,
+    subprocess.run(compiler + flags + ["-o", client, os.path.join(build, "tests/kit/sf-tuf-client.o")] + objects + libraries + system,
                    check=True)
     # The scratch copy must not leak into the next mutant.
     for name in [file] + sources_of(file):

@@ -1,0 +1,44 @@
+/* agent/acquire/repository.h - the repository as this run sees it: transport, verified metadata, the index for this node.
+ */
+#ifndef SF_AGENT_ACQUIRE_REPOSITORY_H
+#define SF_AGENT_ACQUIRE_REPOSITORY_H
+
+#include <stdint.h>
+
+#include "agent/node/config.h"
+#include "base/buffer.h"
+#include "base/error.h"
+#include "transport/fetch.h"
+#include "release/index.h"
+#include "release/rollout.h"
+#include "tuf/tuf.h"
+
+struct sf_repository {
+        struct sf_fetcher *fetcher;
+        struct sf_tuf *trust;
+        struct sf_index index;     /* of the configured toolchain and architecture */
+        struct sf_rollout rollout; /* withdrawals and compatibility table; the built-in one where none is published */
+};
+
+/* Waits for a sane clock, refreshes the metadata (two small requests when nothing changed) and loads index and rollout,
+ * which are cached below the state directory. SF_ERR_USAGE: no repository configured, or none trusted yet;
+ * SF_ERR_NOT_FOUND: it offers nothing for this toolchain and architecture. */
+int sf_repository_open(const struct sf_config *config, struct sf_repository *ret, struct sf_error *err);
+void sf_repository_close(struct sf_repository *repository);
+
+/* A whole blob in memory, its size and digest checked; `what` names it in errors. Appends to ret. */
+int sf_repository_blob(struct sf_repository *repository, const struct sf_blob *blob, const char *what,
+                       struct sf_buffer *ret, struct sf_error *err);
+
+/* Bytes [offset, offset + length) of a blob as a stream; what they are worth is checked by whoever reads them. */
+int sf_repository_range(struct sf_repository *repository, const struct sf_blob *blob, uint64_t offset, uint64_t length,
+                        struct sf_stream **ret, struct sf_error *err);
+
+/* Bytes received so far. */
+uint64_t sf_repository_bytes(const struct sf_repository *repository);
+
+/* Fails with a line that names the clock where it stands before the moment this program was built, after waiting at most
+ * `wait` seconds for it to be set. */
+int sf_repository_check_clock(uint64_t wait, struct sf_error *err);
+
+#endif

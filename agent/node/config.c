@@ -1,0 +1,290 @@
+/* agent/node/config.c - see config.h. */
+#include "agent/node/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/cleanup.h"
+#include "base/fs.h"
+#include "release/host.h"
+#include "release/layout.h"
+
+#define JITTER_MAX 86400 /* seconds */
+
+/* A directory without its trailing slashes; "/" becomes "". */
+static char *trimmed(const char *path)
+{
+        size_t len = strlen(path);
+
+        while (len && path[len - 1] == '/')
+                len--;
+        return strndup(path, len);
+}
+
+static int load_files(const struct sf_command_line *line, struct sf_config *c, struct sf_error *err)
+{
+        const char *file = line ? sf_option_get(line, "config") : NULL;
+
+        if (file)
+                return sf_conf_load(&c->conf, file, err);
+        int r = sf_conf_load(&c->conf, SF_CONFIG_FILE, err);
+        if (r == SF_ERR_NOT_FOUND) {
+                sf_error_clear(err);
+                r = 0;
+        }
+        return r < 0 ? r : sf_conf_load_dir(&c->conf, SF_CONFIG_DIR, err);
+}
+
+static int read_numbers(struct sf_config *c, struct sf_error *err)
+{
+        int r = sf_conf_get_size(&c->conf, "repository", "rate_limit", &c->rate_limit, err);
+
+        if (r == 0)
+                r = sf_conf_get_u64(&c->conf, "repository", "stall_timeout", 86400, &c->stall_timeout, err);
+        if (r == 0)
+                r = sf_conf_get_u64(&c->conf, "repository", "retries", 100, &c->retries, err);
+        if (r == 0)
+                r = sf_conf_get_u64(&c->conf, "repository", "metadata_grace", 366 * 86400, &c->metadata_grace, err);
+        if (r == 0)
+                r = sf_conf_get_u64(&c->conf, "repository", "clock_wait", 3600, &c->clock_wait, err);
+        if (r == 0)
+                r = sf_conf_get_u64(&c->conf, "repository", "jitter", JITTER_MAX, &c->jitter, err);
+        if (r == 0)
+                r = sf_conf_get_size(&c->conf, "upgrade", "delta_memory", &c->delta_memory, err);
+        return r;
+}
+
+/* SchedMD's order; what is not in it comes last, as the site wrote it. */
+static int rank_of(const char *unit)
+{
+        static const char *const order[] = { "munge.service", "slurmdbd.service", "slurmctld.service", "slurmd.service",
+                                             "slurmrestd.service" };
+        int rank = 0, count = sizeof order / sizeof *order;
+
+        while (rank < count && strcmp(unit, order[rank]) != 0)
+                rank++;
+        return rank;
+}
+
+static int read_units(struct sf_config *c, struct sf_error *err)
+{
+        c->units = calloc(c->conf.count + 2, sizeof *c->units);
+        if (!c->units)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for the configuration");
+        for (const struct sf_conf_entry *e = NULL; (e = sf_conf_next(&c->conf, "service", "unit", e));) {
+                size_t at = c->unit_count++;
+                for (; at && rank_of(c->units[at - 1]) > rank_of(e->value); at--)
+                        c->units[at] = c->units[at - 1];
+                c->units[at] = e->value;
+        }
+        if (!c->unit_count)
+                c->units[c->unit_count++] = "slurmd.service";
+        return 0;
+}
+
+static int read_old_steps(struct sf_config *c, struct sf_error *err)
+{
+        static const char *const words[] = { "refuse", "wait", "allow" };
+        const char *text = sf_conf_get(&c->conf, "service", "old_steps");
+
+        for (size_t i = 0; text && i < sizeof words / sizeof *words; i++) {
+                if (strcmp(text, words[i]) == 0) {
+                        c->old_steps = (enum sf_old_steps)i;
+                        return 0;
+                }
+        }
+        return text ? sf_error_set(err, SF_ERR_USAGE, "[service] old_steps = %s: refuse, wait or allow", text) : 0;
+}
+
+static int read_service(struct sf_config *c, struct sf_error *err)
+{
+        const char *conf = sf_conf_get(&c->conf, "service", "slurm_conf");
+        const char *hooks = sf_conf_get(&c->conf, "service", "hooks");
+        int r = sf_conf_get_u64(&c->conf, "service", "settle_ms", 60000, &c->settle_ms, err);
+
+        if (r == 0)
+                r = sf_conf_get_u64(&c->conf, "service", "restart_timeout", 3600, &c->restart_timeout, err);
+        if (r == 0)
+                r = sf_conf_get_u64(&c->conf, "service", "health_timeout", 3600, &c->health_timeout, err);
+        if (r == 0)
+                r = sf_conf_get_u64(&c->conf, "service", "hook_timeout", 3600, &c->hook_timeout, err);
+        if (r == 0)
+                r = sf_conf_get_u64(&c->conf, "service", "old_steps_wait", 366 * 86400, &c->old_steps_wait, err);
+        if (r == 0)
+                r = read_old_steps(c, err);
+        c->node_name = sf_conf_get(&c->conf, "service", "node_name");
+        c->slurm_conf = conf ? conf : "/etc/slurm/slurm.conf";
+        c->hooks = hooks ? hooks : "/etc/sf-node/health.d";
+        return r < 0 ? r : read_units(c, err);
+}
+
+/* --repo replaces what the files say. A bare path is not a URL: asked for plainly rather than guessed. */
+static int read_repositories(const struct sf_command_line *line, struct sf_config *c, struct sf_error *err)
+{
+        size_t room = c->conf.count + (line ? line->value_count : 0) + 1, cursor = 0;
+        const char *url;
+
+        c->repositories = calloc(room, sizeof *c->repositories);
+        if (!c->repositories)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for the configuration");
+        while (line && (url = sf_option_next(line, "repo", &cursor)))
+                c->repositories[c->repository_count++] = url;
+        bool given = c->repository_count > 0;
+        for (const struct sf_conf_entry *e = NULL; (e = sf_conf_next(&c->conf, "repository", "url", e));)
+                if (!given)
+                        c->repositories[c->repository_count++] = e->value;
+        for (size_t i = 0; i < c->repository_count; i++) {
+                url = c->repositories[i];
+                if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0 &&
+                    strncmp(url, "file:///", 8) != 0)
+                        return sf_error_set(err, SF_ERR_USAGE,
+                                            "repository '%s' is not an http://, https:// or file:/// URL", url);
+        }
+        return 0;
+}
+
+static int read_size_option(const struct sf_command_line *line, const char *name, uint64_t *value, struct sf_error *err)
+{
+        const char *text = line ? sf_option_get(line, name) : NULL;
+
+        if (text && !sf_conf_parse_size(text, value))
+                return sf_error_set(err, SF_ERR_USAGE, "--%s %s: not a number of bytes or seconds", name, text);
+        return 0;
+}
+
+static int read_options(const struct sf_command_line *line, struct sf_config *c, struct sf_error *err)
+{
+        if (!line)
+                return 0;
+        c->json = sf_option_given(line, "json");
+        c->dry_run = sf_option_given(line, "dry-run");
+        c->force = sf_option_given(line, "force");
+        c->no_restart = sf_option_given(line, "no-restart");
+        c->allow_downgrade = sf_option_given(line, "allow-downgrade");
+        int r = read_size_option(line, "limit-rate", &c->rate_limit, err);
+        if (r == 0)
+                r = read_size_option(line, "jitter", &c->jitter, err);
+        if (r == 0 && c->jitter > JITTER_MAX)
+                r = sf_error_set(err, SF_ERR_USAGE, "--jitter: at most %d seconds", JITTER_MAX);
+        return r;
+}
+
+/* The option, else the file's value, else the default. */
+static const char *choose(const struct sf_command_line *line, const char *option, struct sf_conf *conf, const char *key,
+                          const char *fallback)
+{
+        const char *from_file = sf_conf_get(conf, "node", key);
+        const char *given = line ? sf_option_get(line, option) : NULL;
+
+        return given ? given : from_file ? from_file : fallback;
+}
+
+/* The prefix is written into units, scripts, .pc and module files, each with its own quoting, and into lists of paths. */
+static int check_prefix(const char *prefix, struct sf_error *err)
+{
+        static const char harmless[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-+@=~,";
+
+        if (*prefix != '/' || !sf_fs_path_is_plain(prefix + 1))
+                return sf_error_set(
+                        err, SF_ERR_USAGE,
+                        "prefix '%s': an absolute path below / is needed, without '.', '..' or names of more "
+                        "than 255 bytes",
+                        prefix);
+        if (prefix[strspn(prefix, harmless)])
+                return sf_error_set(
+                        err, SF_ERR_USAGE,
+                        "prefix '%s': letters, digits and ._-+@=~, only, for it is written into unit files, "
+                        "scripts and modules",
+                        prefix);
+        return 0;
+}
+
+static int read_places(const struct sf_command_line *line, struct sf_config *c, struct sf_error *err)
+{
+        const char *root = line ? sf_option_get(line, "root") : NULL;
+        const char *prefix = choose(line, "prefix", &c->conf, "prefix", SF_DEFAULT_PREFIX);
+
+        if (root && *root != '/')
+                return sf_error_set(err, SF_ERR_USAGE, "--root %s: an absolute path is needed", root);
+        c->root = trimmed(root ? root : "");
+        c->prefix = trimmed(prefix);
+        c->state = c->root ? sf_format("%s%s", c->root, SF_STATE_DIR) : NULL;
+        if (!c->root || !c->prefix || !c->state)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for the configuration");
+        return check_prefix(c->prefix, err);
+}
+
+static int read_host(const struct sf_command_line *line, struct sf_config *c, struct sf_error *err)
+{
+        const char *toolchain = choose(line, "toolchain", &c->conf, "toolchain", NULL);
+        const char *arch = choose(line, "arch", &c->conf, "arch", sf_host_arch());
+
+        c->arch = strdup(arch);
+        if (!c->arch)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for the configuration");
+        if (toolchain) {
+                c->toolchain = strdup(toolchain);
+                return c->toolchain ? 0 : sf_error_set(err, SF_ERR_NOMEM, "no memory for the configuration");
+        }
+        int r = sf_host_toolchain(c->root, &c->toolchain, err);
+        /* A scratch root without os-release is a node like this one. */
+        if (r == SF_ERR_NOT_FOUND && *c->root)
+                r = sf_host_toolchain(NULL, &c->toolchain, err);
+        if (r < 0)
+                return sf_error_prefix(err, "cannot tell this node's toolchain (--toolchain names it)");
+        return 0;
+}
+
+int sf_config_load(const struct sf_command_line *line, struct sf_config *ret, struct sf_error *err)
+{
+        struct sf_config c = {
+                .conf = SF_CONF_INIT,
+                .stall_timeout = 30,
+                .retries = 4,
+                .clock_wait = 30,
+                .delta_memory = 512u << 20,
+                .settle_ms = 1000,
+                .restart_timeout = 60,
+                .hook_timeout = 60,
+                .old_steps_wait = 3600,
+        };
+        int r = load_files(line, &c, err);
+
+        if (r == 0)
+                r = read_places(line, &c, err);
+        if (r == 0)
+                r = read_host(line, &c, err);
+        if (r == 0) {
+                c.ca_bundle = sf_conf_get(&c.conf, "repository", "ca_bundle");
+                r = read_numbers(&c, err);
+        }
+        if (r == 0)
+                r = read_repositories(line, &c, err);
+        if (r == 0)
+                r = read_service(&c, err);
+        if (r == 0)
+                r = read_options(line, &c, err);
+        if (r == 0)
+                r = sf_conf_check_used(&c.conf, err);
+        if (r < 0) {
+                sf_config_free(&c);
+                /* A file that cannot be read is a configuration error to the operator. */
+                return err ? err->code = SF_ERR_USAGE : SF_ERR_USAGE;
+        }
+        *ret = c;
+        return 0;
+}
+
+void sf_config_free(struct sf_config *config)
+{
+        free(config->root);
+        free(config->prefix);
+        free(config->toolchain);
+        free(config->arch);
+        free(config->state);
+        free(config->repositories);
+        free(config->units);
+        sf_conf_free(&config->conf);
+        *config = (struct sf_config){ 0 };
+}

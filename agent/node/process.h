@@ -1,0 +1,35 @@
+/* agent/node/process.h - who uses a release: processes that run, map, hold open or stand in its tree (proc(5)).
+ *
+ * A release stays until the last of them is gone: Slurm loads plugins late, and a slurmstepd whose tree has vanished
+ * fails its job. Files are recognised by path, and where the path is of no use (deleted, another mount namespace, a bind
+ * mount) by device and inode.
+ */
+#ifndef SF_AGENT_NODE_PROCESS_H
+#define SF_AGENT_NODE_PROCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+
+struct sf_process_user {
+        pid_t pid;
+        size_t tree;       /* index into the trees asked for */
+        char command[16];  /* comm of proc(5) */
+        char how[8];       /* "exe", "maps", "cwd", "root" or "fd" */
+        bool stepd;        /* a slurmstepd */
+        char step[48];     /* what it serves: "123.batch", "123.0"; "" where it does not say */
+};
+
+/* Every process but ourselves that uses one of the trees (absolute paths without a trailing slash), each once per tree, in
+ * order of pid. *ret is one allocation (free()). Processes that end meanwhile are left out. */
+int sf_process_find(const char *const *trees, size_t tree_count, struct sf_process_user **ret, size_t *ret_count,
+                    struct sf_error *err);
+
+/* Files below `tree` that a process has mapped, as paths relative to the tree, each once, NULL-terminated. Free with
+ * sf_process_free_names(). */
+int sf_process_mapped(pid_t pid, const char *tree, char ***ret, struct sf_error *err);
+void sf_process_free_names(char **names);
+
+#endif

@@ -1,0 +1,87 @@
+/* agent/node/report.c - see report.h. */
+#include "agent/node/report.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+void sf_report_start(struct sf_report *report, const char *verb)
+{
+        *report = (struct sf_report){
+                .verb = verb, .step = "plan", .result = "done", .started = sf_clock_seconds(), .downtime = -1
+        };
+}
+
+static void print_json(const struct sf_report *r, const char *result, int exit_code, const struct sf_error *err)
+{
+        _cleanup_json_ json_t *object = json_object();
+
+        json_object_set_new(object, "verb", json_string(r->verb));
+        json_object_set_new(object, "result", json_string(result));
+        json_object_set_new(object, "step", json_string(r->step));
+        json_object_set_new(object, "from", *r->from ? json_string(r->from) : json_null());
+        json_object_set_new(object, "to", *r->to ? json_string(r->to) : json_null());
+        json_object_set_new(object, "bytes_fetched", json_integer((json_int_t)r->bytes_fetched));
+        json_object_set_new(object, "seconds", json_real(sf_clock_seconds() - r->started));
+        json_object_set_new(object, "downtime_seconds", r->downtime < 0 ? json_null() : json_real(r->downtime));
+        json_object_set_new(object, "exit", json_integer(exit_code));
+        if (err) {
+                json_object_set_new(object, "class", json_string(sf_error_class(err->code)));
+                json_object_set_new(object, "error", json_string(err->text));
+        }
+        if (r->details)
+                json_object_update(object, r->details);
+        json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
+        putchar('\n');
+        fflush(stdout);
+}
+
+int sf_report_done(const struct sf_report *report, bool json, const char *summary)
+{
+        sf_log_progress_end();
+        if (json)
+                print_json(report, report->result, SF_EXIT_DONE, NULL);
+        else if (summary)
+                sf_log_info("%s", summary);
+        return SF_EXIT_DONE;
+}
+
+static const char *result_of(int code)
+{
+        switch (code) {
+        case SF_EXIT_USAGE:
+                return "usage";
+        case SF_EXIT_RETURNED:
+                return "returned";
+        case SF_EXIT_HUMAN:
+                return "needs-human";
+        default:
+                return "failed";
+        }
+}
+
+int sf_report_failed(const struct sf_report *report, bool json, int code, const struct sf_error *err)
+{
+        char what[400];
+
+        if (code == 0)
+                code = err->code == SF_ERR_USAGE ? SF_EXIT_USAGE : SF_EXIT_FAILED;
+        sf_log_progress_end();
+        if (*report->from && *report->to && strcmp(report->from, report->to) != 0)
+                snprintf(what, sizeof what, "%s %s → %s", report->verb, report->from, report->to);
+        else
+                snprintf(what, sizeof what, "%s%s%s", report->verb, *report->to ? " " : "", report->to);
+        if (code == SF_EXIT_USAGE)
+                sf_log_error("%s: %s", what, err->text);
+        else if (*report->still)
+                sf_log_error("%s failed at %s: %s; %s %s", what, report->step, err->text,
+                             code == SF_EXIT_RETURNED ? "back on" : "still on", report->still);
+        else
+                sf_log_error("%s failed at %s: %s; no release is active", what, report->step, err->text);
+        if (json)
+                print_json(report, result_of(code), code, err);
+        return code;
+}

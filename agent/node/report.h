@@ -1,0 +1,40 @@
+/* agent/node/report.h - what a run tells the operator at its end: one line or one JSON object, and the exit code.
+ *
+ * Exit codes are part of the contract: 0 done or nothing to do, 2 usage or configuration, 3 failed and nothing changed,
+ * 4 failed after the switch and returned to the old release, 5 needs a human.
+ */
+#ifndef SF_AGENT_NODE_REPORT_H
+#define SF_AGENT_NODE_REPORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/json.h"
+
+enum sf_exit { SF_EXIT_DONE = 0, SF_EXIT_USAGE = 2, SF_EXIT_FAILED = 3, SF_EXIT_RETURNED = 4, SF_EXIT_HUMAN = 5 };
+
+struct sf_report {
+        const char *verb;     /* "install" */
+        const char *step;     /* where the run is: "plan", "fetch", "verify", "unpack", ... ; set as it goes on */
+        const char *result;   /* "done" or "unchanged" in the good case */
+        char from[160];       /* release that was active at the start, "" where none was */
+        char to[160];         /* release asked for, "" where the verb names none */
+        char still[160];      /* release that is active now: what a failure line ends with */
+        uint64_t bytes_fetched;
+        double started;       /* CLOCK_MONOTONIC seconds */
+        double downtime;      /* seconds slurmd was away, negative = it was not restarted */
+        json_t *details;      /* members that this verb adds to the JSON object; NULL = none. The caller's. */
+};
+
+void sf_report_start(struct sf_report *report, const char *verb);
+
+/* The good end. Prints the JSON object on standard output, or `summary` (may be NULL) for people on standard error. */
+int sf_report_done(const struct sf_report *report, bool json, const char *summary);
+
+/* The other end: one line on standard error (and the JSON object), for example
+ *   sf-node: upgrade 24.11.5 → 25.11.6 failed at verify: layer deps: sha256 mismatch; still on 24.11.5
+ * Returns `code`, or where it is 0 the exit code that fits err: 2 for SF_ERR_USAGE, else 3. */
+int sf_report_failed(const struct sf_report *report, bool json, int code, const struct sf_error *err);
+
+#endif

@@ -1,0 +1,259 @@
+/* agent/switch/node_switch.c - see node_switch.h. Everything slow happens before a service is stopped: between stop and start systemd alone is
+ * at work. */
+#include "agent/switch/node_switch.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/switch/health.h"
+#include "agent/node/report.h"
+#include "agent/node/unit.h"
+#include "base/buffer.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "installer/activate.h"
+#include "release/layout.h"
+
+#define ASK_SECONDS     10
+#define STOP_MS         3000
+#define MESSAGE_SPACING 100 /* seconds between slurmctld's pings where SlurmdTimeout does not say */
+#define HEALTH_SLACK    30
+
+static bool is_slurmd(const char *unit)
+{
+        return strcmp(unit, SF_UNIT_SLURMD) == 0;
+}
+
+static int look_at_services(struct sf_node_switch *live, struct sf_error *err)
+{
+        const struct sf_config *config = live->config;
+
+        if (config->unit_count > SF_NODE_SWITCH_UNITS_MAX)
+                return sf_error_set(err, SF_ERR_USAGE, "[service] names more than %d units", SF_NODE_SWITCH_UNITS_MAX);
+        for (size_t i = 0; i < config->unit_count; i++) {
+                struct sf_service s;
+                int r = sf_service_read(live->bus, config->units[i], &s, err);
+                if (r < 0)
+                        return r;
+                live->running[i] = strcmp(s.active_state, "active") == 0 || strcmp(s.active_state, "activating") == 0;
+                if (is_slurmd(config->units[i]))
+                        live->slurmd = s;
+        }
+        return 0;
+}
+
+static void ask_controller(struct sf_node_switch *live)
+{
+        _cleanup_free_ char *view = sf_fs_join(live->store->base, SF_NODE_VIEW);
+        struct sf_slurm slurm = { .tree = view, .conf = live->config->slurm_conf, .timeout = ASK_SECONDS };
+
+        if (!view || !sf_fs_exists(view))
+                sf_error_set(&live->controller_error, SF_ERR_NOT_FOUND,
+                             "no release is active that could ask slurmctld");
+        else
+                sf_slurm_controller(&slurm, &live->controller, &live->controller_error);
+}
+
+int sf_node_switch_open(const struct sf_config *config, const struct sf_store *store, struct sf_node_switch *ret,
+                        struct sf_error *err)
+{
+        struct sf_node_switch live = { .config = config, .store = store, .downtime = -1 };
+        int r;
+
+        if (*config->root) {
+                *ret = live;
+                return 0;
+        }
+        r = sf_service_open(&live.bus, err);
+        if (r == SF_ERR_UNSUPPORTED) {
+                sf_log_detail("%s: services are left alone", err->text);
+                sf_error_clear(err);
+                *ret = live;
+                return 0;
+        }
+        if (r == 0)
+                r = look_at_services(&live, err);
+        if (r < 0) {
+                sf_node_switch_close(&live);
+                return r;
+        }
+        if (live.slurmd.main_pid)
+                ask_controller(&live);
+        *ret = live;
+        return 0;
+}
+
+void sf_node_switch_close(struct sf_node_switch *live)
+{
+        sf_service_close(live->bus);
+        live->bus = NULL;
+}
+
+char *sf_node_switch_tree(const struct sf_node_switch *live, const char *directory)
+{
+        return sf_fs_join(live->store->releases, directory);
+}
+
+bool sf_node_switch_runs_elsewhere(const struct sf_node_switch *live, const char *directory)
+{
+        _cleanup_free_ char *tree = sf_node_switch_tree(live, directory);
+        char link[64], target[PATH_MAX];
+
+        if (!live->slurmd.main_pid || !tree)
+                return false;
+        snprintf(link, sizeof link, "/proc/%d/exe", (int)live->slurmd.main_pid);
+        ssize_t len = readlink(link, target, sizeof target - 1);
+        if (len < 0)
+                return false;
+        target[len] = '\0';
+        len = (ssize_t)strlen(tree);
+        return strncmp(target, tree, (size_t)len) != 0 || target[len] != '/';
+}
+
+/* The unit file of the release that is being activated, unless the site has one of its own. */
+static int place_unit(struct sf_node_switch *live, const char *leaving, const struct sf_store_release *to, bool back,
+                      struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer before = SF_BUFFER_INIT, after = SF_BUFFER_INIT;
+        const struct sf_config *config = live->config;
+        enum sf_unit_owner owner;
+        int r = sf_unit_find(config->root, &owner, &before, err);
+
+        if (r < 0 || owner == SF_UNIT_FOREIGN)
+                return r;
+        if (owner == SF_UNIT_OURS && *leaving && !back)
+                r = sf_unit_keep(config->state, leaving, &before, err);
+        if (r < 0)
+                return r;
+        r = back ? sf_unit_kept(config->state, to->directory, &after, err) : SF_ERR_NOT_FOUND;
+        if (r == SF_ERR_NOT_FOUND)
+                r = *to->unit ? sf_unit_render(config->prefix, to->unit, &after, err) : 0;
+        if (r < 0 || !after.len)
+                return r;
+        if (err)
+                sf_error_clear(err);
+        if (before.len == after.len && memcmp(before.data, after.data, after.len) == 0)
+                return 0;
+        return sf_unit_write(config->root, &after, err);
+}
+
+/* Whoever is about to leave a record needs somebody to read it after a power cut. */
+static int ensure_recovery(const struct sf_node_switch *live, struct sf_error *err)
+{
+        const struct sf_config *config = live->config;
+        char agent[PATH_MAX];
+        ssize_t len = readlink("/proc/self/exe", agent, sizeof agent - 1);
+
+        if (!live->bus)
+                return 0;
+        if (len < 0)
+                return sf_error_errno(err, "/proc/self/exe");
+        agent[len] = '\0';
+        return sf_unit_ensure_recovery(config->root, agent, config->prefix, config->toolchain, err);
+}
+
+int sf_node_switch_place(struct sf_node_switch *live, const char *leaving, const struct sf_store_release *to, bool back,
+                         struct sf_error *err)
+{
+        int r = ensure_recovery(live, err);
+
+        if (r == 0)
+                r = place_unit(live, leaving, to, back, err);
+        if (r == 0)
+                r = sf_activate_switch(live->store, to->directory, err);
+        if (r == 0)
+                r = sf_lmod_write(live->store, to->directory, err);
+        if (r == 0 && live->bus)
+                r = sf_service_reload(live->bus, err);
+        return r;
+}
+
+/* A hung restart must leave time for the way back before slurmctld gives the node up. */
+static unsigned restart_ms(const struct sf_node_switch *live)
+{
+        uint64_t seconds = live->config->restart_timeout, budget = live->controller.slurmd_timeout / 3;
+
+        return (unsigned)(budget && budget < seconds ? budget : seconds) * 1000;
+}
+
+int sf_node_switch_restart(struct sf_node_switch *live, const char *directory, struct sf_error *err)
+{
+        const struct sf_config *config = live->config;
+        _cleanup_free_ char *tree = sf_node_switch_tree(live, directory);
+        int r = tree ? 0 : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+
+        for (size_t i = 0; live->bus && r == 0 && i < config->unit_count; i++) {
+                if (!live->running[i])
+                        continue;
+                sf_service_forgive(live->bus, config->units[i]);
+                time_t since = time(NULL);
+                double stopped = sf_clock_seconds();
+                r = sf_service_run(live->bus, SF_SERVICE_RESTART, config->units[i], restart_ms(live), err);
+                if (is_slurmd(config->units[i])) {
+                        live->restarted = since;
+                        live->downtime = (live->downtime < 0 ? 0 : live->downtime) + sf_clock_seconds() - stopped;
+                }
+        }
+        /* All are up again before the first of them is watched. */
+        for (size_t i = 0; live->bus && r == 0 && i < config->unit_count; i++) {
+                pid_t pid;
+                if (!live->running[i])
+                        continue;
+                r = sf_service_settle(live->bus, config->units[i], tree, (unsigned)config->settle_ms, &pid, err);
+                if (r == 0 && is_slurmd(config->units[i]))
+                        live->slurmd.main_pid = pid;
+        }
+        return r;
+}
+
+int sf_node_switch_stop(struct sf_node_switch *live, struct sf_error *err)
+{
+        const struct sf_config *config = live->config;
+        int r = 0;
+
+        for (size_t i = config->unit_count; live->bus && r == 0 && i-- > 0;) {
+                if (!live->running[i])
+                        continue;
+                double began = sf_clock_seconds();
+                r = sf_service_run(live->bus, SF_SERVICE_STOP, config->units[i], STOP_MS, err);
+                if (r == SF_ERR_TIMEOUT)
+                        r = sf_service_kill_main(live->bus, config->units[i], err);
+                if (is_slurmd(config->units[i]))
+                        live->downtime = (live->downtime < 0 ? 0 : live->downtime) + sf_clock_seconds() - began;
+        }
+        return r;
+}
+
+static void say_waiting(void *ctx, const char *for_what)
+{
+        (void)ctx;
+        sf_log_detail("waiting: %s", for_what);
+}
+
+int sf_node_switch_health(struct sf_node_switch *live, const struct sf_store_release *release, bool site_checks,
+                          struct sf_error *err)
+{
+        const struct sf_config *config = live->config;
+        _cleanup_free_ char *tree = sf_node_switch_tree(live, release->directory);
+        uint64_t spacing = live->controller.slurmd_timeout ? live->controller.slurmd_timeout / 3 : MESSAGE_SPACING;
+        struct sf_health health = {
+                .slurm = { .tree = tree, .conf = config->slurm_conf, .timeout = ASK_SECONDS },
+                .node = config->node_name,
+                .version = release->foreign ? "" : release->name.version,
+                .pid = live->slurmd.main_pid,
+                .since = live->restarted,
+                .timeout = (unsigned)(config->health_timeout ? config->health_timeout : spacing + HEALTH_SLACK),
+                .hooks = site_checks ? config->hooks : NULL,
+                .hook_timeout = (unsigned)config->hook_timeout,
+                .waiting = say_waiting,
+        };
+
+        if (!tree)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+        return live->restarted ? sf_health_wait(&health, err) : 0;
+}

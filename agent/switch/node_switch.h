@@ -1,0 +1,57 @@
+/* agent/switch/node_switch.h - the part of a switch that touches a running node: unit file, view, services, and the way back.
+ *
+ * Where there is no systemd to talk to (--root, an image being built) services are left alone and everything else is the
+ * same.
+ */
+#ifndef SF_AGENT_SWITCH_NODE_SWITCH_H
+#define SF_AGENT_SWITCH_NODE_SWITCH_H
+
+#include <stdbool.h>
+#include <time.h>
+
+#include "agent/node/config.h"
+#include "agent/node/service.h"
+#include "agent/node/slurm.h"
+#include "base/error.h"
+#include "installer/store.h"
+
+#define SF_NODE_SWITCH_UNITS_MAX 16
+
+struct sf_node_switch {
+        const struct sf_config *config;
+        const struct sf_store *store;
+        struct sf_service_bus *bus;          /* NULL: no services here */
+        struct sf_service slurmd;            /* as found; zero where there is no bus */
+        bool running[SF_NODE_SWITCH_UNITS_MAX];     /* which of config->units were active at the start */
+        struct sf_slurm_controller controller; /* slurmctld's answer; version "" where it gave none */
+        struct sf_error controller_error;    /* why not */
+        time_t restarted;                    /* when slurmd was last restarted, 0 = not yet */
+        double downtime;                     /* seconds it was away, summed over restarts; negative = it was not */
+};
+
+/* Looks at services and asks slurmctld with the active release's client. */
+int sf_node_switch_open(const struct sf_config *config, const struct sf_store *store, struct sf_node_switch *ret, struct sf_error *err);
+void sf_node_switch_close(struct sf_node_switch *live);
+
+/* The path its processes run from. Owned by the caller. */
+char *sf_node_switch_tree(const struct sf_node_switch *live, const char *directory);
+
+/* Is any of the running services a process of another tree than this release's? */
+bool sf_node_switch_runs_elsewhere(const struct sf_node_switch *live, const char *directory);
+
+/* Keeps the unit text of `leaving` ("" = nothing was active), writes the one of `to` (the kept text where `back`, else
+ * from the template), points view at it and makes systemd read the unit. Also rewrites the Lmod modules. */
+int sf_node_switch_place(struct sf_node_switch *live, const char *leaving, const struct sf_store_release *to, bool back,
+                  struct sf_error *err);
+
+/* Restarts what was running, in order, and believes it only when its processes stay up inside the tree. */
+int sf_node_switch_restart(struct sf_node_switch *live, const char *directory, struct sf_error *err);
+
+/* Stops what sf_node_switch_restart started; a slurmd that neither starts nor ends is killed, its steps are left alone. */
+int sf_node_switch_stop(struct sf_node_switch *live, struct sf_error *err);
+
+/* Waits until slurmd of this release is back in slurmctld's books. Nothing to wait for: 0. site_checks: the site's own are
+ * asked as well; not on the way back, where there is nowhere else to go. */
+int sf_node_switch_health(struct sf_node_switch *live, const struct sf_store_release *release, bool site_checks, struct sf_error *err);
+
+#endif

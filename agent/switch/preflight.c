@@ -1,0 +1,278 @@
+/* agent/switch/preflight.c - see preflight.h. */
+#include "agent/switch/preflight.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "agent/switch/checks.h"
+#include "agent/switch/version_window.h"
+#include "agent/node/process.h"
+#include "agent/node/unit.h"
+#include "agent/switch/readahead.h"
+#include "base/buffer.h"
+#include "base/cleanup.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/proc.h"
+
+#define EXPECTED_DOWNTIME 2 /* seconds, there and back: several times what was ever measured */
+#define BUSY_PAUSE        2 /* seconds */
+
+/* The slurmstepds of one kind of release, and the versions of all of them. */
+struct steps {
+        struct sf_store_release *releases;
+        size_t release_count;
+        struct sf_process_user *users;
+        size_t user_count;
+        const char **versions; /* of the releases that steps run from, NULL-terminated */
+};
+
+static void free_steps(struct steps *s)
+{
+        free(s->releases);
+        free(s->users);
+        free(s->versions);
+}
+
+static int find_users(const struct sf_node_switch *live, struct steps *s, struct sf_error *err)
+{
+        char **trees = calloc(s->release_count + 1, sizeof *trees);
+        int r = trees ? 0 : sf_error_set(err, SF_ERR_NOMEM, "no memory for releases");
+
+        for (size_t i = 0; r == 0 && i < s->release_count; i++)
+                if (!(trees[i] = sf_node_switch_tree(live, s->releases[i].directory)))
+                        r = sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+        if (r == 0)
+                r = sf_process_find((const char *const *)trees, s->release_count, &s->users, &s->user_count, err);
+        sf_process_free_names(trees);
+        return r;
+}
+
+static int find_steps(const struct sf_node_switch *live, struct steps *ret, struct sf_error *err)
+{
+        struct steps s = { 0 };
+        size_t count = 0;
+        int r = sf_store_list(live->store, &s.releases, &s.release_count, err);
+
+        if (r == 0)
+                r = find_users(live, &s, err);
+        s.versions = calloc(s.user_count + 1, sizeof *s.versions);
+        if (r == 0 && !s.versions)
+                r = sf_error_set(err, SF_ERR_NOMEM, "no memory for steps");
+        for (size_t i = 0; r == 0 && i < s.user_count; i++) {
+                const struct sf_store_release *release = &s.releases[s.users[i].tree];
+                if (s.users[i].stepd && !release->foreign)
+                        s.versions[count++] = release->name.version;
+        }
+        if (r < 0) {
+                free_steps(&s);
+                return r;
+        }
+        *ret = s;
+        return 0;
+}
+
+/* Lists the steps that neither run from the active release nor from the wanted one: "job 12.0 (pid 345, 24.11.4)". */
+static int list_older(const struct steps *s, const char *from, const char *to, struct sf_buffer *ret,
+                      struct sf_error *err)
+{
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < s->user_count; i++) {
+                const struct sf_store_release *release = &s->releases[s->users[i].tree];
+                if (s->users[i].stepd && strcmp(release->directory, from) != 0 && strcmp(release->directory, to) != 0)
+                        r = sf_buffer_printf(ret, err, "%sstep %s (pid %d, %s)", ret->len ? ", " : "", s->users[i].step,
+                                             (int)s->users[i].pid, release->directory);
+        }
+        return r;
+}
+
+static int settle_older_steps(const struct sf_preflight *p, const char *to, struct sf_error *err)
+{
+        const struct sf_config *config = p->live->config;
+        time_t end = time(NULL) + (time_t)config->old_steps_wait;
+
+        while (config->old_steps != SF_OLD_STEPS_ALLOW && !p->back) {
+                _cleanup_(sf_buffer_free) struct sf_buffer older = SF_BUFFER_INIT;
+                _cleanup_(free_steps) struct steps steps = { 0 };
+                int r = find_steps(p->live, &steps, err);
+                if (r == 0)
+                        r = list_older(&steps, p->from, to, &older, err);
+                if (r < 0 || !older.len)
+                        return r;
+                if (config->old_steps == SF_OLD_STEPS_REFUSE || time(NULL) >= end)
+                        return sf_error_set(
+                                err, SF_ERR_BUSY,
+                                "steps of a release before the active one still run: %s ([service] old_steps "
+                                "says: %s)",
+                                sf_buffer_text(&older),
+                                config->old_steps == SF_OLD_STEPS_REFUSE ? "refuse" : "wait, and that is over");
+                sf_log_detail("waiting for %s", sf_buffer_text(&older));
+                struct timespec pause = { BUSY_PAUSE, 0 };
+                nanosleep(&pause, NULL);
+        }
+        return 0;
+}
+
+int sf_preflight_gate(const struct sf_preflight *p, struct sf_error *err)
+{
+        const struct sf_node_switch *live = p->live;
+        _cleanup_(free_steps) struct steps steps = { 0 };
+
+        if (!*p->to_version)
+                return 0;
+        if (live->slurmd.main_pid && !*live->controller.version) {
+                if (!live->config->force && !p->back)
+                        return sf_error_set(err, SF_ERR_INCOMPATIBLE,
+                                            "slurmctld does not say which version it is (%s); --force goes on without",
+                                            live->controller_error.text);
+                sf_log_warning("slurmctld does not say which version it is: %s", live->controller_error.text);
+        }
+        int r = *live->config->root ? 0 : find_steps(live, &steps, err);
+        if (r < 0)
+                return r;
+        /* In an image (--root) nothing runs that the step from one release to the next could lose. */
+        bool any_from = p->back || *live->config->root;
+        struct sf_version_window gate = {
+                .rows = p->rows,
+                .from = any_from ? "" : p->from_version,
+                .to = p->to_version,
+                .controller = live->controller.version,
+                .steps = steps.versions,
+                .allow_downgrade = live->config->allow_downgrade,
+        };
+        return sf_version_window_check(&gate, err);
+}
+
+/* SELinux keeps labels by path: a tree that was renamed into place is labelled anew by the host's own tool. */
+static int relabel(const char *tree, struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer enforce = SF_BUFFER_INIT;
+        const char *argv[] = { "restorecon", "-R", tree, NULL };
+        struct sf_proc proc = { .argv = argv, .timeout_seconds = 300 };
+
+        if (sf_fs_read("/sys/fs/selinux/enforce", 16, &enforce, NULL) < 0 || sf_buffer_text(&enforce)[0] != '1')
+                return 0;
+        return sf_proc_check(&proc, err);
+}
+
+static int check_budget(const struct sf_node_switch *live, struct sf_buffer *ret, struct sf_error *err)
+{
+        uint64_t budget = live->controller.slurmd_timeout;
+
+        if (!budget || budget > EXPECTED_DOWNTIME)
+                return 0;
+        return sf_buffer_printf(
+                ret, err,
+                "SlurmdTimeout is %llu s, and slurmd may be away for %d s: slurmctld would call the node down "
+                "and end its jobs; raise SlurmdTimeout\n",
+                (unsigned long long)budget, EXPECTED_DOWNTIME);
+}
+
+/* Asks every question; findings pile up in ret. */
+static int ask_everything(const struct sf_checks *c, const struct sf_node_switch *live, struct sf_buffer *ret,
+                          struct sf_error *err)
+{
+        int (*const checks[])(const struct sf_checks *, struct sf_buffer *, struct sf_error *) = {
+                sf_check_space, sf_check_plugins,    sf_check_libraries,
+                sf_check_spank, sf_check_plugin_dir, sf_check_conf,
+        };
+        int r = check_budget(live, ret, err);
+
+        for (size_t i = 0; r == 0 && i < sizeof checks / sizeof *checks; i++)
+                r = checks[i](c, ret, err);
+        return r;
+}
+
+/* The first line becomes the error (a warning with --force), the others warnings. */
+static int judge(struct sf_buffer *findings, bool force, struct sf_error *err)
+{
+        char *saved = NULL, *first = findings->len ? strtok_r((char *)findings->data, "\n", &saved) : NULL;
+
+        if (!first)
+                return 0;
+        for (char *line; (line = strtok_r(NULL, "\n", &saved));)
+                sf_log_warning("%s", line);
+        if (force) {
+                sf_log_warning("%s", first);
+                return 0;
+        }
+        return sf_error_set(err, SF_ERR_INCOMPATIBLE, "%s (--force goes on all the same)", first);
+}
+
+/* Findings that --force does not lift: jobs would die, or the switch would have no effect. */
+static int check_unit(const struct sf_checks *c, const char *type, struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer findings = SF_BUFFER_INIT, drop_in = SF_BUFFER_INIT;
+
+        if (!c->unit || strcmp(c->unit->load_state, "not-found") == 0)
+                return 0;
+        int r = sf_unit_check_command(c->unit, c->prefix, type, &drop_in, err);
+        if (r == SF_ERR_USAGE)
+                printf("%s", sf_buffer_text(&drop_in));
+        if (r == 0)
+                r = sf_check_unit(c, &findings, err);
+        if (r < 0 || !findings.len)
+                return r;
+        return sf_error_set(err, SF_ERR_INCOMPATIBLE, "%.*s", (int)strcspn(sf_buffer_text(&findings), "\n"),
+                            sf_buffer_text(&findings));
+}
+
+/* A hand-made tree says "view" in its files: after the switch its steps look for plugins in the new release. */
+static int warn_of_adoption(const struct sf_preflight *p, const char *view, struct sf_error *err)
+{
+        _cleanup_free_ struct sf_process_user *users = NULL;
+        size_t count = 0;
+        int r = *p->from ? 0 : sf_process_find(&view, 1, &users, &count, err);
+
+        for (size_t i = 0; r == 0 && i < count; i++)
+                if (users[i].stepd)
+                        sf_log_warning(
+                                "step %s (pid %d) runs from the hand-made %s and may fail when it loads a plugin of "
+                                "another release",
+                                users[i].step, (int)users[i].pid, view);
+        return r;
+}
+
+int sf_preflight_run(const struct sf_preflight *p, const struct sf_store_release *to, struct sf_error *err)
+{
+        const struct sf_node_switch *live = p->live;
+        const struct sf_config *config = live->config;
+        _cleanup_(sf_buffer_free) struct sf_buffer findings = SF_BUFFER_INIT;
+        _cleanup_free_ char *tree = sf_node_switch_tree(live, to->directory);
+        _cleanup_free_ char *old_tree = *p->from ? sf_node_switch_tree(live, p->from)
+                                                 : sf_fs_join(live->store->base, "view");
+        _cleanup_(free_steps) struct steps steps = { 0 };
+
+        /* An image is checked where it boots, and where no slurmd runs there is nothing to hurt (doctor still tells). */
+        if (*config->root || !live->slurmd.main_pid)
+                return 0;
+        int r = tree && old_tree ? settle_older_steps(p, to->directory, err)
+                                 : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+        if (r == 0)
+                r = warn_of_adoption(p, old_tree, err);
+        if (r == 0)
+                r = find_steps(live, &steps, err);
+        struct sf_checks checks = {
+                .root = config->root,
+                .prefix = config->prefix,
+                .tree = tree,
+                .version = to->foreign ? "" : to->name.version,
+                .old_tree = old_tree,
+                .conf = config->slurm_conf,
+                .unit = live->bus ? &live->slurmd : NULL,
+                .old_steps = steps.versions && steps.versions[0],
+        };
+        /* Read while the questions below are asked, and nothing is stopped yet. */
+        if (r == 0)
+                sf_readahead_release(tree, live->slurmd.main_pid, old_tree);
+        if (r == 0)
+                r = relabel(tree, err);
+        if (r == 0)
+                r = check_unit(&checks, to->unit, err);
+        if (r == 0)
+                r = ask_everything(&checks, live, &findings, err);
+        return r < 0 ? r : judge(&findings, config->force, err);
+}

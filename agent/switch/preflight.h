@@ -1,0 +1,31 @@
+/* agent/switch/preflight.h - everything that can be known before a node is touched is asked before it is touched.
+ */
+#ifndef SF_AGENT_SWITCH_PREFLIGHT_H
+#define SF_AGENT_SWITCH_PREFLIGHT_H
+
+#include <stdbool.h>
+
+#include "agent/switch/node_switch.h"
+#include "base/error.h"
+#include "installer/store.h"
+#include "release/version.h"
+
+struct sf_preflight {
+        const struct sf_node_switch *live;
+        const struct sf_window_row *rows; /* the compatibility table */
+        const char *from;                 /* active release's directory, "" where none (or a hand-made view) */
+        const char *from_version;         /* "" where it is not known */
+        const char *to_version;
+        bool back;                        /* a rollback: the step itself is not questioned, and nobody need answer */
+};
+
+/* The compatibility gate alone, before a byte is fetched. SF_ERR_INCOMPATIBLE. */
+int sf_preflight_gate(const struct sf_preflight *preflight, struct sf_error *err);
+
+/* Steps of releases before the active one: refuse (SF_ERR_BUSY, naming them), wait for their end, or allow, as configured.
+ * Expected downtime against SlurmdTimeout. Then every check of checks.h on the new release's tree. The first finding is the
+ * error; further ones are warnings. --force lets findings pass as warnings, but not the gate's and not a unit that would
+ * kill jobs. */
+int sf_preflight_run(const struct sf_preflight *preflight, const struct sf_store_release *to, struct sf_error *err);
+
+#endif

@@ -1,0 +1,40 @@
+/* agent/switch/transaction.h - what a switch is in the middle of, on disk, so that a crash or power cut is finished or undone.
+ *
+ * STATE/transaction.json exists from the first step that leaves a trace until the end. It names `home`: the release that
+ * recovery makes active. For an upgrade that is the old one, for a rollback the one it goes back to: an unproven release
+ * is never what a node wakes up with.
+ *
+ *     {"verb": "upgrade", "from": "24.11.5-noble", "to": "25.11.6-noble", "home": "24.11.5-noble",
+ *      "step": "restart", "time": "2026-11-23T12:00:00Z"}
+ */
+#ifndef SF_AGENT_SWITCH_TRANSACTION_H
+#define SF_AGENT_SWITCH_TRANSACTION_H
+
+#include "base/digest.h"
+#include "base/error.h"
+
+struct sf_transaction {
+        char verb[16];
+        char from[128]; /* directories below releases/; "" where none was active */
+        char to[128];
+        char home[128]; /* "" = leave view as it is */
+        char step[16];  /* step under way */
+        char time[32];  /* RFC 3339, UTC: when it began */
+};
+
+/* Writes the record, durably; also to say that a new step begins. Sets time where it is empty. */
+int sf_transaction_write(const char *state, struct sf_transaction *transaction, struct sf_error *err);
+/* SF_ERR_NOT_FOUND: nothing is under way. */
+int sf_transaction_load(const char *state, struct sf_transaction *ret, struct sf_error *err);
+/* The end, good or bad: removes the record. */
+int sf_transaction_end(const char *state, struct sf_error *err);
+
+/* Content that failed on this node, by tree digest: STATE/failed/<sha256> holds the reason. It is not tried again without
+ * --force, until something else is published under its name. */
+int sf_transaction_mark_failed(const char *state, const struct sf_digest *tree, const char *reason,
+                               struct sf_error *err);
+int sf_transaction_forget_failed(const char *state, const struct sf_digest *tree, struct sf_error *err);
+/* SF_ERR_FAILED with the reason where this content failed before; else 0. */
+int sf_transaction_check_failed(const char *state, const struct sf_digest *tree, struct sf_error *err);
+
+#endif

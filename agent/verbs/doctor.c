@@ -1,0 +1,250 @@
+/* agent/verbs/doctor.c - the verb doctor: everything that would hurt Slurm on this node one day, asked today. Needs neither
+ * network nor slurmctld. */
+#include "agent/verbs/verbs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "agent/node/active.h"
+#include "agent/switch/checks.h"
+#include "agent/switch/node_switch.h"
+#include "agent/node/report.h"
+#include "agent/node/unit.h"
+#include "base/cleanup.h"
+#include "base/fs.h"
+#include "base/json.h"
+#include "rpath/elf.h"
+
+#define MUNGE_SOCKET   "/run/munge/munge.socket.2"
+#define PROGRAM_MAX    (256u << 20)
+#define SLURMD_TIMEOUT 60 /* seconds; below, a switch that goes wrong may cost jobs */
+
+struct patient {
+        const struct sf_config *config;
+        const struct sf_store *store;
+        const struct sf_store_release *active;
+        const struct sf_node_switch *live;
+        struct sf_checks checks;
+};
+
+static int check_links(const struct patient *p, struct sf_buffer *ret, struct sf_error *err)
+{
+        return sf_check_all_libraries(&p->checks, ret, err);
+}
+
+struct leftover {
+        const char *prefix;
+        struct sf_buffer *ret;
+};
+
+/* A search path that exists nowhere is where the release was built, or a door for whoever creates it. */
+static int check_runpath(const struct leftover *l, const char *path, const char *runpath, struct sf_error *err)
+{
+        int r = 0;
+
+        for (const char *c = runpath; *c && r == 0; c += strcspn(c, ":"), c += *c == ':') {
+                _cleanup_free_ char *entry = strndup(c, strcspn(c, ":"));
+                if (!entry)
+                        return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+                if (entry[0] == '$' || strncmp(entry, l->prefix, strlen(l->prefix)) == 0)
+                        continue;
+                if (entry[0] != '/' || !sf_fs_exists(entry))
+                        r = sf_buffer_printf(l->ret, err, "%s searches libraries in %s\n", path, entry);
+        }
+        return r;
+}
+
+static int look_for_leftovers(void *ctx, int dirfd, const char *name, const char *path, const struct stat *st,
+                              struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer file = SF_BUFFER_INIT;
+        struct leftover *l = ctx;
+        struct sf_elf elf;
+        int r = 0;
+
+        if (!S_ISREG(st->st_mode))
+                return 0;
+        r = sf_fs_read_at(dirfd, name, PROGRAM_MAX, &file, err);
+        if (r < 0 || !sf_elf_is(file.data, file.len) || sf_elf_open(file.data, file.len, path, &elf, NULL) < 0)
+                return r;
+        for (uint64_t i = 0; r == 0 && i < elf.dynamic_count; i++) {
+                Elf64_Dyn d = sf_elf_dynamic(&elf, i);
+                const char *text = d.d_tag == DT_RUNPATH || d.d_tag == DT_RPATH ? sf_elf_dynstr(&elf, d.d_un.d_val)
+                                                                                : NULL;
+                if (text)
+                        r = check_runpath(l, path, text, err);
+        }
+        return r;
+}
+
+static int check_leftovers(const struct patient *p, struct sf_buffer *ret, struct sf_error *err)
+{
+        struct leftover l = { p->config->prefix, ret };
+
+        return sf_fs_walk(p->checks.tree, look_for_leftovers, &l, err);
+}
+
+static int check_plugin_dir(const struct patient *p, struct sf_buffer *ret, struct sf_error *err)
+{
+        return sf_check_plugin_dir(&p->checks, ret, err);
+}
+
+static int check_conf(const struct patient *p, struct sf_buffer *ret, struct sf_error *err)
+{
+        return sf_check_conf(&p->checks, ret, err);
+}
+
+static int check_spank(const struct patient *p, struct sf_buffer *ret, struct sf_error *err)
+{
+        return sf_check_spank(&p->checks, ret, err);
+}
+
+static int check_space(const struct patient *p, struct sf_buffer *ret, struct sf_error *err)
+{
+        return sf_check_space(&p->checks, ret, err);
+}
+
+static int check_munge(const struct patient *p, struct sf_buffer *ret, struct sf_error *err)
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        if (*p->config->root)
+                return 0;
+        snprintf(address.sun_path, sizeof address.sun_path, "%s", MUNGE_SOCKET);
+        if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
+                return 0;
+        return sf_buffer_printf(ret, err, "munge does not answer at %s: start munged (systemctl start munge)\n",
+                                MUNGE_SOCKET);
+}
+
+static int check_unit(const struct patient *p, struct sf_buffer *ret, struct sf_error *err)
+{
+        const struct sf_service *unit = p->checks.unit;
+        _cleanup_(sf_buffer_free) struct sf_buffer drop_in = SF_BUFFER_INIT;
+        struct sf_error why = SF_ERROR_INIT;
+
+        if (!unit)
+                return 0;
+        if (strcmp(unit->load_state, "loaded") != 0)
+                return sf_buffer_printf(ret, err,
+                                        "there is no slurmd.service (%s): 'sf-node activate RELEASE' writes it\n",
+                                        unit->load_state);
+        int r = sf_check_unit(&p->checks, ret, err);
+        if (r == 0 && sf_unit_check_command(unit, p->config->prefix, *p->active->unit ? p->active->unit : "notify",
+                                            &drop_in, &why) < 0)
+                r = sf_buffer_printf(ret, err, "%s\n", why.text);
+        if (r == 0 && unit->argv0[0] == '/')
+                r = sf_buffer_printf(
+                        ret, err,
+                        "slurmd.service starts slurmd as %s: an absolute argv[0] changes releases on 'scontrol "
+                        "reconfigure'; write ExecStart=@%s slurmd ...\n",
+                        unit->argv0, unit->command);
+        if (r == 0 && strcmp(unit->file_state, "enabled") != 0)
+                r = sf_buffer_printf(ret, err,
+                                     "slurmd.service is %s: it will not start at boot (systemctl enable slurmd)\n",
+                                     *unit->file_state ? unit->file_state : "not installed");
+        if (r == 0 && unit->stale)
+                r = sf_buffer_puts(
+                        ret, "slurmd.service changed on disk since systemd read it: systemctl daemon-reload\n", err);
+        return r;
+}
+
+static int check_timeout(const struct patient *p, struct sf_buffer *ret, struct sf_error *err)
+{
+        uint64_t timeout = p->live->controller.slurmd_timeout;
+
+        if (!*p->live->controller.version || !timeout || timeout >= SLURMD_TIMEOUT)
+                return 0;
+        return sf_buffer_printf(ret, err, "SlurmdTimeout is %llu s: a switch that has to come back may take longer\n",
+                                (unsigned long long)timeout);
+}
+
+static const struct question {
+        const char *name;
+        int (*ask)(const struct patient *p, struct sf_buffer *ret, struct sf_error *err);
+} questions[] = {
+        { "libraries", check_links }, { "build paths", check_leftovers }, { "PluginDir", check_plugin_dir },
+        { "slurm.conf", check_conf }, { "SPANK", check_spank },           { "munge", check_munge },
+        { "unit", check_unit },       { "space", check_space },           { "SlurmdTimeout", check_timeout },
+};
+
+/* One line per question, or one per finding. Returns the number of findings. */
+static size_t tell(const char *name, struct sf_buffer *findings, bool json, json_t *list)
+{
+        char *saved = NULL;
+        size_t count = 0;
+
+        for (char *line = findings->len ? strtok_r((char *)findings->data, "\n", &saved) : NULL; line;
+             line = strtok_r(NULL, "\n", &saved), count++) {
+                json_array_append_new(list, json_pack("{s:s,s:s}", "check", name, "finding", line));
+                if (!json)
+                        printf("%-14s %s\n", name, line);
+        }
+        if (!count && !json)
+                printf("%-14s ok\n", name);
+        return count;
+}
+
+static int examine(const struct patient *p, bool json, json_t *list, size_t *ret_count, struct sf_error *err)
+{
+        int r = 0;
+
+        *ret_count = 0;
+        for (size_t i = 0; r == 0 && i < sizeof questions / sizeof *questions; i++) {
+                _cleanup_(sf_buffer_free) struct sf_buffer findings = SF_BUFFER_INIT;
+                r = questions[i].ask(p, &findings, err);
+                if (r < 0)
+                        sf_error_prefix(err, "%s", questions[i].name);
+                else
+                        *ret_count += tell(questions[i].name, &findings, json, list);
+        }
+        return r;
+}
+
+int sf_verb_doctor(const struct sf_config *config, const struct sf_command_line *line)
+{
+        _cleanup_json_ json_t *details = json_object();
+        json_t *list = json_array();
+        struct sf_error err = SF_ERROR_INIT;
+        struct sf_store_release active;
+        struct sf_store store = { 0 };
+        struct sf_node_switch live = { 0 };
+        struct sf_report report;
+        size_t findings = 0;
+
+        (void)line;
+        sf_report_start(&report, "doctor");
+        report.step = "doctor";
+        report.details = details;
+        json_object_set_new(details, "findings", list);
+        int r = sf_store_open(config->root, config->prefix, &store, &err);
+        if (r == 0) {
+                sf_active_note(&store, &report);
+                r = sf_active_find(&store, &active, &err);
+        }
+        if (r == 0)
+                r = sf_node_switch_open(config, &store, &live, &err);
+        if (r == 0) {
+                _cleanup_free_ char *tree = sf_node_switch_tree(&live, active.directory);
+                struct patient p = { .config = config,
+                                     .store = &store,
+                                     .active = &active,
+                                     .live = &live,
+                                     .checks = { .root = config->root,
+                                                 .prefix = config->prefix,
+                                                 .tree = tree,
+                                                 .version = active.foreign ? "" : active.name.version,
+                                                 .conf = config->slurm_conf,
+                                                 .unit = live.bus ? &live.slurmd : NULL } };
+                r = examine(&p, config->json, list, &findings, &err);
+                sf_node_switch_close(&live);
+        }
+        sf_store_close(&store);
+        if (r == 0 && findings)
+                r = sf_error_set(&err, SF_ERR_FAILED, "%zu finding%s", findings, findings == 1 ? "" : "s");
+        return r < 0 ? sf_report_failed(&report, config->json, 0, &err) : sf_report_done(&report, config->json, NULL);
+}

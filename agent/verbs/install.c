@@ -1,0 +1,55 @@
+/* agent/verbs/install.c - install, upgrade, stage, activate, rollback: one switch, of which each does its part. */
+#include "agent/switch/switch.h"
+#include "agent/verbs/verbs.h"
+
+/* The verbs differ in which halves they do. */
+int sf_verb_install(const struct sf_config *config, const struct sf_command_line *line)
+{
+        struct sf_switch u = { .config = config,
+                               .verb = "install",
+                               .wanted = line->arguments[0],
+                               .bytes = true,
+                               .flip = !sf_option_given(line, "no-activate") };
+
+        return sf_switch_run(&u);
+}
+
+int sf_verb_upgrade(const struct sf_config *config, const struct sf_command_line *line)
+{
+        struct sf_switch u = { .config = config,
+                               .verb = "upgrade",
+                               .wanted = line->argument_count ? line->arguments[0] : NULL,
+                               .bytes = true,
+                               .flip = true,
+                               .restart = !config->no_restart };
+
+        return sf_switch_run(&u);
+}
+
+int sf_verb_stage(const struct sf_config *config, const struct sf_command_line *line)
+{
+        struct sf_switch u = { .config = config, .verb = "stage", .wanted = line->arguments[0], .bytes = true };
+
+        return sf_switch_run(&u);
+}
+
+int sf_verb_activate(const struct sf_config *config, const struct sf_command_line *line)
+{
+        struct sf_switch u = { .config = config,
+                               .verb = "activate",
+                               .wanted = line->arguments[0],
+                               .flip = true,
+                               .restart = !config->no_restart };
+
+        return sf_switch_run(&u);
+}
+
+int sf_verb_rollback(const struct sf_config *config, const struct sf_command_line *line)
+{
+        struct sf_switch u = {
+                .config = config, .verb = "rollback", .flip = true, .restart = !config->no_restart, .back = true
+        };
+
+        (void)line;
+        return sf_switch_run(&u);
+}

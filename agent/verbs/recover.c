@@ -1,0 +1,30 @@
+/* agent/verbs/recover.c - the verb of the boot unit: finishes or undoes an interrupted switch. */
+#include <stdio.h>
+
+#include "agent/node/lock.h"
+#include "agent/node/report.h"
+#include "agent/switch/recovery.h"
+#include "agent/verbs/verbs.h"
+#include "base/cleanup.h"
+
+int sf_verb_recover(const struct sf_config *config, const struct sf_command_line *line)
+{
+        struct sf_error err = SF_ERROR_INIT;
+        struct sf_store store = { 0 };
+        struct sf_report report;
+        _cleanup_close_ int lock = -1;
+        char note[512] = "nothing was interrupted";
+
+        sf_report_start(&report, "recover");
+        report.step = "recover";
+        int r = sf_store_open(config->root, config->prefix, &store, &err);
+        if (r == 0)
+                r = lock = sf_lock_take(config->state, &err);
+        if (r >= 0)
+                r = sf_recovery_run(config, &store, sf_option_given(line, "boot"), note, &err);
+        sf_store_close(&store);
+        if (r < 0)
+                return sf_report_failed(&report, config->json, SF_EXIT_HUMAN, &err);
+        report.result = r > 0 ? "done" : "unchanged";
+        return sf_report_done(&report, config->json, note);
+}

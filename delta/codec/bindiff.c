@@ -1,0 +1,68 @@
+/* delta/codec/bindiff.c - see bindiff.h. */
+#include "delta/codec/bindiff.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "delta/codec/linker_tables.h"
+#include "delta/codec/replay.h"
+
+uint64_t sf_bindiff_memory_plain(const struct sf_delta_files *old, const struct sf_delta_files *new_files)
+{
+        return sf_replay_memory(old, new_files, false) + (new_files->count + 1) * sizeof(unsigned);
+}
+
+uint64_t sf_bindiff_memory_elf(const struct sf_delta_files *old, const struct sf_delta_files *new_files)
+{
+        uint64_t largest = 0, replay = sf_replay_memory(old, new_files, true);
+
+        for (size_t i = 0; i < old->count; i++)
+                largest = old->files[i].size > largest ? old->files[i].size : largest;
+        for (size_t i = 0; i < new_files->count; i++)
+                largest = new_files->files[i].size > largest ? new_files->files[i].size : largest;
+        /* The tables are blanked before the replay and computed when only its model is still there. */
+        uint64_t derived = sf_model_memory(SF_REPLAY_SLOTS_LOG_MAX) + sf_linker_tables_memory(largest);
+        return sf_blanked_memory(old) + (replay > derived ? replay : derived) +
+               (new_files->count + 1) * sizeof(unsigned);
+}
+
+int sf_bindiff_decode(const struct sf_delta_files *old, const struct sf_delta_files *new_files, const uint8_t *patch,
+                      size_t patch_len, bool predict, uint8_t *out, struct sf_error *err)
+{
+        _cleanup_(sf_replay_close) struct sf_replay replay = { 0 };
+        _cleanup_(sf_blanked_free) struct sf_blanked blanked = { 0 };
+        _cleanup_free_ unsigned *derived = calloc(new_files->count + 1, sizeof *derived);
+        uint64_t offset = 0;
+
+        if (patch_len < SF_BINDIFF_HEADER || patch[0] != SF_PREDICTOR_VERSION)
+                return sf_error_set(err, SF_ERR_UNSUPPORTED, "the patch is for another version of the predictor");
+        if (patch[1] < SF_REPLAY_SLOTS_LOG_MIN || patch[1] > SF_REPLAY_SLOTS_LOG_MAX)
+                return sf_error_set(err, SF_ERR_CORRUPT, "the patch asks for a model of 2^%u slots", patch[1]);
+        if (!derived)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for %zu files", new_files->count);
+        int r = predict ? sf_blanked_copy(old, true, &blanked, err) : 0;
+        if (r < 0)
+                return r;
+        const struct sf_delta_files references = predict ? (struct sf_delta_files){ blanked.files, blanked.count }
+                                                         : *old;
+        r = sf_replay_open(&replay, &references, new_files, NULL, out, predict, derived, patch[1], err);
+        if (r < 0)
+                return r;
+        memset(out, 0, sf_delta_files_size(new_files)); /* not every file is made from its first byte to its last */
+        sf_coder_decode(&replay.coder, patch + SF_BINDIFF_HEADER, patch_len - SF_BINDIFF_HEADER);
+        for (size_t i = 0; i < new_files->count; i++) {
+                _cleanup_(sf_script_free) struct sf_script script = { 0 };
+
+                if ((r = sf_replay_file(&replay, i, offset, &script, err)) < 0)
+                        return sf_error_prefix(err, "file %zu", i + 1);
+                offset += new_files->files[i].size;
+        }
+        r = sf_coder_finish(&replay.coder, err);
+        /* Only now: until here the rebuilt files were references, too. */
+        for (size_t i = 0; i < new_files->count && r == 0; i++) {
+                r = sf_linker_tables_restore(out, new_files->files[i].size, derived[i], err);
+                out += new_files->files[i].size;
+        }
+        return r;
+}

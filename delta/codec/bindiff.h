@@ -1,0 +1,26 @@
+/* delta/codec/bindiff.h - what the bindiff and elf codecs share: all files of a delta through one replay.
+ *
+ * They differ in one thing, whether references are predicted. Private to the codecs.
+ *
+ * Patch: SF_PREDICTOR_VERSION (1 byte), log2 of the model's slots (1 byte), then one run of coded bits.
+ */
+#ifndef SF_DELTA_CODEC_BINDIFF_H
+#define SF_DELTA_CODEC_BINDIFF_H
+
+#include <stdbool.h>
+
+#include "delta/codec/codecs.h"
+#include "delta/codec/replay.h"
+
+#define SF_BINDIFF_HEADER 2 /* bytes in front of the coded ones */
+
+int sf_bindiff_decode(const struct sf_delta_files *old, const struct sf_delta_files *new_files, const uint8_t *patch,
+                     size_t patch_len, bool predict, uint8_t *out, struct sf_error *err);
+/* Bytes of memory that takes. */
+uint64_t sf_bindiff_memory_plain(const struct sf_delta_files *old, const struct sf_delta_files *new_files);
+uint64_t sf_bindiff_memory_elf(const struct sf_delta_files *old, const struct sf_delta_files *new_files);
+/* Encoder only (differ-encode.c). */
+int sf_bindiff_encode(const struct sf_delta_files *old, const struct sf_delta_files *new_files, bool predict,
+                     struct sf_buffer *ret_patch, struct sf_error *err);
+
+#endif

@@ -1,0 +1,21 @@
+/* delta/codec/codecs.h - the codecs themselves, for the two tables (codecs.c, encode/make.c) that list them. */
+#ifndef SF_DELTA_CODEC_CODECS_H
+#define SF_DELTA_CODEC_CODECS_H
+
+#include "delta/codec/codec.h"
+
+extern const struct sf_delta_codec sf_delta_rsync;   /* librsync: little memory, always there */
+extern const struct sf_delta_codec sf_delta_zstd;    /* the old content as the prefix of one zstd frame */
+extern const struct sf_delta_codec sf_delta_bindiff; /* suffix-sorted difference */
+extern const struct sf_delta_codec sf_delta_elf;     /* the same, predicting what an address becomes */
+
+/* The encoders of the last two link libdivsufsort. */
+extern const struct sf_delta_codec sf_delta_bindiff_encoder;
+extern const struct sf_delta_codec sf_delta_elf_encoder;
+
+/* Decoders, NULL-terminated. */
+extern const struct sf_delta_codec *const sf_delta_codecs[];
+/* NULL where no codec has that name. */
+const struct sf_delta_codec *sf_delta_codec_find(const char *name);
+
+#endif

@@ -1,0 +1,48 @@
+/* delta/codec/literal.h - bytes that no copy provides, coded under what surrounds them.
+ *
+ * In x86-64 code the instruction is followed as it appears, so that opcodes foretell opcodes, and a pc-relative field is
+ * coded as the address it refers to: the same function called twice is the same four bytes.
+ */
+#ifndef SF_DELTA_CODEC_LITERAL_H
+#define SF_DELTA_CODEC_LITERAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "delta/cfi/cfi.h"
+#include "delta/entropy/coder.h"
+#include "delta/image/image.h"
+#include "delta/entropy/match.h"
+#include "delta/entropy/model.h"
+#include "delta/predict/predict.h"
+#include "delta/image/relocated.h"
+
+struct sf_literals {
+        struct sf_coder *coder; /* borrowed */
+        struct sf_model *model; /* borrowed */
+        struct sf_mixer bytes, targets, cfi;
+        uint32_t last_target;
+};
+
+/* A run of literal bytes of one file. */
+struct sf_literal_run {
+        uint8_t *out;          /* the new file; bytes before `position` are there */
+        const uint8_t *truth;  /* the same file complete; NULL when decoding */
+        uint64_t position, length;
+        const uint8_t *old;    /* what stood here in the old file, `old_length` bytes; may be NULL */
+        uint64_t old_length;
+        const struct sf_image *image;
+        struct sf_matcher *matcher;            /* of this file */
+        const struct sf_relocated *relocated;  /* of this file */
+        struct sf_cfi *cfi;                    /* of this file */
+        const struct sf_predictor *predictor;  /* that of the old file the matcher looks at; NULL where there is none */
+        const struct sf_image *successor;      /* pretraining old code: the new file, where what it refers to will be */
+};
+
+int sf_literals_open(struct sf_literals *l, struct sf_coder *coder, struct sf_model *model, struct sf_error *err);
+void sf_literals_close(struct sf_literals *l);
+void sf_literals_code(struct sf_literals *l, const struct sf_literal_run *run);
+
+#endif

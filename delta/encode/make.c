@@ -1,0 +1,174 @@
+/* delta/encode/make.c - see make.h. */
+#include "delta/encode/make.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "delta/codec/codecs.h"
+#include "delta/container.h"
+#include "delta/encode/choose_bases.h"
+#include "delta/change_set.h"
+
+const struct sf_delta_codec *const sf_delta_encoders[] = { &sf_delta_elf_encoder, &sf_delta_bindiff_encoder,
+                                                           &sf_delta_zstd, &sf_delta_rsync, NULL };
+
+/* All contents of one job. */
+struct contents {
+        struct sf_change_set plan;
+        struct sf_buffer old_bytes, new_bytes;
+        struct sf_delta_file *old_files, *new_files;
+};
+
+static void cleanup_contents(struct contents *c)
+{
+        sf_change_set_free(&c->plan);
+        sf_buffer_free(&c->old_bytes);
+        sf_buffer_free(&c->new_bytes);
+        free(c->old_files);
+        free(c->new_files);
+}
+
+static int append_checked(int (*read)(void *ctx, const struct sf_entry *entry, struct sf_buffer *ret,
+                                      struct sf_error *err),
+                          void *ctx, const struct sf_entry *entry, struct sf_buffer *bytes, struct sf_error *err)
+{
+        size_t before = bytes->len;
+        int r = read(ctx, entry, bytes, err);
+
+        if (r < 0)
+                return sf_error_prefix(err, "%s", entry->path);
+        if (bytes->len - before != entry->size)
+                return sf_error_set(err, SF_ERR_CORRUPT, "%s: has %zu bytes instead of %llu", entry->path,
+                                    bytes->len - before, (unsigned long long)entry->size);
+        return 0;
+}
+
+static int load_contents(const struct sf_delta_make *job, struct contents *c, struct sf_error *err)
+{
+        int r;
+
+        c->old_files = calloc(c->plan.base_count + 1, sizeof *c->old_files);
+        c->new_files = calloc(c->plan.target_count + 1, sizeof *c->new_files);
+        if (!c->old_files || !c->new_files)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a delta");
+        if ((r = sf_buffer_reserve(&c->old_bytes, c->plan.old_size, err)) < 0 ||
+            (r = sf_buffer_reserve(&c->new_bytes, c->plan.new_size, err)) < 0)
+                return r;
+        const uint8_t *at = c->old_bytes.data;
+        for (size_t i = 0; i < c->plan.base_count; i++) {
+                const struct sf_entry *entry = &job->old->entries[c->plan.bases[i]];
+
+                if ((r = append_checked(job->read_old, job->ctx, entry, &c->old_bytes, err)) < 0)
+                        return r;
+                c->old_files[i] = (struct sf_delta_file){ at, entry->size, 0 };
+                at += entry->size;
+        }
+        at = c->new_bytes.data;
+        for (size_t i = 0; i < c->plan.target_count; i++) {
+                const struct sf_entry *entry = &job->new->entries[c->plan.targets[i].entry];
+
+                if ((r = append_checked(job->read_new, job->ctx, entry, &c->new_bytes, err)) < 0)
+                        return r;
+                c->new_files[i] = (struct sf_delta_file){ at, entry->size, c->plan.base_of[i] };
+                at += entry->size;
+        }
+        return 0;
+}
+
+/* Decodes what was just encoded: a delta that does not rebuild its files is never published. */
+static int prove(const struct contents *c, const struct sf_delta_codec *codec, const struct sf_buffer *patch,
+                 struct sf_error *err)
+{
+        _cleanup_free_ struct sf_delta_file *blank = calloc(c->plan.target_count + 1, sizeof *blank);
+        _cleanup_free_ uint8_t *out = malloc(c->new_bytes.len + 1);
+
+        if (!blank || !out)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory to prove a delta");
+        for (size_t i = 0; i < c->plan.target_count; i++)
+                blank[i] = (struct sf_delta_file){ NULL, c->new_files[i].size, c->new_files[i].ancestor };
+        int r = sf_delta_codec_find(codec->name)
+                        ->decode(&(struct sf_delta_files){ c->old_files, c->plan.base_count },
+                                 &(struct sf_delta_files){ blank, c->plan.target_count }, patch->data, patch->len, out,
+                                 err);
+        if (r < 0)
+                return sf_error_prefix(err, "the new delta cannot be applied");
+        if (c->new_bytes.len && memcmp(out, c->new_bytes.data, c->new_bytes.len) != 0)
+                return sf_error_set(err, SF_ERR_FAILED, "the new delta gives other bytes");
+        return 0;
+}
+
+static int attempt(const struct sf_delta_make *job, const struct contents *c, const struct sf_delta_codec *codec,
+                   struct sf_delta_attempt *row, struct sf_buffer *ret_blob, struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer patch = SF_BUFFER_INIT;
+        double start = sf_clock_seconds();
+        int r = codec->encode(&(struct sf_delta_files){ c->old_files, c->plan.base_count },
+                              &(struct sf_delta_files){ c->new_files, c->plan.target_count }, &patch, err);
+
+        row->seconds = sf_clock_seconds() - start;
+        if (r < 0 || (r = prove(c, codec, &patch, err)) < 0)
+                return r;
+        return sf_delta_wrap(job->old, job->new, &c->plan, codec->name, &patch, ret_blob, err);
+}
+
+/* One row of the table; keeps the blob where it is the smallest so far. */
+static void try_codec(const struct sf_delta_make *job, const struct contents *c, const struct sf_delta_codec *codec,
+                      uint64_t budget, struct sf_delta_result *result)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer blob = SF_BUFFER_INIT;
+        struct sf_delta_attempt *row = &result->attempts[result->attempt_count++];
+        struct sf_error err = SF_ERROR_INIT;
+
+        *row = (struct sf_delta_attempt){ .codec = codec->name };
+        row->memory = c->plan.old_size + c->plan.new_size +
+                      codec->decode_memory(&(struct sf_delta_files){ c->old_files, c->plan.base_count },
+                                           &(struct sf_delta_files){ c->new_files, c->plan.target_count });
+        row->fits = row->memory <= budget;
+        if (attempt(job, c, codec, row, &blob, &err) < 0) {
+                memcpy(row->failure, err.text, sizeof row->failure - 1);
+                return;
+        }
+        row->bytes = blob.len;
+        if (!row->fits || (result->blob.data && blob.len >= result->blob.len))
+                return;
+        for (size_t i = 0; i < result->attempt_count; i++)
+                result->attempts[i].chosen = false;
+        row->chosen = true;
+        sf_buffer_free(&result->blob);
+        result->blob = blob;
+        blob = (struct sf_buffer)SF_BUFFER_INIT;
+        result->memory = row->memory;
+        memset(result->codec, 0, sizeof result->codec);
+        memcpy(result->codec, codec->name, strlen(codec->name));
+}
+
+int sf_delta_make(const struct sf_delta_make *job, struct sf_delta_result *ret, struct sf_error *err)
+{
+        _cleanup_(cleanup_contents) struct contents c = { 0 };
+        _cleanup_(sf_delta_result_free) struct sf_delta_result result = { 0 };
+        uint64_t budget = job->memory_budget ? job->memory_budget : SF_DELTA_MEMORY_DEFAULT;
+        int r;
+
+        if ((r = sf_change_set_changed(job->old, job->new, &c.plan, err)) < 0 ||
+            (r = sf_choose_bases(job->old, job->new, &c.plan, err)) < 0 || (r = load_contents(job, &c, err)) < 0)
+                return r;
+        result.changed_files = c.plan.target_count;
+        result.changed_bytes = c.plan.new_size;
+        for (const struct sf_delta_codec *const *codec = sf_delta_encoders; *codec; codec++)
+                if (!job->codec || !strcmp(job->codec, (*codec)->name))
+                        try_codec(job, &c, *codec, budget, &result);
+        if (!result.blob.data)
+                return sf_error_set(err, SF_ERR_NOMEM, "no codec makes a delta that fits %llu bytes of memory%s%s",
+                                    (unsigned long long)budget, result.attempt_count ? "; the first one said: " : "",
+                                    result.attempt_count ? result.attempts[0].failure : "");
+        *ret = result;
+        result = (struct sf_delta_result){ 0 };
+        return 0;
+}
+
+void sf_delta_result_free(struct sf_delta_result *result)
+{
+        sf_buffer_free(&result->blob);
+}

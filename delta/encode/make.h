@@ -1,0 +1,59 @@
+/* delta/encode/make.h - making a content delta: every codec is tried, the smallest that fits the node's memory is kept.
+ *
+ * Factory only (links libdivsufsort); the node's half is delta/container.h.
+ */
+#ifndef SF_DELTA_ENCODE_MAKE_H
+#define SF_DELTA_ENCODE_MAKE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "delta/codec/codec.h"
+#include "release/filelist.h"
+
+#define SF_DELTA_MEMORY_DEFAULT (UINT64_C(512) << 20) /* a node's default budget, bytes */
+
+/* One row of the table that `slurm-factory delta` prints. */
+struct sf_delta_attempt {
+        const char *codec;
+        uint64_t bytes;   /* of the whole container; 0 where the codec failed */
+        uint64_t memory;  /* bytes a node needs to apply it, contents included */
+        double seconds;   /* to make it */
+        bool fits;        /* memory <= budget */
+        bool chosen;
+        char failure[128];/* why there is no result; "" otherwise */
+};
+
+#define SF_DELTA_ATTEMPTS_MAX 8
+
+struct sf_delta_result {
+        struct sf_buffer blob; /* the container of the chosen codec */
+        char codec[24];
+        uint64_t memory;
+        uint64_t changed_files, changed_bytes;
+        struct sf_delta_attempt attempts[SF_DELTA_ATTEMPTS_MAX];
+        size_t attempt_count;
+};
+
+struct sf_delta_make {
+        const struct sf_filelist *old, *new;
+        /* Append the canonical content of one file of the old or the new release. */
+        int (*read_old)(void *ctx, const struct sf_entry *entry, struct sf_buffer *ret, struct sf_error *err);
+        int (*read_new)(void *ctx, const struct sf_entry *entry, struct sf_buffer *ret, struct sf_error *err);
+        void *ctx;
+        uint64_t memory_budget; /* 0 = SF_DELTA_MEMORY_DEFAULT */
+        const char *codec;      /* only this one; NULL = all */
+};
+
+/* The result is applied once in memory before it is returned: a delta that does not rebuild its files is never kept.
+ * SF_ERR_NOMEM where no codec fits the budget. */
+int sf_delta_make(const struct sf_delta_make *job, struct sf_delta_result *ret, struct sf_error *err);
+void sf_delta_result_free(struct sf_delta_result *result);
+
+/* Codecs that can also encode, NULL-terminated, in the order they are tried. */
+extern const struct sf_delta_codec *const sf_delta_encoders[];
+
+#endif

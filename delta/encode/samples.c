@@ -1,0 +1,114 @@
+/* delta/encode/samples.c - see samples.h. */
+#include "delta/encode/samples.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "delta/image/address_fields.h"
+
+#define WINDOW 16
+
+static int blank_fields(const uint8_t *data, uint64_t size, uint8_t *copy, struct sf_error *err)
+{
+        _cleanup_(sf_address_fields_free) struct sf_address_fields fields = { 0 };
+        struct sf_image image;
+
+        sf_image_open(data, size, &image);
+        int r = sf_address_fields_find(data, size, &image, &fields, err);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < fields.count; i++)
+                memset(copy + fields.fields[i].position, 0, fields.fields[i].width);
+        return 0;
+}
+
+static int compare_u64(const void *a, const void *b)
+{
+        uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+        return (x > y) - (x < y);
+}
+
+static uint64_t mix(uint64_t x)
+{
+        x = (x ^ x >> 31) * UINT64_C(0x7fb5d329728ea185);
+        x = (x ^ x >> 27) * UINT64_C(0x81dadef4bc2dd44d);
+        return x ^ x >> 33;
+}
+
+int sf_samples_take(const uint8_t *data, uint64_t size, bool elf, struct sf_samples *ret, struct sf_error *err)
+{
+        _cleanup_free_ uint8_t *copy = malloc(size + 1);
+        struct sf_samples samples = { 0 };
+
+        if (!copy || !(samples.hashes = malloc((size + 1) * sizeof *samples.hashes)))
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory to compare files");
+        memcpy(copy, data, size);
+        int r = elf ? blank_fields(data, size, copy, err) : 0;
+        if (r < 0) {
+                sf_samples_free(&samples);
+                return r;
+        }
+        for (uint64_t i = 0; i + WINDOW <= size; i++) {
+                uint64_t words[2];
+
+                memcpy(words, copy + i, sizeof words);
+                uint64_t hash = mix(words[0] + mix(words[1]));
+                if (hash <= UINT64_MAX / SF_SIMILAR_STEP && words[0] != words[1])
+                        samples.hashes[samples.count++] = hash;
+        }
+        size_t kept = 0;
+        qsort(samples.hashes, samples.count, sizeof *samples.hashes, compare_u64);
+        for (size_t i = 0; i < samples.count; i++)
+                if (!kept || samples.hashes[kept - 1] != samples.hashes[i])
+                        samples.hashes[kept++] = samples.hashes[i];
+        uint64_t *less = realloc(samples.hashes, (kept + 1) * sizeof *less);
+        *ret = (struct sf_samples){ less ? less : samples.hashes, kept };
+        return 0;
+}
+
+size_t sf_samples_shared(const struct sf_samples *a, const struct sf_samples *b)
+{
+        size_t shared = 0;
+
+        for (size_t i = 0, k = 0; i < a->count && k < b->count;) {
+                shared += a->hashes[i] == b->hashes[k];
+                if (a->hashes[i] <= b->hashes[k])
+                        i++;
+                else
+                        k++;
+        }
+        return shared;
+}
+
+void sf_samples_subtract(struct sf_samples *a, const struct sf_samples *b)
+{
+        size_t kept = 0;
+
+        for (size_t i = 0, k = 0; i < a->count; i++) {
+                while (k < b->count && b->hashes[k] < a->hashes[i])
+                        k++;
+                if (k == b->count || b->hashes[k] != a->hashes[i])
+                        a->hashes[kept++] = a->hashes[i];
+        }
+        a->count = kept;
+}
+
+int sf_samples_copy(const struct sf_samples *from, struct sf_samples *ret, struct sf_error *err)
+{
+        uint64_t *hashes = malloc((from->count + 1) * sizeof *hashes);
+
+        if (!hashes)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory to compare files");
+        if (from->count)
+                memcpy(hashes, from->hashes, from->count * sizeof *hashes);
+        *ret = (struct sf_samples){ hashes, from->count };
+        return 0;
+}
+
+void sf_samples_free(struct sf_samples *s)
+{
+        free(s->hashes);
+        *s = (struct sf_samples){ 0 };
+}

@@ -1,0 +1,39 @@
+/* delta/image/field.h - one field of a file that changes when nothing but places changed: a reference, or a number beside
+ * them. address_fields.h finds all of a file. */
+#ifndef SF_DELTA_IMAGE_FIELD_H
+#define SF_DELTA_IMAGE_FIELD_H
+
+#include <stdint.h>
+
+/* How a field's value follows from what it refers to. `place` is the address of the field, `target` and `base` are
+ * positions; in the two forms with a base, that is where the base or the start of the range went. */
+enum sf_field_form {
+        SF_FORM_RELATIVE, /* address(target) - (place + bias) */
+        SF_FORM_TABLE,    /* address(target) - address(base) */
+        SF_FORM_ADDRESS,  /* address(target) */
+        SF_FORM_POSITION, /* target */
+        SF_FORM_INDEX,    /* (target - base) / scale */
+        SF_FORM_SIZE,     /* target + 1 - base: target is the last byte of the range */
+        SF_FORM_BACK,     /* position of the field - target */
+        SF_FORM_NUMBER,   /* no reference: changes as other numbers do (delta/predict/operand_history.h) */
+        SF_FORM_SIBLING,  /* the old value plus what the field `bias` bytes before was moved by */
+};
+
+/* Where fields come from; each has its own statistics. */
+enum sf_field_kind {
+        SF_FIELD_CALL, SF_FIELD_JUMP, SF_FIELD_BRANCH, SF_FIELD_MEMORY, SF_FIELD_SWITCH, SF_FIELD_UNWIND,
+        SF_FIELD_UNWIND_INDEX, SF_FIELD_RELOCATION, SF_FIELD_SYMBOL, SF_FIELD_DYNAMIC, SF_FIELD_POINTER,
+        SF_FIELD_NAME, SF_FIELD_EXTENT, SF_FIELD_HEADER, SF_FIELD_SHORT, SF_FIELD_NUMBERS,
+        SF_FIELD_IMMEDIATE = SF_FIELD_NUMBERS, SF_FIELD_OFFSET, SF_FIELD_NEAR_OFFSET, SF_FIELD_KINDS
+};
+
+struct sf_field {
+        uint32_t position; /* of the field in its file */
+        uint32_t target;   /* index into targets; nothing for a number */
+        uint32_t base;     /* index into targets; only for the forms that have one */
+        uint8_t form, kind;
+        uint8_t width;     /* 1, 4 or 8 bytes */
+        uint8_t bias;      /* RELATIVE, SIBLING: bytes; INDEX: the scale */
+};
+
+#endif

@@ -1,0 +1,120 @@
+/* factory/build/extract.c - see extract.h. */
+#include "factory/build/extract.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/cleanup.h"
+
+#define EXTRACT_FLAGS (ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_SECURE_SYMLINKS)
+
+static void close_reader(struct archive **a)
+{
+        archive_read_free(*a);
+}
+
+static void close_writer(struct archive **a)
+{
+        archive_write_free(*a);
+}
+
+/* The path below the top directory, NULL for the top directory itself and for global headers. */
+static const char *below_top(const char *path)
+{
+        const char *slash;
+
+        while (strncmp(path, "./", 2) == 0)
+                path += 2;
+        slash = strchr(path, '/');
+        if (*path == '/' || !slash || !slash[1])
+                return NULL;
+        return slash + 1;
+}
+
+static bool has_dotdot(const char *path)
+{
+        for (const char *part = path; part; part = strchr(part, '/') ? strchr(part, '/') + 1 : NULL)
+                if (strncmp(part, "..", 2) == 0 && (part[2] == '/' || !part[2]))
+                        return true;
+        return false;
+}
+
+static int move_entry(struct archive_entry *entry, const char *directory, struct sf_error *err)
+{
+        const char *path = below_top(archive_entry_pathname(entry)), *link = archive_entry_hardlink(entry);
+        _cleanup_free_ char *target = sf_format("%s/%s", directory, path);
+        _cleanup_free_ char *other = link && below_top(link) ? sf_format("%s/%s", directory, below_top(link)) : NULL;
+
+        if (!target || (link && !other))
+                return sf_error_set(err, SF_ERR_CORRUPT, "cannot place %s", path);
+        if (has_dotdot(path) || (link && has_dotdot(link)))
+                return sf_error_set(err, SF_ERR_CORRUPT, "%s leads out of the archive", path);
+        archive_entry_set_pathname(entry, target);
+        if (link)
+                archive_entry_set_hardlink(entry, other);
+        return 0;
+}
+
+static int copy_entry(struct archive *in, struct archive *out, struct archive_entry *entry, struct sf_error *err)
+{
+        const void *block;
+        size_t size;
+        la_int64_t offset;
+        int r;
+
+        if (archive_write_header(out, entry) < ARCHIVE_WARN)
+                return sf_error_set(err, SF_ERR_IO, "%s", archive_error_string(out));
+        while ((r = archive_read_data_block(in, &block, &size, &offset)) == ARCHIVE_OK)
+                if (archive_write_data_block(out, block, size, offset) < ARCHIVE_WARN)
+                        return sf_error_set(err, SF_ERR_IO, "%s", archive_error_string(out));
+        if (r != ARCHIVE_EOF)
+                return sf_error_set(err, SF_ERR_CORRUPT, "%s", archive_error_string(in));
+        if (archive_write_finish_entry(out) < ARCHIVE_WARN)
+                return sf_error_set(err, SF_ERR_IO, "%s", archive_error_string(out));
+        return 0;
+}
+
+static int copy_all(struct archive *in, struct archive *out, const char *directory, int64_t *epoch,
+                    struct sf_error *err)
+{
+        struct archive_entry *entry;
+        int r, count = 0;
+
+        while ((r = archive_read_next_header(in, &entry)) == ARCHIVE_OK || r == ARCHIVE_WARN) {
+                if (!below_top(archive_entry_pathname(entry)))
+                        continue;
+                if (archive_entry_mtime(entry) > *epoch)
+                        *epoch = archive_entry_mtime(entry);
+                if ((r = move_entry(entry, directory, err)) < 0 || (r = copy_entry(in, out, entry, err)) < 0)
+                        return r;
+                count++;
+        }
+        if (r != ARCHIVE_EOF)
+                return sf_error_set(err, SF_ERR_CORRUPT, "%s", archive_error_string(in));
+        if (count == 0)
+                return sf_error_set(err, SF_ERR_CORRUPT, "nothing below a top directory in it");
+        return 0;
+}
+
+int sf_extract(const char *archive, const char *directory, int64_t *ret_epoch, struct sf_error *err)
+{
+        _cleanup_(close_reader) struct archive *in = archive_read_new();
+        _cleanup_(close_writer) struct archive *out = archive_write_disk_new();
+        int64_t epoch = 0;
+        int r;
+
+        if (!in || !out)
+                return sf_error_set(err, SF_ERR_NOMEM, "%s", archive);
+        archive_read_support_format_tar(in);
+        archive_read_support_filter_all(in);
+        archive_write_disk_set_options(out, EXTRACT_FLAGS);
+        if (archive_read_open_filename(in, archive, 1 << 16) != ARCHIVE_OK)
+                return sf_error_set(err, SF_ERR_CORRUPT, "%s: %s", archive, archive_error_string(in));
+        if ((r = copy_all(in, out, directory, &epoch, err)) < 0)
+                return sf_error_prefix(err, "%s", archive);
+        *ret_epoch = epoch;
+        return 0;
+}

@@ -1,0 +1,228 @@
+/* factory/build/source.c - see source.h. */
+#include "factory/build/source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "base/stream.h"
+#include "factory/build/download.h"
+
+/* One search: where the verified file goes, and the list of places that did not have it. */
+struct search {
+        const struct sf_recipe_source *source;
+        char *final, *partial;
+        struct sf_buffer tried; /* "place (reason), place (reason)" */
+};
+
+static void search_free(struct search *s)
+{
+        free(s->final);
+        free(s->partial);
+        sf_buffer_free(&s->tried);
+}
+
+static int note_failure(struct search *s, const char *place, const struct sf_error *why, struct sf_error *err)
+{
+        /* Reasons usually begin with the place itself. */
+        const char *reason = strncmp(why->text, place, strlen(place)) == 0 ? why->text + strlen(place) : why->text;
+
+        reason += strspn(reason, ": ");
+        return sf_buffer_printf(&s->tried, err, "%s%s (%s)", s->tried.len ? ", " : "", place, reason);
+}
+
+static int copy_file(const char *from, const char *to, struct sf_digest *ret, struct sf_error *err)
+{
+        _cleanup_stream_ struct sf_stream *in = NULL;
+        _cleanup_digester_ struct sf_digester *digester = sf_digester_new();
+        _cleanup_close_ int fd = -1;
+        char chunk[65536];
+        ssize_t n;
+        int r;
+
+        if (!digester)
+                return sf_error_set(err, SF_ERR_NOMEM, "%s", from);
+        if ((r = sf_stream_from_file(from, &in, err)) < 0)
+                return r;
+        if ((fd = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) < 0)
+                return sf_error_errno(err, "cannot create %s", to);
+        while ((n = sf_stream_read(in, chunk, sizeof chunk, err)) > 0) {
+                sf_digester_update(digester, chunk, (size_t)n);
+                if ((r = sf_fs_write_all(fd, chunk, (size_t)n, to, err)) < 0)
+                        return r;
+        }
+        if (n < 0)
+                return (int)n;
+        sf_digester_finish(digester, ret);
+        return 0;
+}
+
+/* Fetches one place into the partial file and accepts it when the digest is right. `place` is a path or a URL. */
+static int take(const struct search *s, const char *place, struct sf_error *err)
+{
+        char is[SF_DIGEST_HEX + 1], wanted[SF_DIGEST_HEX + 1];
+        struct sf_digest digest;
+        int r;
+
+        if (strstr(place, "://"))
+                r = sf_download(place, s->partial, s->source->file, &digest, err);
+        else
+                r = copy_file(place, s->partial, &digest, err);
+        if (r < 0)
+                return r;
+        if (!sf_digest_equal(&digest, &s->source->digest))
+                return sf_error_set(err, SF_ERR_CORRUPT, "sha256 is %.16s…, not %.16s…", sf_digest_hex(&digest, is),
+                                    sf_digest_hex(&s->source->digest, wanted));
+        if (rename(s->partial, s->final) < 0)
+                return sf_error_errno(err, "cannot move %s to %s", s->partial, s->final);
+        return 0;
+}
+
+/* Returns 0 when the source is there, 1 to go on searching, or an error that ends the search. */
+static int try_place(struct search *s, const char *place, struct sf_error *err)
+{
+        struct sf_error why = SF_ERROR_INIT;
+        int r = take(s, place, &why);
+
+        if (r == 0) {
+                sf_log_detail("source %s from %s", s->source->file, place);
+                return 0;
+        }
+        unlink(s->partial);
+        if (r == SF_ERR_INTERRUPTED || r == SF_ERR_NO_SPACE || r == SF_ERR_NOMEM) {
+                if (err)
+                        *err = why;
+                return r;
+        }
+        r = note_failure(s, place, &why, err);
+        return r < 0 ? r : 1;
+}
+
+/* BASE/<file>, then BASE/<pool path>. */
+static int try_base(struct search *s, const char *base, bool flat, struct sf_error *err)
+{
+        const char *const layouts[] = { flat ? s->source->file : "", s->source->pool };
+        size_t length = strlen(base);
+        int r = 1;
+
+        if (strncmp(base, "file://", strlen("file://")) == 0) {
+                base += strlen("file://");
+                length -= strlen("file://");
+        }
+        /* A double slash is a 404 on some mirrors. */
+        while (length > 1 && base[length - 1] == '/')
+                length--;
+        for (size_t i = 0; i < sizeof layouts / sizeof *layouts && r == 1; i++) {
+                _cleanup_free_ char *place = NULL;
+
+                if (!*layouts[i])
+                        continue;
+                if (!(place = sf_format("%.*s/%s", (int)length, base, layouts[i])))
+                        return sf_error_set(err, SF_ERR_NOMEM, "source");
+                r = try_place(s, place, err);
+        }
+        return r;
+}
+
+int sf_source_apt_bases(struct sf_words *bases, struct sf_error *err)
+{
+        static const char *const argv[] = { "apt-get",     "indextargets",         "--format",
+                                            "$(REPO_URI)", "Created-By: Packages", NULL };
+        _cleanup_(sf_buffer_free) struct sf_buffer out = SF_BUFFER_INIT, errors = SF_BUFFER_INIT;
+        const struct sf_proc proc = { .argv = argv, .output = &out, .errors = &errors, .timeout_seconds = 60 };
+        _cleanup_(sf_words_free) struct sf_words lines = SF_WORDS_INIT;
+        int r;
+
+        if (sf_proc_check(&proc, NULL) < 0)
+                return 0;
+        if ((r = sf_words_split(&lines, sf_buffer_text(&out), err)) < 0)
+                return r;
+        for (size_t i = 0; i < lines.count; i++) {
+                char *line = lines.items[i];
+                bool known = false;
+
+                for (size_t n = strlen(line); n > 1 && line[n - 1] == '/'; n--)
+                        line[n - 1] = '\0';
+                for (size_t j = 0; j < bases->count && !known; j++)
+                        known = strcmp(bases->items[j], line) == 0;
+                if (!known && strncmp(line, "http", 4) == 0 && (r = sf_words_append(bases, line, err)) < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int try_all(struct search *s, const struct sf_words *mirrors, struct sf_error *err)
+{
+        _cleanup_(sf_words_free) struct sf_words bases = SF_WORDS_INIT;
+        int r = 1;
+
+        for (size_t i = 0; i < mirrors->count && r == 1; i++)
+                r = try_base(s, mirrors->items[i], true, err);
+        if (r == 1 && *s->source->pool) {
+                int listed = sf_source_apt_bases(&bases, err);
+                if (listed < 0)
+                        return listed;
+                for (size_t i = 0; i < bases.count && r == 1; i++)
+                        r = try_base(s, bases.items[i], false, err);
+        }
+        for (size_t i = 0; i < s->source->urls.count && r == 1; i++)
+                r = try_place(s, s->source->urls.items[i], err);
+        return r;
+}
+
+static int search_begin(struct search *s, const struct sf_cache *cache, const struct sf_recipe_source *source,
+                        struct sf_error *err)
+{
+        char hex[SF_DIGEST_HEX + 1];
+
+        sf_digest_hex(&source->digest, hex);
+        s->source = source;
+        s->final = sf_format("%s/sources/%s-%s", cache->root, hex, source->file);
+        s->partial = sf_format("%s/sources/.%s-%s.%ld", cache->root, hex, source->file, (long)getpid());
+        return s->final && s->partial ? 0 : sf_error_set(err, SF_ERR_NOMEM, "source");
+}
+
+/* Returns like try_place. cache_only: no alternative is downloaded while another one is already here. */
+static int try_source(const struct sf_cache *cache, const struct sf_words *mirrors,
+                      const struct sf_recipe_source *source, bool cache_only, char **ret_path, struct sf_buffer *report,
+                      struct sf_error *err)
+{
+        _cleanup_(search_free) struct search s = { .tried = SF_BUFFER_INIT };
+        int r = search_begin(&s, cache, source, err);
+
+        if (r < 0)
+                return r;
+        if (sf_fs_exists(s.final))
+                r = 0;
+        else
+                r = cache_only ? 1 : try_all(&s, mirrors, err);
+        if (r == 0)
+                *ret_path = sf_steal_pointer(s.final);
+        if (r != 1 || cache_only)
+                return r;
+        r = sf_buffer_printf(report, err, "%s%s; tried: %s", report->len ? "; " : "", source->file,
+                             s.tried.len ? sf_buffer_text(&s.tried) : "no place is known");
+        return r < 0 ? r : 1;
+}
+
+int sf_source_fetch(const struct sf_cache *cache, const struct sf_words *mirrors, const struct sf_recipe *recipe,
+                    char **ret_path, struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer report = SF_BUFFER_INIT;
+
+        for (int pass = 0; pass < 2; pass++)
+                for (size_t i = 0; i < recipe->source_count; i++) {
+                        int r = try_source(cache, mirrors, &recipe->sources[i], pass == 0, ret_path, &report, err);
+                        if (r <= 0)
+                                return r;
+                }
+        return sf_error_set(err, SF_ERR_NOT_FOUND, "no source for %s %s: %s", recipe->name, recipe->version,
+                            sf_buffer_text(&report));
+}

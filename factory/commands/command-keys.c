@@ -1,0 +1,98 @@
+/* factory/commands/command-keys.c - the verbs about trust: keys init|rotate|show, refresh. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "factory/commands/command.h"
+#include "factory/publish/keys.h"
+#include "factory/publish/metadata.h"
+
+int sf_command_metadata_options(const struct sf_factory *factory, struct sf_metadata_options *ret, struct sf_error *err)
+{
+        if (!factory->repository)
+                return sf_error_set(err, SF_ERR_USAGE,
+                                    "--repo is needed (or [repository] directory in the configuration)");
+        if (strstr(factory->repository, "://"))
+                return sf_error_set(err, SF_ERR_USAGE, "--repo %s: a directory is needed here", factory->repository);
+        if (factory->keys.count == 0)
+                return sf_error_set(err, SF_ERR_USAGE, "--keys is needed (or [repository] keys in the configuration)");
+        *ret = (struct sf_metadata_options){
+                .repository = factory->repository,
+                .keys = sf_words_argv(&factory->keys),
+                .now = time(NULL),
+        };
+        return 0;
+}
+
+static int get_count(const struct sf_command_line *line, const char *name, unsigned *ret, struct sf_error *err)
+{
+        const char *text = sf_option_get(line, name);
+        char *end;
+
+        *ret = 1;
+        if (!text)
+                return 0;
+        unsigned long value = strtoul(text, &end, 10);
+        if (end == text || *end || value < 1 || value > 32)
+                return sf_error_set(err, SF_ERR_USAGE, "--%s %s: a number from 1 to 32 expected", name, text);
+        *ret = (unsigned)value;
+        return 0;
+}
+
+static int init(const struct sf_factory *factory, const struct sf_command_line *line,
+                const struct sf_metadata_options *options, struct sf_error *err)
+{
+        const char *offline = factory->offline_keys;
+        struct sf_keys_init init = { .online_keys = factory->keys.items[0] };
+        int r;
+
+        /* The offline directory stands last in the list: alone it would receive the online keys too. */
+        if (offline && factory->keys.count == 1)
+                return sf_error_set(err, SF_ERR_USAGE, "--keys is needed for the keys that stay online");
+        init.offline_keys = offline ? offline : init.online_keys;
+        if ((r = get_count(line, "root-keys", &init.root_keys, err)) < 0 ||
+            (r = get_count(line, "root-threshold", &init.root_threshold, err)) < 0 ||
+            (r = sf_keys_init(options, &init, err)) < 0)
+                return r;
+        sf_log_info("%s: keys in %s%s%s; give nodes %s/metadata/1.root.json to trust", options->repository,
+                    init.online_keys, offline ? " and " : "", offline ? offline : "", options->repository);
+        return 0;
+}
+
+int sf_command_keys(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
+                    struct sf_error *err)
+{
+        const char *what = line->arguments[0];
+        const char *role = line->argument_count > 1 ? line->arguments[1] : NULL;
+        struct sf_metadata_options options;
+        int r = sf_command_metadata_options(factory, &options, err);
+
+        (void)result;
+        if (r < 0)
+                return r;
+        if (strcmp(what, "init") == 0 && !role)
+                return init(factory, line, &options, err);
+        if (strcmp(what, "show") == 0 && !role)
+                return sf_keys_show(&options, factory->json ? stderr : stdout, err);
+        if (strcmp(what, "rotate") == 0 && role)
+                return sf_keys_rotate(&options, role, sf_option_get(line, "retire"), sf_option_get(line, "new-key"),
+                                      err);
+        return sf_error_set(err, SF_ERR_USAGE, "init, rotate ROLE or show expected, not '%s%s%s'", what,
+                            role ? " " : "", role ? role : "");
+}
+
+int sf_command_refresh(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
+                       struct sf_error *err)
+{
+        _cleanup_metadata_ struct sf_metadata *metadata = NULL;
+        struct sf_metadata_options options;
+        int r;
+
+        (void)line, (void)result;
+        if ((r = sf_command_metadata_options(factory, &options, err)) < 0 ||
+            (r = sf_metadata_open(&options, &metadata, err)) < 0 || (r = sf_metadata_refresh(metadata, err)) < 0)
+                return r;
+        sf_log_info("%s: signed anew", options.repository);
+        return 0;
+}

@@ -1,0 +1,134 @@
+/* factory/commands/command-publish.c - the verbs that make releases of trees and offer them: import, publish, withdraw. */
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "factory/build/cache.h"
+#include "factory/commands/command.h"
+#include "factory/pack/import.h"
+#include "factory/publish/publish.h"
+#include "release/host.h"
+
+static void print_finding(void *ctx, const char *text)
+{
+        (void)ctx;
+        sf_log_error("%s", text);
+}
+
+static void report_release(const struct sf_release_name *name, const struct sf_pack_result *packed, json_t *result)
+{
+        char download[32], installed[32];
+
+        sf_log_info("%s: %zu files, %s; %s in %zu frames; %zu files name the prefix", name->text, packed->file_count,
+                    sf_log_size(packed->installed, installed), sf_log_size(packed->download, download),
+                    packed->frame_count, packed->relocated);
+        json_object_set_new(result, "release", json_string(name->text));
+        json_object_set_new(result, "directory", json_string(packed->directory));
+        json_object_set_new(result, "download", json_integer((json_int_t)packed->download));
+        json_object_set_new(result, "installed", json_integer((json_int_t)packed->installed));
+        json_object_set_new(result, "files", json_integer((json_int_t)packed->file_count));
+        json_object_set_new(result, "relocated", json_integer((json_int_t)packed->relocated));
+        json_object_set_new(result, "frames", json_integer((json_int_t)packed->frame_count));
+}
+
+/* The values of a repeating option, NULL-terminated; borrowed from the line. */
+static int collect(const struct sf_command_line *line, const char *option, struct sf_words *ret, struct sf_error *err)
+{
+        const char *value;
+        int r = 0;
+
+        for (size_t cursor = 0; r == 0 && (value = sf_option_next(line, option, &cursor));)
+                r = sf_words_append(ret, value, err);
+        return r;
+}
+
+static int builds_of(const struct sf_factory *factory, struct sf_cache *cache, char **ret, struct sf_error *err)
+{
+        int r = sf_cache_open(factory->cache, cache, err);
+
+        if (r < 0)
+                return r;
+        *ret = sf_cache_path(cache, "builds", NULL);
+        return *ret ? 0 : sf_error_set(err, SF_ERR_NOMEM, "out of memory");
+}
+
+int sf_command_import(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
+                      struct sf_error *err)
+{
+        _cleanup_(sf_cache_close) struct sf_cache cache = { NULL };
+        _cleanup_(sf_words_free) struct sf_words layers = SF_WORDS_INIT;
+        _cleanup_(sf_pack_result_free) struct sf_pack_result packed = { 0 };
+        _cleanup_free_ char *builds = NULL, *toolchain = NULL;
+        struct sf_import import = { .directory = line->arguments[0],
+                                    .placeholder = sf_option_get(line, "placeholder"),
+                                    .version = sf_option_get(line, "slurm-version"),
+                                    .toolchain = factory->toolchain,
+                                    .arch = sf_option_get(line, "arch"),
+                                    .build = sf_option_get(line, "build"),
+                                    .force = sf_option_given(line, "force"),
+                                    .finding = print_finding };
+        struct sf_release_name name;
+        int r;
+
+        if (!import.placeholder || !import.version)
+                return sf_error_set(err, SF_ERR_USAGE, "--placeholder and --slurm-version are needed");
+        if ((r = builds_of(factory, &cache, &builds, err)) < 0 || (r = collect(line, "layer", &layers, err)) < 0 ||
+            (!import.toolchain && (r = sf_host_toolchain(NULL, &toolchain, err)) < 0))
+                return r;
+        import.builds = builds;
+        import.layers = sf_words_argv(&layers);
+        import.arch = import.arch ? import.arch : sf_host_arch();
+        import.toolchain = import.toolchain ? import.toolchain : toolchain;
+        r = sf_import_run(&import, &name, &packed, err);
+        if (r == 0)
+                report_release(&name, &packed, result);
+        return r;
+}
+
+static int prepare(const struct sf_factory *factory, const struct sf_command_line *line, struct sf_publish *ret,
+                   struct sf_error *err)
+{
+        struct sf_metadata_options options;
+        int r = sf_command_metadata_options(factory, &options, err);
+
+        if (r < 0)
+                return r;
+        *ret = (struct sf_publish){ .repository = options.repository,
+                                    .keys = options.keys,
+                                    .now = options.now,
+                                    .releases = line->arguments,
+                                    .release_count = line->argument_count,
+                                    .replace = sf_option_given(line, "force") };
+        return 0;
+}
+
+int sf_command_publish(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
+                       struct sf_error *err)
+{
+        _cleanup_(sf_cache_close) struct sf_cache cache = { NULL };
+        _cleanup_(sf_words_free) struct sf_words delta_from = SF_WORDS_INIT;
+        _cleanup_free_ char *builds = NULL;
+        struct sf_publish publish;
+        int r;
+
+        (void)result;
+        if ((r = prepare(factory, line, &publish, err)) < 0 || (r = builds_of(factory, &cache, &builds, err)) < 0 ||
+            (r = collect(line, "delta-from", &delta_from, err)) < 0)
+                return r;
+        publish.builds = builds;
+        publish.delta_from = sf_words_argv(&delta_from);
+        publish.delta_from_count = delta_from.count;
+        return sf_publish_run(&publish, err);
+}
+
+int sf_command_withdraw(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
+                        struct sf_error *err)
+{
+        const char *reason = sf_option_get(line, "reason");
+        struct sf_publish publish;
+        int r = prepare(factory, line, &publish, err);
+
+        (void)result;
+        return r < 0 ? r : sf_publish_withdraw(&publish, line->arguments[0], reason ? reason : "", err);
+}

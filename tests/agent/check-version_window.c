@@ -1,0 +1,109 @@
+/* tests/agent/check-version_window.c - who may follow whom, with the built-in table and with one of a site's own. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <string.h>
+
+#include "agent/switch/version_window.h"
+
+static int check(const char *from, const char *to, const char *controller, const char *step, bool allow,
+                 struct sf_error *err)
+{
+        const char *steps[] = { step, NULL };
+        struct sf_version_window gate = { .rows = sf_window_builtin,
+                                          .from = from,
+                                          .to = to,
+                                          .controller = controller,
+                                          .steps = steps,
+                                          .allow_downgrade = allow };
+
+        sf_error_clear(err);
+        return sf_version_window_check(&gate, err);
+}
+
+static void accepts(const char *from, const char *to, const char *controller, const char *step, bool allow)
+{
+        struct sf_error err = SF_ERROR_INIT;
+
+        if (check(from, to, controller, step, allow, &err) != 0)
+                fail_msg("%s → %s: %s", from, to, err.text);
+}
+
+static void refuses(const char *from, const char *to, const char *controller, const char *step, bool allow,
+                    const char *word)
+{
+        struct sf_error err = SF_ERROR_INIT;
+
+        assert_int_equal(check(from, to, controller, step, allow, &err), SF_ERR_INCOMPATIBLE);
+        if (!strstr(err.text, word))
+                fail_msg("'%s' is not in: %s", word, err.text);
+}
+
+static void steps_inside_the_window(void **state)
+{
+        (void)state;
+        accepts("24.11.5", "24.11.6", "24.11.5", "24.11.4", false);
+        accepts("24.11.6", "24.11.5", "24.11.5", "24.11.6", false);
+        accepts("24.11.5", "25.11.1", "25.11.0", "24.05.3", false);
+        accepts("23.11.2", "24.11.5", "25.11.0", NULL, false);
+        accepts("", "24.11.5", "", NULL, false);
+}
+
+static void steps_that_are_too_wide(void **state)
+{
+        (void)state;
+        refuses("23.11.2", "25.11.1", "25.11.1", NULL, false, "23.11 → 24.11 → 25.11");
+        refuses("23.11.2", "25.11.1", "25.11.1", NULL, true, "too wide");
+        refuses("22.05.8", "27.11.1", "", NULL, false, "no path");
+}
+
+static void order_of_daemons(void **state)
+{
+        (void)state;
+        refuses("24.11.5", "25.05.1", "24.11.5", NULL, false, "slurmctld is 24.11.5");
+        refuses("24.11.5", "25.05.1", "24.11.5", NULL, true, "slurmdbd, slurmctld, slurmd");
+        refuses("23.02.1", "23.11.1", "25.11.1", NULL, false, "no longer understands");
+}
+
+static void downgrades(void **state)
+{
+        (void)state;
+        refuses("25.11.1", "24.11.5", "25.11.1", NULL, false, "--allow-downgrade");
+        accepts("25.11.1", "24.11.5", "25.11.1", NULL, true);
+        refuses("", "24.11.5", "25.11.1", "25.11.1", false, "steps of 25.11.1");
+}
+
+static void steps_of_old_releases(void **state)
+{
+        (void)state;
+        refuses("24.11.5", "25.11.1", "25.11.1", "23.11.2", false, "steps of 23.11.2");
+        accepts("24.11.5", "24.11.6", "24.11.6", "23.11.2", false);
+}
+
+static void a_table_of_its_own(void **state)
+{
+        static const struct sf_window_row rows[] = { { "25.05", { "24.11" } },
+                                                     { "24.11", { "24.05" } },
+                                                     { "", { "" } } };
+        struct sf_version from, to;
+        char path[256];
+
+        (void)state;
+        assert_int_equal(sf_version_parse("24.05.1", &from, NULL), 0);
+        assert_int_equal(sf_version_parse("25.05.1", &to, NULL), 0);
+        sf_version_window_path(rows, &from, &to, path, sizeof path);
+        assert_string_equal(path, "24.05 → 24.11 → 25.05");
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(steps_inside_the_window), cmocka_unit_test(steps_that_are_too_wide),
+                cmocka_unit_test(order_of_daemons),        cmocka_unit_test(downgrades),
+                cmocka_unit_test(steps_of_old_releases),   cmocka_unit_test(a_table_of_its_own),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
