@@ -55,9 +55,21 @@ static bool take_suffix(const char *text, char *out, size_t room)
         return true;
 }
 
+/* "-2" or "-0rc1": how often SchedMD released this version, and before its release a candidate. */
+static bool take_build(const char **cursor, struct sf_version *v)
+{
+        if (**cursor != '-')
+                return true;
+        (*cursor)++;
+        /* 24.11.5-1 and 24.11.5-02 would be second names. */
+        if ((*cursor)[0] == '0' && isdigit((unsigned char)(*cursor)[1]))
+                return false;
+        return take_number(cursor, &v->build) && v->build != 1;
+}
+
 int sf_version_parse(const char *text, struct sf_version *ret, struct sf_error *err)
 {
-        struct sf_version v = { 0 };
+        struct sf_version v = { .build = 1 };
         const char *cursor = text;
 
         if (!take_number(&cursor, &v.major) || *cursor++ != '.' || !take_number(&cursor, &v.minor))
@@ -68,13 +80,19 @@ int sf_version_parse(const char *text, struct sf_version *ret, struct sf_error *
                 if ((cursor[0] == '0' && isdigit((unsigned char)cursor[1])) || !take_number(&cursor, &v.micro))
                         goto refuse;
                 v.has_micro = true;
+                if (!take_build(&cursor, &v))
+                        goto refuse;
         }
         if (!take_suffix(cursor, v.suffix, sizeof v.suffix))
                 goto refuse;
+        /* What packages call 25.11.0rc1 is Slurm's 25.11.0-0rc1. */
+        if (v.suffix[0] && v.build == 1)
+                v.build = 0;
         *ret = v;
         return 0;
 refuse:
-        return sf_error_set(err, SF_ERR_USAGE, "\"%.64s\" is not a Slurm version like 24.11.5", text);
+        return sf_error_set(err, SF_ERR_USAGE,
+                            "\"%.64s\" is not a Slurm version like 24.11.5, 25.11.1-2 or 25.11.0-0rc1", text);
 }
 
 static int compare_numbers(unsigned a, unsigned b)
@@ -90,11 +108,23 @@ int sf_version_compare(const struct sf_version *a, const struct sf_version *b)
                 order = compare_numbers(a->minor, b->minor);
         if (!order)
                 order = compare_numbers(a->micro, b->micro);
+        if (!order)
+                order = compare_numbers(a->build, b->build);
         if (order)
                 return order;
         if (!a->suffix[0] || !b->suffix[0])
                 return (a->suffix[0] == '\0') - (b->suffix[0] == '\0');
         return strverscmp(a->suffix, b->suffix);
+}
+
+bool sf_version_is_same(const char *a, const char *b)
+{
+        struct sf_version va, vb;
+
+        if (strcmp(a, b) == 0)
+                return true;
+        return sf_version_parse(a, &va, NULL) == 0 && sf_version_parse(b, &vb, NULL) == 0 &&
+               va.has_micro == vb.has_micro && sf_version_compare(&va, &vb) == 0;
 }
 
 bool sf_version_same_series(const struct sf_version *a, const struct sf_version *b)
@@ -118,19 +148,55 @@ static bool take_part(const char **cursor, bool last, char *out, size_t room)
         return true;
 }
 
+/* "-2" or "-0rc1" behind a version; never a toolchain, whose names say more than that. 0 where there is none. */
+static size_t build_length(const char *text)
+{
+        size_t len = 1, digits;
+
+        if (text[0] != '-' || (digits = strspn(text + len, "0123456789")) == 0)
+                return 0;
+        len += digits;
+        if (strncmp(text + len, "rc", 2) == 0 && (digits = strspn(text + len + 2, "0123456789")) > 0)
+                len += 2 + digits;
+        return text[len] == '-' || text[len] == '\0' ? len : 0;
+}
+
+size_t sf_release_name_version_length(const char *text)
+{
+        size_t len = strcspn(text, "-");
+        char room[48];
+        struct sf_version version;
+
+        len += build_length(text + len);
+        if (len >= sizeof room)
+                return 0;
+        memcpy(room, text, len);
+        room[len] = '\0';
+        return sf_version_parse(room, &version, NULL) == 0 && version.has_micro ? len : 0;
+}
+
+static bool take_version(const char **cursor, char *out, size_t room)
+{
+        size_t len = sf_release_name_version_length(*cursor);
+
+        if (len == 0 || len >= room)
+                return false;
+        memcpy(out, *cursor, len);
+        out[len] = '\0';
+        *cursor += len;
+        return true;
+}
+
 int sf_release_name_parse(const char *text, struct sf_release_name *ret, struct sf_error *err)
 {
         struct sf_release_name name = { 0 };
         const char *cursor = text;
-        struct sf_version version;
 
-        if (strlen(text) >= sizeof name.text || !take_part(&cursor, false, name.version, sizeof name.version) ||
+        if (strlen(text) >= sizeof name.text || !take_version(&cursor, name.version, sizeof name.version) ||
             *cursor++ != '-' || !take_part(&cursor, false, name.toolchain, sizeof name.toolchain) || *cursor++ != '-' ||
             !take_part(&cursor, false, name.arch, sizeof name.arch))
                 goto refuse;
         if (*cursor && (*cursor++ != '-' || !take_part(&cursor, true, name.build, sizeof name.build)))
-                goto refuse;
-        if (sf_version_parse(name.version, &version, NULL) < 0 || !version.has_micro)
                 goto refuse;
         strcpy(name.text, text);
         *ret = name;
@@ -154,11 +220,11 @@ int sf_release_name_make(const char *version, const char *toolchain, const char 
         int r = sf_release_name_parse(text, &name, err);
         if (r < 0)
                 return r;
-        /* a '-' inside one of the parts would have moved the borders */
+        /* a '-' inside one of the other parts would have moved the borders */
         if (strcmp(name.version, version) != 0 || strcmp(name.toolchain, toolchain) != 0 ||
             strcmp(name.arch, arch) != 0)
-                return sf_error_set(err, SF_ERR_USAGE,
-                                    "the version, toolchain and architecture in \"%s\" must not hold '-'", text);
+                return sf_error_set(err, SF_ERR_USAGE, "the toolchain and architecture in \"%s\" must not hold '-'",
+                                    text);
         *ret = name;
         return 0;
 }
@@ -186,6 +252,18 @@ bool sf_release_name_matches(const struct sf_release_name *name, const char *wan
         return len > 0 && strncmp(name->text, wanted, len) == 0 && strchr("-.", name->text[len]) != NULL;
 }
 
+/* What a user typed: "25.11.1" is itself where it is on offer, and else 25.11.1-2. */
+static bool is_meant(const struct sf_release_name *names, size_t count, const char *wanted, size_t i)
+{
+        bool exact = false;
+
+        if (!sf_release_name_matches(&names[i], wanted))
+                return false;
+        for (size_t k = 0; k < count && !exact; k++)
+                exact = strcmp(names[k].version, wanted) == 0;
+        return !exact || strcmp(names[i].version, wanted) == 0;
+}
+
 static int ambiguous(const struct sf_release_name *names, size_t count, const char *wanted,
                      const struct sf_version *newest, struct sf_error *err)
 {
@@ -193,7 +271,7 @@ static int ambiguous(const struct sf_release_name *names, size_t count, const ch
 
         for (size_t i = 0; i < count; i++) {
                 struct sf_version version = version_of(&names[i]);
-                if (!sf_release_name_matches(&names[i], wanted) || sf_version_compare(&version, newest) != 0)
+                if (!is_meant(names, count, wanted, i) || sf_version_compare(&version, newest) != 0)
                         continue;
                 int r = sf_buffer_printf(&list, err, "%s%s", list.len ? ", " : "", names[i].text);
                 if (r < 0)
@@ -213,7 +291,7 @@ int sf_release_name_choose(const struct sf_release_name *names, size_t count, co
                         *ret_index = i;
                         return 0;
                 }
-                if (!sf_release_name_matches(&names[i], wanted))
+                if (!is_meant(names, count, wanted, i))
                         continue;
                 struct sf_version version = version_of(&names[i]);
                 int order = matches ? sf_version_compare(&version, &newest) : 1;

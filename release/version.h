@@ -12,23 +12,30 @@
 
 struct sf_version {
         unsigned major, minor, micro;
-        bool has_micro;  /* false for "25.11", which stands for its newest micro release */
+        bool has_micro; /* false for "25.11", which stands for its newest micro release */
+        unsigned
+                build; /* SchedMD's RELEASE of META: 1 where the version does not say, 2 for "25.11.1-2", 0 for "-0rc1" */
         char suffix[24]; /* what follows the numbers, e.g. "rc1"; usually "" */
 };
 
-/* Reads "24.11", "24.11.5", "24.11.5rc1", "26.05.0-0rc1" is refused ('-' separates the parts of a release name). */
+/* Reads what Slurm calls itself: "24.11", "24.11.5", "25.11.1-2" (released again), "25.11.0-0rc1", and "25.11.0rc1" of packages.
+ * "24.11.5-1" is refused: Slurm never says it, and it would be a second name for 24.11.5. */
 int sf_version_parse(const char *text, struct sf_version *ret, struct sf_error *err);
-/* <0, 0, >0; a suffix sorts before no suffix (25.11.0rc1 < 25.11.0). A missing micro counts as 0. */
+/* <0, 0, >0: 25.11.0-0rc1 < 25.11.0 < 25.11.0-2; a suffix sorts before none. A missing micro counts as 0. */
 int sf_version_compare(const struct sf_version *a, const struct sf_version *b);
+/* Do two texts name one version? "25.11.0rc1" of a package is the "25.11.0-0rc1" that its daemon answers. */
+bool sf_version_is_same(const char *a, const char *b);
 bool sf_version_same_series(const struct sf_version *a, const struct sf_version *b); /* same major.minor */
 
-/* <version>-<toolchain>-<arch>[-<build>], e.g. 25.11.6-noble-amd64. Each part is [a-z0-9.+_]+; build may hold '-'. */
+/* <version>-<toolchain>-<arch>[-<build>], e.g. 25.11.6-noble-amd64. Each part is [a-z0-9.+_]+; build may hold '-', and so may a
+ * version that Slurm gives itself: 25.11.1-2-noble-amd64, 25.11.0-0rc1-noble-amd64. A toolchain of that shape (digits, or digits
+ * and "rc" with digits) is therefore none. */
 struct sf_release_name {
-        char text[160];      /* the whole name */
+        char text[160]; /* the whole name */
         char version[48];
         char toolchain[48];
         char arch[16];
-        char build[48];      /* "" where there is none */
+        char build[48]; /* "" where there is none */
 };
 
 int sf_release_name_parse(const char *text, struct sf_release_name *ret, struct sf_error *err);
@@ -39,7 +46,9 @@ int sf_release_name_compare(const struct sf_release_name *a, const struct sf_rel
 /* True where `wanted` (what a user typed) names `name`: the whole name, or its leading parts up to a '-' or '.'
  * ("25.11.6", "25.11", "25.11.6-noble"). */
 bool sf_release_name_matches(const struct sf_release_name *name, const char *wanted);
-/* Picks what `wanted` means among names: an exact name; else the newest version that matches. Two matches of the same
+/* The version at the start of a release's name or directory ("25.11.1-2-noble"): its length, 0 where there is none. */
+size_t sf_release_name_version_length(const char *text);
+/* Picks what `wanted` means among names: an exact name; else that exact version; else the newest version that matches. Two matches of the same
  * version that differ in toolchain, architecture or build are ambiguous: SF_ERR_USAGE listing them. Nothing matches:
  * SF_ERR_NOT_FOUND. */
 int sf_release_name_choose(const struct sf_release_name *names, size_t count, const char *wanted, size_t *ret_index,

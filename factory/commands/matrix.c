@@ -80,7 +80,7 @@ static int visit_build(void *ctx, const char *directory, struct sf_error *err)
         return 0;
 }
 
-/* "slurm-<version>-<key>" */
+/* "slurm-<version>-<key>"; a version may hold '-' (25.11.1-2), a key does not */
 static int visit_layer(void *ctx, const char *directory, struct sf_error *err)
 {
         struct making *making = ctx;
@@ -88,7 +88,7 @@ static int visit_layer(void *ctx, const char *directory, struct sf_error *err)
 
         (void)err;
         if (strncmp(directory, "slurm-", 6) == 0 && strncmp(directory + 6, version, strlen(version)) == 0 &&
-            directory[6 + strlen(version)] == '-')
+            directory[6 + strlen(version)] == '-' && !strchr(directory + 7 + strlen(version), '-'))
                 making->row->is_cached = true;
         return 0;
 }

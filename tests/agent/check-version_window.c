@@ -49,6 +49,11 @@ static void steps_inside_the_window(void **state)
         accepts("24.11.5", "25.11.1", "25.11.0", "24.05.3", false);
         accepts("23.11.2", "24.11.5", "25.11.0", NULL, false);
         accepts("", "24.11.5", "", NULL, false);
+        /* what slurmctld really says */
+        accepts("24.11.5", "25.11.0", "25.11.0-0rc1", NULL, false);
+        accepts("24.11.5", "25.11.1-2", "25.11.1-2", "24.11.5", false);
+        accepts("21.08.7", "21.08.8-2", "22.05.8", NULL, false);
+        accepts("25.11.1-2", "25.11.1", "25.11.1", NULL, false);
 }
 
 static void steps_that_are_too_wide(void **state)
@@ -65,6 +70,11 @@ static void order_of_daemons(void **state)
         refuses("24.11.5", "25.05.1", "24.11.5", NULL, false, "slurmctld is 24.11.5");
         refuses("24.11.5", "25.05.1", "24.11.5", NULL, true, "slurmdbd, slurmctld, slurmd");
         refuses("23.02.1", "23.11.1", "25.11.1", NULL, false, "no longer understands");
+        refuses("25.11.1", "26.05.0-0rc1", "25.11.1-2", NULL, false, "slurmctld is 25.11.1-2");
+        accepts("24.05.1", "24.05.2", "25.11.1-2", NULL, false); /* three releases back */
+        refuses("23.11.1", "23.11.2", "25.11.1-2", NULL, false, "no longer understands");
+        accepts("23.02.1", "23.02.2", "24.05.1", NULL, false); /* 24.05 knows two */
+        refuses("22.05.1", "22.05.2", "24.05.1", NULL, false, "no longer understands");
 }
 
 static void downgrades(void **state)

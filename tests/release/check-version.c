@@ -24,21 +24,47 @@ static void reads_versions(void **state)
         assert_int_equal(v.minor, 5);
         assert_false(v.has_micro);
 
-        static const char *const refused[] = {
-                "",         "24",         "24.",        "24.11.",
-                ".11",      "24.11.05",   "24.11.x",    "24.11.5-1",
-                "24.11.5 ", "24.11.5/..", "24.11.5RC1", "-24.11",
-                "+24.11.5", "24.11.5.1",  "99999.1.1",  "24.11.5aaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-        };
+        /* what META says of a re-release and of a candidate, and what packages make of the latter */
+        assert_int_equal(sf_version_parse("21.08.8-2", &v, NULL), 0);
+        assert_int_equal(v.micro, 8);
+        assert_int_equal(v.build, 2);
+        assert_string_equal(v.suffix, "");
+        assert_int_equal(sf_version_parse("25.11.0-0rc1", &v, NULL), 0);
+        assert_int_equal(v.build, 0);
+        assert_string_equal(v.suffix, "rc1");
+        assert_int_equal(sf_version_parse("25.11.0rc1", &v, NULL), 0);
+        assert_int_equal(v.build, 0);
+
+        static const char *const refused[] = { "",
+                                               "24",
+                                               "24.",
+                                               "24.11.",
+                                               ".11",
+                                               "24.11.05",
+                                               "24.11.x",
+                                               "24.11.5-1",
+                                               "24.11.5-",
+                                               "24.11.5-02",
+                                               "24.11-2",
+                                               "24.11.5-2-3",
+                                               "24.11.5-rc1",
+                                               "24.11.5 ",
+                                               "24.11.5/..",
+                                               "24.11.5RC1",
+                                               "-24.11",
+                                               "+24.11.5",
+                                               "24.11.5.1",
+                                               "99999.1.1",
+                                               "24.11.5aaaaaaaaaaaaaaaaaaaaaaaaaaaa" };
         for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
                 assert_int_equal(sf_version_parse(refused[i], &v, NULL), SF_ERR_USAGE);
 }
 
 static void orders_versions(void **state)
 {
-        static const char *const ascending[] = { "2.6.9",   "22.05.8",    "23.11.10",    "24.05.1",
-                                                 "24.11",   "24.11.1rc2", "24.11.1rc10", "24.11.1",
-                                                 "24.11.5", "24.11.10",   "25.05.0" };
+        static const char *const ascending[] = { "2.6.9",      "22.05.8",      "23.11.10",     "24.05.1", "24.11",
+                                                 "24.11.1rc2", "24.11.1rc10",  "24.11.1",      "24.11.5", "24.11.5-2",
+                                                 "24.11.10",   "25.05.0-0rc1", "25.05.0-0rc2", "25.05.0" };
         size_t count = sizeof ascending / sizeof *ascending;
 
         (void)state;
@@ -50,6 +76,18 @@ static void orders_versions(void **state)
                         int order = sf_version_compare(&a, &b);
                         assert_int_equal((order > 0) - (order < 0), (i > j) - (i < j));
                 }
+}
+
+static void knows_other_spellings(void **state)
+{
+        (void)state;
+        assert_true(sf_version_is_same("25.11.0rc1", "25.11.0-0rc1"));
+        assert_true(sf_version_is_same("25.11.1-2", "25.11.1-2"));
+        assert_false(sf_version_is_same("25.11.1-2", "25.11.1"));
+        assert_false(sf_version_is_same("25.11.0rc1", "25.11.0"));
+        assert_false(sf_version_is_same("25.11", "25.11.0"));
+        assert_true(sf_version_is_same("", ""));
+        assert_false(sf_version_is_same("", "25.11.0"));
 }
 
 static void reads_release_names(void **state)
@@ -65,7 +103,26 @@ static void reads_release_names(void **state)
         assert_int_equal(sf_release_name_parse("24.11.5-rockylinux9-arm64", &n, NULL), 0);
         assert_string_equal(n.build, "");
 
+        static const char *const with_build[][2] = {
+                { "25.11.0-0rc1-noble-amd64", "25.11.0-0rc1" },
+                { "21.08.8-2-noble-amd64-site-2", "21.08.8-2" },
+                { "25.11.1-2-el9-amd64", "25.11.1-2" },
+        };
+        for (size_t i = 0; i < sizeof with_build / sizeof *with_build; i++) {
+                assert_int_equal(sf_release_name_parse(with_build[i][0], &n, NULL), 0);
+                assert_string_equal(n.version, with_build[i][1]);
+                assert_string_equal(n.arch, "amd64");
+                assert_int_equal(sf_release_name_version_length(n.text), strlen(n.version));
+                assert_int_equal(sf_release_name_make(n.version, n.toolchain, n.arch, n.build, &n, NULL), 0);
+                assert_string_equal(n.text, with_build[i][0]);
+        }
+        assert_int_equal(sf_release_name_version_length("25.11.1-2-noble"), 9);
+        assert_int_equal(sf_release_name_version_length("foreign-20261130"), 0);
+
         static const char *const refused[] = { "",
+                                               "24.11.5-2",
+                                               "24.11.5-2-noble",
+                                               "24.11.5-1-noble-amd64", /* a second name of 24.11.5 */
                                                "24.11.5",
                                                "24.11.5-noble",
                                                "24.11-noble-amd64", /* no micro: not a release */
@@ -91,7 +148,8 @@ static void understands_what_is_wanted(void **state)
 {
         static const char *const texts[] = { "24.11.5-noble-amd64",    "24.11.10-noble-amd64",   "24.11.9-noble-amd64",
                                              "25.1.1-noble-amd64",     "25.11.0rc1-noble-amd64", "23.11.1-noble-amd64",
-                                             "23.11.1-noble-amd64-b2", "23.11.0-noble-amd64" };
+                                             "23.11.1-noble-amd64-b2", "23.11.0-noble-amd64",    "26.05.1-noble-amd64",
+                                             "26.05.1-2-noble-amd64",  "26.05.2-2-noble-amd64" };
         static const struct {
                 const char *wanted, *chosen;
                 int result;
@@ -104,6 +162,9 @@ static void understands_what_is_wanted(void **state)
                 { "25.11", "25.11.0rc1-noble-amd64", 0 },
                 { "23.11", NULL, SF_ERR_USAGE },
                 { "23.11.1-noble-amd64", "23.11.1-noble-amd64", 0 }, /* a whole name is never ambiguous */
+                { "26.05.1", "26.05.1-noble-amd64", 0 },             /* itself, not its second release */
+                { "26.05.1-2", "26.05.1-2-noble-amd64", 0 },
+                { "26.05.2", "26.05.2-2-noble-amd64", 0 },
                 { "", NULL, SF_ERR_NOT_FOUND },
                 { "24.11.5-", NULL, SF_ERR_NOT_FOUND },
         };
@@ -150,8 +211,11 @@ static void knows_the_window(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(reads_versions),      cmocka_unit_test(orders_versions),
-                cmocka_unit_test(reads_release_names), cmocka_unit_test(understands_what_is_wanted),
+                cmocka_unit_test(reads_versions),
+                cmocka_unit_test(orders_versions),
+                cmocka_unit_test(knows_other_spellings),
+                cmocka_unit_test(reads_release_names),
+                cmocka_unit_test(understands_what_is_wanted),
                 cmocka_unit_test(knows_the_window),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
