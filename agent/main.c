@@ -60,7 +60,7 @@ static int with_config(int (*verb)(const struct sf_config *, const struct sf_com
         if (sf_config_load(line, &config, &err) < 0) {
                 struct sf_report report;
                 sf_report_start(&report, line->verb->name);
-                report.step = "configuration";
+                report.step = SF_STEP_CONFIGURATION;
                 return sf_report_failed(&report, sf_option_given(line, "json"), SF_EXIT_USAGE, &err);
         }
         int code = verb(&config, line);

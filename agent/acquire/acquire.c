@@ -58,7 +58,7 @@ static int unpack(struct work *w, const uint8_t *wanted, struct sf_error *err)
                 .wanted = wanted,
         };
 
-        w->report->step = "unpack";
+        w->report->step = SF_STEP_UNPACK;
         return sf_unpack_run(&job, err);
 }
 
@@ -116,11 +116,11 @@ static int apply_delta(struct work *w, const struct sf_tree *base, uint64_t spar
 {
         _cleanup_(sf_buffer_free) struct sf_buffer blob = SF_BUFFER_INIT;
 
-        w->report->step = "fetch";
+        w->report->step = SF_STEP_FETCH;
         int r = sf_repository_blob(w->repository, &w->plan->delta->content, "delta", &blob, err);
         if (r < 0)
                 return r;
-        w->report->step = "unpack";
+        w->report->step = SF_STEP_UNPACK;
         w->bases = (struct sf_bases){
                 .repository = w->repository, .installed = w->plan->installed, .tree = base, .dirfd = w->tree.dirfd
         };
@@ -238,7 +238,7 @@ static int fill(struct work *w, const struct sf_staging *staging, struct sf_erro
         bool all = w->plan->way == SF_FETCH_PLAN_FULL && !staging->continued;
         int r = prepare(w, err);
 
-        w->report->step = "unpack";
+        w->report->step = SF_STEP_UNPACK;
         if (r == 0 && !all)
                 r = fill_from_disk(w, staging, err);
         if (r == 0)
@@ -263,11 +263,11 @@ static bool another_way_may_help(const struct sf_fetch_plan *plan, int code)
 static void name_step(struct sf_report *report, int code)
 {
         if (code == SF_ERR_NETWORK || code == SF_ERR_TIMEOUT)
-                report->step = "fetch";
+                report->step = SF_STEP_FETCH;
         else if (code == SF_ERR_CORRUPT || code == SF_ERR_TRUST)
-                report->step = "verify";
+                report->step = SF_STEP_VERIFY;
         else if (code == SF_ERR_NO_FIT)
-                report->step = "relocate";
+                report->step = SF_STEP_RELOCATE;
 }
 
 /* What broke off may go on: whole files stay in the staging directory for the next run. */
@@ -286,7 +286,7 @@ static int attempt(struct work *w, struct sf_staging *staging, struct sf_error *
         w->tree.dirfd = staging->dirfd;
         int r = fill(w, staging, err);
         if (r == 0) {
-                w->report->step = "unpack";
+                w->report->step = SF_STEP_UNPACK;
                 staging->seen = w->seen;
                 r = sf_store_commit(w->store, staging, &w->plan->list, w->plan->list_text.data, w->plan->list_text.len,
                                     &record, err);

@@ -67,12 +67,14 @@ static int choose_and_plan(const struct sf_config *config, const struct sf_store
         if (r < 0)
                 return r;
         snprintf(report->to, sizeof report->to, "%s", offer->release->name.text);
-        report->step = "fetch";
+        report->step = SF_STEP_FETCH;
         r = sf_fetch_plan_make(config, &offer->repository, store, offer->release, &offer->plan, err);
         if (r < 0)
-                report->step = r == SF_ERR_NO_FIT ? "relocate" : r == SF_ERR_CORRUPT ? "verify" : "fetch";
+                report->step = r == SF_ERR_NO_FIT    ? SF_STEP_RELOCATE
+                               : r == SF_ERR_CORRUPT ? SF_STEP_VERIFY
+                                                     : SF_STEP_FETCH;
         else
-                report->step = "plan";
+                report->step = SF_STEP_PLAN;
         return r;
 }
 
@@ -87,7 +89,7 @@ int sf_candidate_open(const struct sf_config *config, const struct sf_store *sto
                 return r;
         r = sf_repository_open(config, &ret->repository, err);
         if (r < 0) {
-                report->step = r == SF_ERR_NETWORK || r == SF_ERR_TIMEOUT ? "fetch" : "verify";
+                report->step = r == SF_ERR_NETWORK || r == SF_ERR_TIMEOUT ? SF_STEP_FETCH : SF_STEP_VERIFY;
                 return r;
         }
         ret->remote = true;

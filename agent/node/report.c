@@ -10,18 +10,20 @@
 
 void sf_report_start(struct sf_report *report, const char *verb)
 {
-        *report = (struct sf_report){
-                .verb = verb, .step = "plan", .result = "done", .started = sf_clock_seconds(), .downtime = -1
-        };
+        *report = (struct sf_report){ .verb = verb,
+                                      .step = SF_STEP_PLAN,
+                                      .result = SF_RESULT_DONE,
+                                      .started = sf_clock_seconds(),
+                                      .downtime = -1 };
 }
 
-static void print_json(const struct sf_report *r, const char *result, int exit_code, const struct sf_error *err)
+static void print_json(const struct sf_report *r, enum sf_result result, int exit_code, const struct sf_error *err)
 {
         _cleanup_json_ json_t *object = json_object();
 
         json_object_set_new(object, "verb", json_string(r->verb));
-        json_object_set_new(object, "result", json_string(result));
-        json_object_set_new(object, "step", json_string(r->step));
+        json_object_set_new(object, "result", json_string(sf_result_name(result)));
+        json_object_set_new(object, "step", json_string(sf_step_name(r->step)));
         json_object_set_new(object, "from", *r->from ? json_string(r->from) : json_null());
         json_object_set_new(object, "to", *r->to ? json_string(r->to) : json_null());
         json_object_set_new(object, "bytes_fetched", json_integer((json_int_t)r->bytes_fetched));
@@ -49,17 +51,17 @@ int sf_report_done(const struct sf_report *report, bool json, const char *summar
         return SF_EXIT_DONE;
 }
 
-static const char *result_of(int code)
+static enum sf_result result_of(int code)
 {
         switch (code) {
         case SF_EXIT_USAGE:
-                return "usage";
+                return SF_RESULT_USAGE;
         case SF_EXIT_RETURNED:
-                return "returned";
+                return SF_RESULT_RETURNED;
         case SF_EXIT_HUMAN:
-                return "needs-human";
+                return SF_RESULT_NEEDS_HUMAN;
         default:
-                return "failed";
+                return SF_RESULT_FAILED;
         }
 }
 
@@ -77,10 +79,10 @@ int sf_report_failed(const struct sf_report *report, bool json, int code, const 
         if (code == SF_EXIT_USAGE)
                 sf_log_error("%s: %s", what, err->text);
         else if (*report->still)
-                sf_log_error("%s failed at %s: %s; %s %s", what, report->step, err->text,
+                sf_log_error("%s failed at %s: %s; %s %s", what, sf_step_name(report->step), err->text,
                              code == SF_EXIT_RETURNED ? "back on" : "still on", report->still);
         else
-                sf_log_error("%s failed at %s: %s; no release is active", what, report->step, err->text);
+                sf_log_error("%s failed at %s: %s; no release is active", what, sf_step_name(report->step), err->text);
         if (json)
                 print_json(report, result_of(code), code, err);
         return code;

@@ -9,22 +9,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/node/step.h"
 #include "base/error.h"
 #include "base/json.h"
 
 enum sf_exit { SF_EXIT_DONE = 0, SF_EXIT_USAGE = 2, SF_EXIT_FAILED = 3, SF_EXIT_RETURNED = 4, SF_EXIT_HUMAN = 5 };
 
 struct sf_report {
-        const char *verb;     /* "install" */
-        const char *step;     /* where the run is: "plan", "fetch", "verify", "unpack", ... ; set as it goes on */
-        const char *result;   /* "done" or "unchanged" in the good case */
-        char from[160];       /* release that was active at the start, "" where none was */
-        char to[160];         /* release asked for, "" where the verb names none */
-        char still[160];      /* release that is active now: what a failure line ends with */
+        const char *verb;      /* "install" */
+        enum sf_step step;     /* where the run is; set as it goes on */
+        enum sf_result result; /* of the good end: SF_RESULT_DONE or SF_RESULT_UNCHANGED */
+        char from[160];        /* release that was active at the start, "" where none was */
+        char to[160];          /* release asked for, "" where the verb names none */
+        char still[160];       /* release that is active now: what a failure line ends with */
         uint64_t bytes_fetched;
-        double started;       /* CLOCK_MONOTONIC seconds */
-        double downtime;      /* seconds slurmd was away, negative = it was not restarted */
-        json_t *details;      /* members that this verb adds to the JSON object; NULL = none. The caller's. */
+        double started;  /* CLOCK_MONOTONIC seconds */
+        double downtime; /* seconds slurmd was away, negative = it was not restarted */
+        json_t *details; /* members that this verb adds to the JSON object; NULL = none. The caller's. */
 };
 
 void sf_report_start(struct sf_report *report, const char *verb);

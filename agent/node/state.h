@@ -14,13 +14,14 @@
 struct sf_state {
         char active[128];   /* directory below releases/, as the last switch left it; "" before the first */
         char previous[128]; /* directory that was active before, where rollback goes; "" where there is none */
-        char verb[32], result[32], from[160], to[160], time[32]; /* the last transaction; "" before the first */
+        char verb[32], from[160], to[160], time[32]; /* the last transaction; "" before the first */
+        enum sf_result result;                       /* and its result */
 };
 
 /* A missing file is an empty state. */
 int sf_state_load(const char *state_directory, struct sf_state *ret, struct sf_error *err);
 int sf_state_save(const char *state_directory, const struct sf_state *state, struct sf_error *err);
 /* Fills the members about the last transaction from a report. */
-void sf_state_note(struct sf_state *state, const struct sf_report *report, const char *result);
+void sf_state_note(struct sf_state *state, const struct sf_report *report, enum sf_result result);
 
 #endif

@@ -13,7 +13,7 @@
 /* Before "restart" a switch leaves services alone, and so does an install or --no-restart to its end. */
 static bool has_touched_services(const struct sf_transaction *record)
 {
-        return strcmp(record->step, "restart") == 0 || strcmp(record->step, "health") == 0;
+        return record->step == SF_STEP_RESTART || record->step == SF_STEP_HEALTH;
 }
 
 int sf_recovery_return(struct sf_node_switch *live, const struct sf_transaction *record, struct sf_error *err)
@@ -79,7 +79,7 @@ static int note_state(const struct sf_config *config, const struct sf_transactio
         snprintf(state.from, sizeof state.from, "%s", record->from);
         snprintf(state.to, sizeof state.to, "%s", record->to);
         snprintf(state.time, sizeof state.time, "%s", record->time);
-        snprintf(state.result, sizeof state.result, "%s", finished ? "finished" : "undone");
+        state.result = finished ? SF_RESULT_FINISHED : SF_RESULT_UNDONE;
         return sf_state_save(config->state, &state, err);
 }
 
@@ -103,7 +103,8 @@ int sf_recovery_run(const struct sf_config *config, const struct sf_store *store
         if (r < 0)
                 return sf_error_prefix(err, "recovering from an interrupted %s", record.verb);
         snprintf(note, 512, "%s %s → %s was interrupted at %s and is now %s; on %s", record.verb, record.from,
-                 record.to, record.step, strcmp(record.home, record.to) == 0 ? "finished" : "undone", record.home);
+                 record.to, sf_step_name(record.step), strcmp(record.home, record.to) == 0 ? "finished" : "undone",
+                 record.home);
         sf_journal_send(SF_JOURNAL_RECOVERED, record.from, record.to, note);
         return 1;
 }

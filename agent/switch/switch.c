@@ -72,7 +72,7 @@ static int run_plan(struct run *run, struct sf_error *err)
                                                   what->bytes ? &run->offer.release->tree : &run->to.tree, err);
         if (r < 0 || !what->flip)
                 return r;
-        run->report.step = "preflight";
+        run->report.step = SF_STEP_PREFLIGHT;
         struct sf_preflight preflight = preflight_of(run, name->version);
         return sf_preflight_gate(&preflight, err);
 }
@@ -118,9 +118,9 @@ static int adopt(struct run *run, struct sf_error *err)
         return sf_transaction_write(run->config->state, &run->record, err);
 }
 
-static int note_step(struct run *run, const char *step, struct sf_error *err)
+static int note_step(struct run *run, enum sf_step step, struct sf_error *err)
 {
-        snprintf(run->record.step, sizeof run->record.step, "%s", step);
+        run->record.step = step;
         return sf_transaction_write(run->config->state, &run->record, err);
 }
 
@@ -135,7 +135,7 @@ static int run_activate(struct run *run, struct sf_error *err)
         snprintf(run->record.to, sizeof run->record.to, "%s", run->to.directory);
         snprintf(run->record.home, sizeof run->record.home, "%s",
                  run->what->back ? run->to.directory : run->from.directory);
-        int r = note_step(run, "activate", err);
+        int r = note_step(run, SF_STEP_ACTIVATE, err);
         if (r < 0)
                 return r;
         run->recorded = true;
@@ -149,7 +149,7 @@ static int run_restart(struct run *run, struct sf_error *err)
 {
         if (!run->what->flip || !run->what->restart || run->unchanged)
                 return 0;
-        int r = note_step(run, "restart", err);
+        int r = note_step(run, SF_STEP_RESTART, err);
         return r < 0 ? r : sf_node_switch_restart(&run->live, run->to.directory, err);
 }
 
@@ -157,7 +157,7 @@ static int run_health(struct run *run, struct sf_error *err)
 {
         if (!run->what->flip || !run->what->restart || run->unchanged)
                 return 0;
-        int r = note_step(run, "health", err);
+        int r = note_step(run, SF_STEP_HEALTH, err);
         return r < 0 ? r : sf_node_switch_health(&run->live, &run->to, !run->what->back, err);
 }
 
@@ -166,7 +166,7 @@ static int save_switch(struct run *run, struct sf_error *err)
         snprintf(run->state.active, sizeof run->state.active, "%s", run->to.directory);
         if (strcmp(run->record.from, run->to.directory) != 0)
                 snprintf(run->state.previous, sizeof run->state.previous, "%s", run->record.from);
-        sf_state_note(&run->state, &run->report, "done");
+        sf_state_note(&run->state, &run->report, SF_RESULT_DONE);
         int r = sf_state_save(run->config->state, &run->state, err);
         return r < 0 ? r : sf_transaction_end(run->config->state, err);
 }
@@ -187,12 +187,12 @@ static int run_done(struct run *run, struct sf_error *err)
 }
 
 static const struct step {
-        const char *name;
+        enum sf_step step;
         int (*run)(struct run *run, struct sf_error *err);
 } steps[] = {
-        { "plan", run_plan },         { "fetch", run_fetch },     { "preflight", run_preflight },
-        { "activate", run_activate }, { "restart", run_restart }, { "health", run_health },
-        { "done", run_done },
+        { SF_STEP_PLAN, run_plan },         { SF_STEP_FETCH, run_fetch },     { SF_STEP_PREFLIGHT, run_preflight },
+        { SF_STEP_ACTIVATE, run_activate }, { SF_STEP_RESTART, run_restart }, { SF_STEP_HEALTH, run_health },
+        { SF_STEP_DONE, run_done },
 };
 
 /* A step after the switch failed. Home is the release before, except for a rollback, whose goal is home already. */
@@ -201,14 +201,14 @@ static int go_back(struct run *run, const struct sf_error *why, struct sf_error 
         const char *home = run->record.home;
         int r;
 
-        sf_log_warning("%s failed at %s: %s; going back to %s", run->report.to, run->report.step, why->text,
-                       *home ? home : "nothing");
+        sf_log_warning("%s failed at %s: %s; going back to %s", run->report.to, sf_step_name(run->report.step),
+                       why->text, *home ? home : "nothing");
         if (!*home)
                 return sf_error_set(err, SF_ERR_FAILED, "%s; there is no release to go back to", why->text);
         if (run->what->back) {
                 /* Once services were touched, view and unit are home; what is wrong with slurmd there is not for another
                  * switch to mend. Before, the record stays: the next start finishes what it says. */
-                r = strcmp(run->record.step, "activate") != 0 ? save_switch(run, err) : 0;
+                r = run->record.step != SF_STEP_ACTIVATE ? save_switch(run, err) : 0;
                 return r < 0 ? r : sf_error_set(err, SF_ERR_FAILED, "%s; this was the way back already", why->text);
         }
         r = sf_recovery_return(&run->live, &run->record, err);
@@ -216,7 +216,7 @@ static int go_back(struct run *run, const struct sf_error *why, struct sf_error 
                 return sf_error_prefix(err, "%s; and the way back to %s failed", why->text, home);
         r = sf_transaction_mark_failed(run->config->state, &run->to.tree, why->text, err);
         if (r == 0) {
-                sf_state_note(&run->state, &run->report, "returned");
+                sf_state_note(&run->state, &run->report, SF_RESULT_RETURNED);
                 r = sf_state_save(run->config->state, &run->state, err);
         }
         return r < 0 ? r : sf_transaction_end(run->config->state, err);
@@ -234,7 +234,7 @@ static void tell_plan(struct run *run)
                     (restart && !(run->what->restart && run->live.bus)) || (!run->what->flip && !bytes && i > 0))
                         continue;
                 strcat(text, i ? ", " : "");
-                strcat(text, bytes ? "fetch, verify, unpack, relocate" : steps[i].name);
+                strcat(text, bytes ? "fetch, verify, unpack, relocate" : sf_step_name(steps[i].step));
         }
         if (run->config->json)
                 run->report.details = json_pack("{s:b,s:o}", "dry_run", true, "plan",
@@ -273,7 +273,7 @@ static void summarize(const struct run *run, char *out, size_t room)
 
         if (run->report.downtime >= 0)
                 snprintf(away, sizeof away, "; slurmd was away for %.3f s", run->report.downtime);
-        if (strcmp(run->report.result, "unchanged") == 0)
+        if (run->report.result == SF_RESULT_UNCHANGED)
                 snprintf(out, room, "%s is %s already: nothing to do", run->report.to,
                          run->what->flip ? "active" : "installed");
         else if (!run->what->flip)
@@ -319,10 +319,10 @@ int sf_switch_run(const struct sf_switch *upgrade)
 
         sf_report_start(&run.report, upgrade->verb);
         snprintf(run.report.to, sizeof run.report.to, "%s", upgrade->wanted ? upgrade->wanted : "");
-        run.report.step = "plan";
+        run.report.step = SF_STEP_PLAN;
         r = open_run(&run, &lock, &err);
         for (size_t i = 0; r >= 0 && i < sizeof steps / sizeof *steps; i++) {
-                run.report.step = steps[i].name;
+                run.report.step = steps[i].step;
                 r = steps[i].run(&run, &err);
                 if (upgrade->config->dry_run && r >= 0) {
                         tell_plan(&run);
@@ -335,8 +335,8 @@ int sf_switch_run(const struct sf_switch *upgrade)
         } else {
                 run.report.downtime = run.live.downtime;
                 run.report.result = run.unchanged || (!upgrade->flip && run.offer.plan.way == SF_FETCH_PLAN_NOTHING)
-                                            ? "unchanged"
-                                            : "done";
+                                            ? SF_RESULT_UNCHANGED
+                                            : SF_RESULT_DONE;
                 summarize(&run, summary, sizeof summary);
                 code = sf_report_done(&run.report, upgrade->config->json, upgrade->config->dry_run ? NULL : summary);
         }

@@ -24,7 +24,8 @@ int sf_transaction_write(const char *state, struct sf_transaction *t, struct sf_
         if (!*t->time)
                 strftime(t->time, sizeof t->time, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
         _cleanup_json_ json_t *object = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "verb", t->verb, "from", t->from, "to",
-                                                  t->to, "home", t->home, "step", t->step, "time", t->time);
+                                                  t->to, "home", t->home, "step", sf_step_name(t->step), "time",
+                                                  t->time);
         _cleanup_free_ char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
         if (!path || !text)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for the transaction record");
@@ -50,6 +51,7 @@ int sf_transaction_load(const char *state, struct sf_transaction *ret, struct sf
         _cleanup_free_ char *path = sf_fs_join(state, RECORD);
         _cleanup_json_ json_t *object = NULL;
         struct sf_transaction t = { 0 };
+        char step[16];
 
         if (!path)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
@@ -65,7 +67,9 @@ int sf_transaction_load(const char *state, struct sf_transaction *ret, struct sf
         if (r == 0)
                 r = take(object, "home", t.home, sizeof t.home, err);
         if (r == 0)
-                r = take(object, "step", t.step, sizeof t.step, err);
+                r = take(object, "step", step, sizeof step, err);
+        if (r == 0 && ((t.step = sf_step_parse(step)) == SF_STEP_NONE || t.step == SF_STEP_COUNT))
+                r = sf_error_set(err, SF_ERR_CORRUPT, RECORD ".step: unknown step '%s'", step);
         if (r == 0)
                 r = take(object, "time", t.time, sizeof t.time, err);
         if (r == 0)

@@ -10,6 +10,7 @@
 #ifndef SF_AGENT_SWITCH_TRANSACTION_H
 #define SF_AGENT_SWITCH_TRANSACTION_H
 
+#include "agent/node/step.h"
 #include "base/digest.h"
 #include "base/error.h"
 
@@ -17,9 +18,9 @@ struct sf_transaction {
         char verb[16];
         char from[128]; /* directories below releases/; "" where none was active */
         char to[128];
-        char home[128]; /* "" = leave view as it is */
-        char step[16];  /* step under way */
-        char time[32];  /* RFC 3339, UTC: when it began */
+        char home[128];    /* "" = leave view as it is */
+        enum sf_step step; /* under way */
+        char time[32];     /* RFC 3339, UTC: when it began */
 };
 
 /* Writes the record, durably; also to say that a new step begins. Sets time where it is empty. */

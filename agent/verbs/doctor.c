@@ -218,7 +218,7 @@ int sf_verb_doctor(const struct sf_config *config, const struct sf_command_line 
 
         (void)line;
         sf_report_start(&report, "doctor");
-        report.step = "doctor";
+        report.step = SF_STEP_DOCTOR;
         report.details = details;
         json_object_set_new(details, "findings", list);
         int r = sf_store_open(config->root, config->prefix, &store, &err);

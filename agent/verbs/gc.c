@@ -138,7 +138,7 @@ int sf_verb_gc(const struct sf_config *config, const struct sf_command_line *lin
         uint64_t keep;
 
         sf_report_start(&report, "gc");
-        report.step = "gc";
+        report.step = SF_STEP_GC;
         int r = parse_keep(line, &keep, &err);
         if (r == 0)
                 r = sf_store_open(config->root, config->prefix, &store, &err);
@@ -159,7 +159,7 @@ int sf_verb_gc(const struct sf_config *config, const struct sf_command_line *lin
         if (r == 0 && !config->dry_run)
                 r = sf_store_clear(&store, &err); /* a download that nobody continued */
         snprintf(text, sizeof text, "%zu releases removed, %zu kept", config->dry_run ? (size_t)0 : c.removed, c.kept);
-        report.result = c.removed && !config->dry_run ? "done" : "unchanged";
+        report.result = c.removed && !config->dry_run ? SF_RESULT_DONE : SF_RESULT_UNCHANGED;
         sf_process_free_names(c.trees);
         free(c.users);
         free(c.all);

@@ -101,7 +101,7 @@ int sf_verb_list(const struct sf_config *config, const struct sf_command_line *l
                 sf_active_note(&store, &report);
                 r = lock = sf_lock_take(config->state, &err);
         }
-        report.step = "verify";
+        report.step = SF_STEP_VERIFY;
         if (r >= 0)
                 r = sf_repository_open(config, &rp, &err);
         if (r == 0)

@@ -16,7 +16,7 @@ int sf_verb_recover(const struct sf_config *config, const struct sf_command_line
         char note[512] = "nothing was interrupted";
 
         sf_report_start(&report, "recover");
-        report.step = "recover";
+        report.step = SF_STEP_RECOVER;
         int r = sf_store_open(config->root, config->prefix, &store, &err);
         if (r == 0)
                 r = lock = sf_lock_take(config->state, &err);
@@ -25,6 +25,6 @@ int sf_verb_recover(const struct sf_config *config, const struct sf_command_line
         sf_store_close(&store);
         if (r < 0)
                 return sf_report_failed(&report, config->json, SF_EXIT_HUMAN, &err);
-        report.result = r > 0 ? "done" : "unchanged";
+        report.result = r > 0 ? SF_RESULT_DONE : SF_RESULT_UNCHANGED;
         return sf_report_done(&report, config->json, note);
 }

@@ -19,7 +19,7 @@ struct situation {
         const struct sf_config *config;
         struct sf_report report; /* names the active release */
         struct sf_state state;
-        struct sf_transaction pending; /* step "" where nothing was interrupted */
+        struct sf_transaction pending; /* step SF_STEP_NONE where nothing was interrupted */
         struct sf_store_release *all;
         size_t count;
         struct sf_process_user *users;
@@ -66,12 +66,12 @@ static void print_text(const struct situation *s)
                 printf("installed  %s%s\n", name_of(&s->all[i]), s->all[i].foreign ? " (adopted)" : "");
                 print_users(s, i);
         }
-        if (*s->pending.step)
+        if (s->pending.step)
                 printf("pending    %s %s → %s was interrupted at %s: the next change or boot sees to it\n",
-                       s->pending.verb, s->pending.from, s->pending.to, s->pending.step);
+                       s->pending.verb, s->pending.from, s->pending.to, sf_step_name(s->pending.step));
         if (*state->verb)
                 printf("last       %s %s%s%s: %s at %s\n", state->verb, state->from, *state->from ? " → " : "",
-                       state->to, state->result, state->time);
+                       state->to, sf_result_name(state->result), state->time);
 }
 
 static json_t *users_of(const struct situation *s)
@@ -113,12 +113,13 @@ static json_t *details_of(const struct situation *s)
         json_object_set_new(object, "installed", installed);
         json_object_set_new(object, "processes", users_of(s));
         json_object_set_new(object, "units", units_of(s));
-        json_object_set_new(object, "pending", *s->pending.step ? json_string(s->pending.step) : json_null());
+        json_object_set_new(object, "pending",
+                            s->pending.step ? json_string(sf_step_name(s->pending.step)) : json_null());
         json_object_set_new(object, "last",
-                            *state->verb
-                                    ? json_pack("{s:s,s:s,s:s,s:s,s:s}", "verb", state->verb, "result", state->result,
-                                                "from", state->from, "to", state->to, "time", state->time)
-                                    : json_null());
+                            *state->verb ? json_pack("{s:s,s:s,s:s,s:s,s:s}", "verb", state->verb, "result",
+                                                     sf_result_name(state->result), "from", state->from, "to",
+                                                     state->to, "time", state->time)
+                                         : json_null());
         return object;
 }
 

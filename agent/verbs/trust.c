@@ -22,7 +22,7 @@ int sf_verb_trust(const struct sf_config *config, const struct sf_command_line *
         char summary[512];
 
         sf_report_start(&report, "trust");
-        report.step = "verify";
+        report.step = SF_STEP_VERIFY;
         snprintf(summary, sizeof summary, "%s is the trusted root of this node", line->arguments[0]);
         int r = directory ? sf_fs_read(line->arguments[0], ROOT_MAX, &root, &err)
                           : sf_error_set(&err, SF_ERR_NOMEM, "no memory for a path");

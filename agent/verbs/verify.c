@@ -118,12 +118,12 @@ static int repair_tree(const struct sf_config *config, const struct sf_store *st
 
         if (lock < 0)
                 return lock;
-        report->step = "fetch";
+        report->step = SF_STEP_FETCH;
         int r = sf_repository_open(config, &rp, err);
         if (r == 0)
                 r = check_signed(&rp, release, err);
         if (r == 0) {
-                report->step = "repair";
+                report->step = SF_STEP_REPAIR;
                 r = repair_from_disk(store, tree, found->wanted, err);
         }
         if (r == 0)
@@ -134,7 +134,7 @@ static int repair_tree(const struct sf_config *config, const struct sf_store *st
                 return r;
         /* Believe the disk, not the program that wrote it. */
         struct findings again;
-        report->step = "verify";
+        report->step = SF_STEP_VERIFY;
         r = compare(tree, true, &again, err);
         if (r < 0)
                 return r;
@@ -167,7 +167,7 @@ static int verify_release(const struct sf_config *config, const struct sf_store 
         if (!installed || !view)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
         struct sf_tree tree = { .list = &list, .dirfd = fd, .installed_prefix = installed, .view_prefix = view };
-        report->step = "verify";
+        report->step = SF_STEP_VERIFY;
         r = compare(&tree, config->json, &found, err);
         if (r < 0)
                 return r;

@@ -32,20 +32,20 @@ static void record(void **ctx)
                                     .from = "24.11.5-noble",
                                     .to = "25.11.6-noble",
                                     .home = "24.11.5-noble",
-                                    .step = "activate" },
+                                    .step = SF_STEP_ACTIVATE },
                               back;
 
         (void)ctx;
         assert_int_equal(sf_transaction_load(state, &back, NULL), SF_ERR_NOT_FOUND);
         assert_int_equal(sf_transaction_write(state, &t, NULL), 0);
-        strcpy(t.step, "restart");
+        t.step = SF_STEP_RESTART;
         assert_int_equal(sf_transaction_write(state, &t, NULL), 0);
         assert_int_equal(sf_transaction_load(state, &back, NULL), 0);
         assert_string_equal(back.verb, "upgrade");
         assert_string_equal(back.from, "24.11.5-noble");
         assert_string_equal(back.to, "25.11.6-noble");
         assert_string_equal(back.home, "24.11.5-noble");
-        assert_string_equal(back.step, "restart");
+        assert_int_equal(back.step, SF_STEP_RESTART);
         assert_string_equal(back.time, t.time);
         assert_int_equal(strlen(back.time), 20);
         assert_int_equal(sf_transaction_end(state, NULL), 0);
@@ -63,6 +63,10 @@ static void damaged_record(void **ctx)
         assert_int_equal(sf_fs_write(path, "{\"verb\": \"upgrade\"", 18, 0644, NULL), 0);
         assert_int_equal(sf_transaction_load(state, &back, NULL), SF_ERR_CORRUPT);
         assert_int_equal(sf_fs_write(path, "{\"verb\": \"upgrade\"}", 19, 0644, NULL), 0);
+        assert_int_equal(sf_transaction_load(state, &back, NULL), SF_ERR_CORRUPT);
+        const char *step =
+                "{\"verb\":\"upgrade\",\"from\":\"a\",\"to\":\"b\",\"home\":\"a\",\"step\":\"fly\",\"time\":\"\"}";
+        assert_int_equal(sf_fs_write(path, step, strlen(step), 0644, NULL), 0);
         assert_int_equal(sf_transaction_load(state, &back, NULL), SF_ERR_CORRUPT);
         assert_int_equal(sf_transaction_end(state, NULL), 0);
 }
