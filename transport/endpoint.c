@@ -12,6 +12,15 @@
 
 typedef unsigned long long ull;
 
+/* Where the wanted path is. *ret is owned by the caller. */
+static int address(const struct sf_endpoint *m, const struct sf_wanted *wanted, char **ret, struct sf_error *err)
+{
+        if (!m->one_file)
+                return sf_url_join(m->url, wanted->path, ret, err);
+        *ret = strdup(m->url);
+        return *ret ? 0 : sf_error_set(err, SF_ERR_NOMEM, "no memory for an address");
+}
+
 static int open_file(const char *path, const struct sf_wanted *wanted, struct sf_body *ret, struct sf_error *err)
 {
         /* O_NONBLOCK: a fifo must not hold us up before it is refused. */
@@ -28,7 +37,9 @@ static int open_file(const char *path, const struct sf_wanted *wanted, struct sf
         if (!wanted->sized && (uint64_t)st.st_size > wanted->size)
                 return sf_error_set(err, SF_ERR_LIMIT, "%s: has %llu bytes, at most %llu are allowed", path,
                                     (ull)st.st_size, (ull)wanted->size);
-        *ret = (struct sf_body){ .fd = sf_steal_fd(&fd), .at = wanted->offset };
+        *ret = (struct sf_body){
+                .fd = sf_steal_fd(&fd), .at = wanted->offset, .sized = true, .size = (uint64_t)st.st_size
+        };
         return 0;
 }
 
@@ -38,7 +49,7 @@ static int open_local(struct sf_endpoint *m, const struct sf_wanted *wanted, str
         int r;
 
         m->ranges = 1;
-        if ((r = sf_url_join(m->url, wanted->path, &url, err)) < 0 || (r = sf_url_local_path(url, &path, err)) < 0)
+        if ((r = address(m, wanted, &url, err)) < 0 || (r = sf_url_local_path(url, &path, err)) < 0)
                 return r;
         return open_file(path, wanted, ret, err);
 }
@@ -49,7 +60,8 @@ static bool is_redirect(unsigned status)
 }
 
 /* Replaces *url by where the answer at hand leads. */
-static int follow(struct sf_transfer *t, unsigned followed, char **url, struct sf_error *err)
+static int follow(const struct sf_endpoint *m, struct sf_transfer *t, unsigned followed, char **url,
+                  struct sf_error *err)
 {
         enum sf_url_scheme from, to;
         char shown[SF_URL_SHOWN_MAX];
@@ -61,7 +73,7 @@ static int follow(struct sf_transfer *t, unsigned followed, char **url, struct s
         if (followed == SF_FETCH_REDIRECTS_MAX)
                 return sf_error_set(err, SF_ERR_FAILED, "more than %d redirects", SF_FETCH_REDIRECTS_MAX);
         if (sf_url_scheme(*url, &from, NULL) < 0 || sf_url_scheme(target, &to, NULL) < 0 || to == SF_URL_FILE ||
-            (from == SF_URL_HTTPS && to != SF_URL_HTTPS))
+            (from == SF_URL_HTTPS && to != SF_URL_HTTPS && !m->one_file))
                 return sf_error_set(err, SF_ERR_TRUST, "a redirect to %s is not followed", sf_url_shown(target, shown));
         char *next = strdup(target);
         if (!next)
@@ -86,6 +98,8 @@ static int accept_whole(struct sf_endpoint *m, const struct sf_http_head *a, con
         if (ranged)
                 m->ranges = -1;
         body->skip = w->offset;
+        body->sized = a->has_length;
+        body->size = a->length;
         body->to_end = !w->sized || w->offset + w->length == w->size;
         return sf_transfer_expect(body->transfer, w->size, err);
 }
@@ -149,12 +163,12 @@ static int ask(struct sf_endpoint *m, const struct sf_wanted *w, char **url, str
                         return r;
                 if (!is_redirect(answer->status))
                         break;
-                if ((r = follow(t, followed, url, err)) < 0)
+                if ((r = follow(m, t, followed, url, err)) < 0)
                         return r;
         }
         if (answer->status != 200 && answer->status != 206)
                 return refuse(m, t, answer->status, err);
-        if (answer->encoded)
+        if (answer->encoded && !m->one_file)
                 return sf_error_set(err, SF_ERR_CORRUPT, "is sent encoded, which nobody asked for");
         body->request = sf_transfer_requests(t);
         strcpy(body->validator, sf_http_head_validator(answer));
@@ -172,7 +186,7 @@ int sf_endpoint_open(struct sf_endpoint *m, struct sf_transfer *t, const struct 
         m->retry_after = 0;
         if (m->scheme == SF_URL_FILE)
                 return open_local(m, wanted, ret, err);
-        if ((r = sf_url_join(m->url, wanted->path, &url, err)) < 0)
+        if ((r = address(m, wanted, &url, err)) < 0)
                 return r;
         if ((r = ask(m, wanted, &url, &body, err)) < 0) {
                 sf_transfer_stop(t);

@@ -17,6 +17,7 @@
 struct sf_endpoint {
         const char *url; /* borrowed */
         enum sf_url_scheme scheme;
+        bool one_file;        /* url names a file; the wanted path is not appended. See sf_fetch_options.one_file. */
         bool failed;          /* in this run */
         bool hopeless;        /* for the request at hand: asking again will not help */
         int ranges;           /* 0 unknown, 1 serves them, -1 does not */
@@ -42,6 +43,8 @@ struct sf_body {
         uint64_t at;                  /* in the file, of the next byte that the server sends */
         uint64_t skip;                /* bytes that come before the wanted ones */
         bool to_end;                  /* the answer ends where the wanted bytes end */
+        bool sized;                   /* the server says how large the whole file is: */
+        uint64_t size;
         char validator[SF_HTTP_HEAD_VALIDATOR_MAX];
 };
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "transport/fetch-state.h"
+#include "transport/url.h"
 
 /* A stream that got this far since its last break may break as often as a new one. */
 #define PROGRESS_BYTES ((uint64_t)1 << 20)
@@ -12,6 +13,7 @@ struct range_stream {
         struct sf_fetcher *fetcher;
         char *path;
         uint64_t size, position, end;
+        bool unsized; /* size and end are no more than limits */
         struct sf_body body;
         bool open;
         struct sf_endpoint *from; /* where the body comes from, or came from before it broke */
@@ -24,7 +26,7 @@ struct range_stream {
 static int range_open(struct range_stream *s, struct sf_error *err)
 {
         struct sf_wanted wanted = { .path = s->path,
-                                    .sized = true,
+                                    .sized = !s->unsized,
                                     .size = s->size,
                                     .offset = s->position,
                                     .length = s->end - s->position,
@@ -38,6 +40,10 @@ static int range_open(struct range_stream *s, struct sf_error *err)
         s->open = true;
         s->from = from;
         strcpy(s->validator, s->body.validator);
+        if (s->unsized && s->body.sized) {
+                s->size = s->end = s->body.size;
+                s->unsized = false;
+        }
         return 0;
 }
 
@@ -80,6 +86,11 @@ static ssize_t range_step(struct range_stream *s, void *buf, size_t len, struct 
 
         if (n < 0)
                 return n;
+        if (n == 0 && s->unsized) {
+                s->open = false;
+                s->size = s->end = s->position;
+                return sf_body_finish(&s->body, err);
+        }
         if (n == 0)
                 return sf_error_set(err, SF_ERR_NETWORK, "ends after %llu of %llu bytes",
                                     (unsigned long long)s->position, (unsigned long long)s->size);
@@ -108,10 +119,14 @@ static ssize_t range_read(struct sf_stream *stream, void *buf, size_t len, struc
                 if (!s->open && (r = range_open(s, err)) < 0)
                         return r;
                 ssize_t n = range_step(s, buf, len, &why);
-                if (n > 0)
+                if (n >= 0)
                         return n;
                 sf_body_close(&s->body);
                 s->open = false;
+                if (s->unsized && s->begun) {
+                        char shown[SF_URL_SHOWN_MAX];
+                        return sf_error_set(err, why.code, "%s: %s", sf_url_shown(s->from->url, shown), why.text);
+                }
                 if (s->position - s->progress >= PROGRESS_BYTES) {
                         s->progress = s->position;
                         s->breaks = 0;
@@ -169,34 +184,59 @@ static int range_start(struct range_stream *s, struct sf_error *err)
         return r;
 }
 
-int sf_fetch_range(struct sf_fetcher *f, const char *path, uint64_t size, uint64_t offset, uint64_t length,
-                   struct sf_stream **ret, struct sf_error *err)
+static int range_new(struct sf_fetcher *f, const char *path, uint64_t size, struct range_stream **ret,
+                     struct sf_error *err)
 {
-        int r;
-
-        if (offset > size || length > size - offset)
-                return sf_error_set(err, SF_ERR_USAGE, "%s: a range beyond its %llu bytes", path,
-                                    (unsigned long long)size);
         struct range_stream *s = calloc(1, sizeof *s);
         char *copy = strdup(path);
+
         if (!s || !copy) {
                 free(s);
                 free(copy);
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a stream");
         }
-        *s = (struct range_stream){ .stream = { &range_ops },
-                                    .fetcher = f,
-                                    .path = copy,
-                                    .size = size,
-                                    .position = offset,
-                                    .end = offset + length,
-                                    .body = SF_BODY_INIT,
-                                    .progress = offset };
-        r = range_start(s, err);
-        if (r < 0) {
+        *s = (struct range_stream){
+                .stream = { &range_ops }, .fetcher = f, .path = copy, .size = size, .end = size, .body = SF_BODY_INIT
+        };
+        *ret = s;
+        return 0;
+}
+
+int sf_fetch_range(struct sf_fetcher *f, const char *path, uint64_t size, uint64_t offset, uint64_t length,
+                   struct sf_stream **ret, struct sf_error *err)
+{
+        struct range_stream *s;
+        int r;
+
+        if (offset > size || length > size - offset)
+                return sf_error_set(err, SF_ERR_USAGE, "%s: a range beyond its %llu bytes", path,
+                                    (unsigned long long)size);
+        if ((r = range_new(f, path, size, &s, err)) < 0)
+                return r;
+        s->position = s->progress = offset;
+        s->end = offset + length;
+        if ((r = range_start(s, err)) < 0) {
                 range_close(&s->stream);
                 return r;
         }
+        *ret = &s->stream;
+        return 0;
+}
+
+int sf_fetch_file(struct sf_fetcher *f, const char *path, uint64_t max, struct sf_stream **ret, uint64_t *ret_size,
+                  struct sf_error *err)
+{
+        struct range_stream *s;
+        int r = range_new(f, path, max, &s, err);
+
+        if (r < 0)
+                return r;
+        s->unsized = true;
+        if ((r = range_open(s, err)) < 0) {
+                range_close(&s->stream);
+                return r;
+        }
+        *ret_size = s->unsized ? 0 : s->size;
         *ret = &s->stream;
         return 0;
 }

@@ -55,9 +55,10 @@ static int add_mirrors(struct sf_fetcher *f, bool have_ca, struct sf_error *err)
                         return sf_error_set(err, SF_ERR_USAGE, "more than %d base URLs", SF_FETCH_BASES_MAX);
                 if ((r = sf_url_scheme(*base, &m->scheme, err)) < 0)
                         return r;
-                if (strpbrk(*base, "?#"))
+                if (strpbrk(*base, f->options.one_file ? "#" : "?#"))
                         return sf_error_set(err, SF_ERR_USAGE, "%s: a base URL has no '?' and no '#'",
                                             sf_url_shown(*base, shown));
+                m->one_file = f->options.one_file;
                 if (m->scheme == SF_URL_HTTPS && !have_ca)
                         return no_ca_bundle(&f->options, err);
                 m->url = *base;
@@ -252,7 +253,7 @@ int sf_fetch_after_break(struct sf_fetcher *f, struct sf_endpoint *from, const c
         bool elsewhere = f->count > 1 && !is_ours(why->code);
         char shown[SF_URL_SHOWN_MAX];
 
-        sf_error_prefix(why, "%s from %s", path, sf_url_shown(from->url, shown));
+        sf_error_prefix(why, "%s%s%s", path, *path ? " from " : "", sf_url_shown(from->url, shown));
         if ((*breaks)++ == f->options.retries || !(may_pass(why->code) || elsewhere))
                 return sf_error_set(err, why->code, "%s", why->text);
         move_back(f, from);

@@ -16,6 +16,7 @@
 #define SF_TRANSPORT_FETCH_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buffer.h"
@@ -27,6 +28,7 @@
 
 struct sf_fetch_options {
         const char *const *bases; /* NULL-terminated base URLs, tried in order; each may end in '/' */
+        bool one_file;            /* each base is the URL of one file, which may have a query; see sf_fetch_file */
         uint64_t rate_limit;      /* bytes per second, 0 = none */
         const char *ca_bundle;    /* NULL = found on the usual paths of Debian, Ubuntu and Rocky */
         unsigned connect_timeout; /* seconds; 0 = 15 */
@@ -68,6 +70,16 @@ int sf_fetch_small(struct sf_fetcher *fetcher, const char *path, size_t max, str
  * other. The fetcher outlives its streams. */
 int sf_fetch_range(struct sf_fetcher *fetcher, const char *path, uint64_t size, uint64_t offset, uint64_t length,
                    struct sf_stream **ret, struct sf_error *err);
+
+/* A whole file whose size is not known beforehand, at most `max` bytes (more is SF_ERR_LIMIT), as a stream like the one
+ * above. *ret_size is what the server says of its size, 0 where it says nothing; such a transfer cannot be resumed.
+ *
+ * With options.one_file the file is at the base itself and path is "". This is for content that the caller knows by its
+ * digest and that strangers serve: a redirect may lead from https to http, and a Content-Encoding that the server puts on
+ * an archive is taken as a remark: the bytes are handed out as they come. */
+int sf_fetch_file(struct sf_fetcher *fetcher, const char *path, uint64_t max, struct sf_stream **ret, uint64_t *ret_size,
+                  struct sf_error *err);
+
 /* What is known after the first range: 0 unknown, 1 the server serves ranges, -1 it does not. */
 int sf_fetcher_ranges(const struct sf_fetcher *fetcher);
 

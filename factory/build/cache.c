@@ -156,9 +156,12 @@ int sf_cache_lock(const struct sf_cache *cache, const char *name, bool wait, int
 
         if (!path)
                 return sf_error_set(err, SF_ERR_NOMEM, "cache");
-        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+        /* Whoever may open a file may lock it; an older version of this program let everybody. */
+        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
         if (fd < 0)
                 return sf_error_errno(err, "cannot open lock %s", path);
+        if (fchmod(fd, 0600) < 0 && errno != EPERM)
+                return sf_error_errno(err, "cannot protect lock %s", path);
         if (flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB)) < 0) {
                 if (errno == EWOULDBLOCK)
                         return sf_error_set(err, SF_ERR_BUSY, "%s is locked by another process", path);

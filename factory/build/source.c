@@ -12,8 +12,13 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/proc.h"
+#include "base/stop.h"
 #include "base/stream.h"
-#include "factory/build/download.h"
+#include "transport/fetch.h"
+#include "transport/url.h"
+
+#define CHUNK      ((size_t)128 << 10)
+#define SOURCE_MAX ((uint64_t)4 << 30) /* bytes of one source archive */
 
 /* One search: where the verified file goes, and the list of places that did not have it. */
 struct search {
@@ -31,6 +36,9 @@ static void search_free(struct search *s)
 
 static int note_failure(struct search *s, const char *place, const struct sf_error *why, struct sf_error *err)
 {
+        char shown[SF_URL_SHOWN_MAX];
+
+        place = strstr(place, "://") ? sf_url_shown(place, shown) : place;
         /* Reasons usually begin with the place itself. */
         const char *reason = strncmp(why->text, place, strlen(place)) == 0 ? why->text + strlen(place) : why->text;
 
@@ -38,30 +46,66 @@ static int note_failure(struct search *s, const char *place, const struct sf_err
         return sf_buffer_printf(&s->tried, err, "%s%s (%s)", s->tried.len ? ", " : "", place, reason);
 }
 
-static int copy_file(const char *from, const char *to, struct sf_digest *ret, struct sf_error *err)
+static void tell_notice(void *ctx, const char *text)
 {
-        _cleanup_stream_ struct sf_stream *in = NULL;
-        _cleanup_digester_ struct sf_digester *digester = sf_digester_new();
-        _cleanup_close_ int fd = -1;
-        char chunk[65536];
-        ssize_t n;
-        int r;
+        (void)ctx;
+        sf_log_detail("%s", text);
+}
 
-        if (!digester)
-                return sf_error_set(err, SF_ERR_NOMEM, "%s", from);
-        if ((r = sf_stream_from_file(from, &in, err)) < 0)
-                return r;
+/* Writes a stream to a file and hashes it. total: bytes that are expected, for the progress line; 0 = unknown. */
+static int save(struct sf_stream *in, const char *to, const char *what, uint64_t total, struct sf_digest *ret,
+                struct sf_error *err)
+{
+        _cleanup_digester_ struct sf_digester *digester = sf_digester_new();
+        _cleanup_free_ char *chunk = malloc(CHUNK);
+        _cleanup_close_ int fd = -1;
+        uint64_t done = 0;
+        ssize_t n;
+        int r = 0;
+
+        if (!digester || !chunk)
+                return sf_error_set(err, SF_ERR_NOMEM, "%s: no memory", what);
         if ((fd = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) < 0)
                 return sf_error_errno(err, "cannot create %s", to);
-        while ((n = sf_stream_read(in, chunk, sizeof chunk, err)) > 0) {
+        while (r == 0 && (n = sf_stream_read(in, chunk, CHUNK, err)) != 0) {
+                if (n < 0)
+                        return (int)n;
                 sf_digester_update(digester, chunk, (size_t)n);
-                if ((r = sf_fs_write_all(fd, chunk, (size_t)n, to, err)) < 0)
-                        return r;
+                r = sf_fs_write_all(fd, chunk, (size_t)n, to, err);
+                sf_log_progress(what, done += (uint64_t)n, total);
         }
-        if (n < 0)
-                return (int)n;
-        sf_digester_finish(digester, ret);
-        return 0;
+        if (r == 0)
+                sf_digester_finish(digester, ret);
+        return r;
+}
+
+static int copy_file(const char *from, const char *to, const char *what, struct sf_digest *ret, struct sf_error *err)
+{
+        _cleanup_stream_ struct sf_stream *in = NULL;
+        int r = sf_stream_from_file(from, &in, err);
+
+        return r < 0 ? r : save(in, to, what, 0, ret, err);
+}
+
+static int download(const char *url, const char *to, const char *what, struct sf_digest *ret, struct sf_error *err)
+{
+        const char *const bases[] = { url, NULL };
+        _cleanup_fetcher_ struct sf_fetcher *fetcher = NULL;
+        _cleanup_stream_ struct sf_stream *in = NULL;
+        struct sf_fetch_options options;
+        uint64_t total;
+        int r;
+
+        sf_fetch_options_default(&options);
+        options.bases = bases;
+        options.one_file = true;
+        options.retries = 2;
+        options.stop = &sf_stop_requested;
+        options.notice = tell_notice;
+        if ((r = sf_fetcher_open(&options, &fetcher, err)) < 0 ||
+            (r = sf_fetch_file(fetcher, "", SOURCE_MAX, &in, &total, err)) < 0)
+                return r;
+        return save(in, to, what, total, ret, err);
 }
 
 /* Fetches one place into the partial file and accepts it when the digest is right. `place` is a path or a URL. */
@@ -69,12 +113,9 @@ static int take(const struct search *s, const char *place, struct sf_error *err)
 {
         char is[SF_DIGEST_HEX + 1], wanted[SF_DIGEST_HEX + 1];
         struct sf_digest digest;
-        int r;
+        int r = (strstr(place, "://") ? download : copy_file)(place, s->partial, s->source->file, &digest, err);
 
-        if (strstr(place, "://"))
-                r = sf_download(place, s->partial, s->source->file, &digest, err);
-        else
-                r = copy_file(place, s->partial, &digest, err);
+        sf_log_progress_end();
         if (r < 0)
                 return r;
         if (!sf_digest_equal(&digest, &s->source->digest))
@@ -92,7 +133,10 @@ static int try_place(struct search *s, const char *place, struct sf_error *err)
         int r = take(s, place, &why);
 
         if (r == 0) {
-                sf_log_detail("source %s from %s", s->source->file, place);
+                char shown[SF_URL_SHOWN_MAX];
+
+                sf_log_detail("source %s from %s", s->source->file,
+                              strstr(place, "://") ? sf_url_shown(place, shown) : place);
                 return 0;
         }
         unlink(s->partial);

@@ -46,6 +46,26 @@ static void serve(int listener)
                 else if (strstr(request, "GET /cut/"))
                         dprintf(fd, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\nConnection: close\r\n\r\nthe real",
                                 strlen(CONTENT));
+                else if (strstr(request, "GET /cut-once/") && strstr(request, "Range: bytes=8-"))
+                        dprintf(fd,
+                                "HTTP/1.1 206 Partial Content\r\nETag: \"x\"\r\nContent-Range: bytes 8-%zu/%zu\r\n"
+                                "Content-Length: %zu\r\nConnection: close\r\n\r\n%s",
+                                strlen(CONTENT) - 1, strlen(CONTENT), strlen(CONTENT) - 8, CONTENT + 8);
+                else if (strstr(request, "GET /cut-once/"))
+                        dprintf(fd,
+                                "HTTP/1.1 200 OK\r\nETag: \"x\"\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n"
+                                "%.8s",
+                                strlen(CONTENT), CONTENT);
+                else if (strstr(request, "GET /gzip/")) /* as Apache labels archives */
+                        dprintf(fd,
+                                "HTTP/1.1 200 OK\r\nContent-Encoding: x-gzip\r\nContent-Length: %zu\r\n"
+                                "Connection: close\r\n\r\n%s",
+                                strlen(CONTENT), CONTENT);
+                else if (strstr(request, "GET /huge/"))
+                        dprintf(fd, "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\nConnection: close\r\n\r\n");
+                else if (strstr(request, "GET /again/"))
+                        dprintf(fd, "HTTP/1.1 302 Found\r\nLocation: /again/x\r\nContent-Length: 0\r\nConnection: "
+                                    "close\r\n\r\n");
                 else if (strstr(request, "GET /evil/"))
                         dprintf(fd,
                                 "HTTP/1.1 200 OK\r\nContent-Length: 16\r\nConnection: close\r\n\r\nthe evil source\n");
@@ -146,10 +166,15 @@ static void urls_are_tried_and_judged(void **state)
         } cases[] = {
                 { "good/x.tar.gz", 0, "" },
                 { "moved/x.tar.gz", 0, "" },
-                { "missing/x.tar.gz", SF_ERR_NOT_FOUND, "HTTP status 404" },
+                { "missing/x.tar.gz", SF_ERR_NOT_FOUND, "HTTP 404" },
                 { "evil/x.tar.gz", SF_ERR_NOT_FOUND, "sha256 is " },
                 { "cut/x.tar.gz", SF_ERR_NOT_FOUND, "/cut/x.tar.gz (" },
-                { "file/x.tar.gz", SF_ERR_NOT_FOUND, "file" },
+                { "cut-once/x.tar.gz", 0, "" },
+                { "good/x.tar.gz?format=raw", 0, "" },
+                { "gzip/x.tar.gz", 0, "" },
+                { "huge/x.tar.gz", SF_ERR_NOT_FOUND, "at most 4294967296 are allowed" },
+                { "file/x.tar.gz", SF_ERR_NOT_FOUND, "a redirect to file:///etc/hostname is not followed" },
+                { "again/x.tar.gz", SF_ERR_NOT_FOUND, "more than 5 redirects" },
         };
 
         (void)state;

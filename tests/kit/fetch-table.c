@@ -15,9 +15,10 @@
 #define SMALL_MAX 10000
 
 enum operation {
-        WHOLE, /* the blob, its size and digest known */
-        PART,  /* a range out of its middle */
-        SMALL, /* a file of at most SMALL_MAX bytes */
+        WHOLE,   /* the blob, its size and digest known */
+        PART,    /* a range out of its middle */
+        SMALL,   /* a file of at most SMALL_MAX bytes */
+        FILE_AT, /* the blob by its own URL, its size not known: at most KIT_SIZE */
 };
 
 struct row {
@@ -118,6 +119,29 @@ static const struct row rows[] = {
         { "http", "part_too_long", PART, SF_ERR_LIMIT, 1, "more than" },
         { "http", "part_more_later", PART, SF_ERR_LIMIT, 1, "more than" },
         { "http", "part_too_short", PART, SF_ERR_NETWORK, 0, NULL },
+        /* a file at an address of its own */
+        { "http", "good", FILE_AT, 0, 1, NULL },
+        { "http", "no_length", FILE_AT, 0, 1, NULL },
+        { "http", "chunked", FILE_AT, 0, 1, NULL },
+        { "http", "endless", FILE_AT, SF_ERR_LIMIT, 1, "more than" },
+        { "http", "chunked_one_more", FILE_AT, SF_ERR_LIMIT, 1, "more than" },
+        { "http", "chunked_garbage", FILE_AT, SF_ERR_NETWORK, 0, NULL },
+        { "http", "length_too_large", FILE_AT, SF_ERR_LIMIT, 1, "at most 300000" },
+        { "http", "length_too_small", FILE_AT, SF_ERR_CORRUPT, 1, "other bytes" },
+        { "http", "encoded", FILE_AT, 0, 1, NULL },
+        { "http", "other_content", FILE_AT, SF_ERR_CORRUPT, 1, "other bytes" },
+        { "http", "truncated_always", FILE_AT, SF_ERR_NETWORK, 2, NULL },
+        { "http", "anew/truncated_once", FILE_AT, 0, 2, NULL },
+        { "http", "anew/truncated_then_changed", FILE_AT, SF_ERR_CORRUPT, 2, "changed" },
+        { "http", "anew/truncated_no_validator", FILE_AT, 0, 2, NULL },
+        { "http", "anew/stalls_once", FILE_AT, 0, 2, NULL },
+        { "http", "status/404", FILE_AT, SF_ERR_NOT_FOUND, 1, "404" },
+        { "http", "busy", FILE_AT, SF_ERR_NETWORK, 2, "503" },
+        { "http", "redirect_good", FILE_AT, 0, 2, NULL },
+        { "http", "redirect_file", FILE_AT, SF_ERR_TRUST, 1, "not followed" },
+        { "http", "redirect_loop", FILE_AT, SF_ERR_FAILED, 6, "more than 5 redirects" },
+        { "good", "redirect_http", FILE_AT, 0, 2, NULL },
+        { "self-signed", "good", FILE_AT, SF_ERR_TRUST, 1, "certificate" },
         /* TLS */
         { "good", "good", WHOLE, 0, 1, NULL },
         { "good", "good", PART, 0, 1, NULL },
@@ -137,6 +161,22 @@ static void print_row(const char *server, const char *behaviour, const char *ope
         printf("%-12s %-28s %-6s %-12s %-12s %s\n", server, behaviour, operation, expected, got, ok ? "ok" : "NOT OK");
 }
 
+static int fetch_file(struct sf_fetcher *f, struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer got = SF_BUFFER_INIT;
+        _cleanup_stream_ struct sf_stream *stream = NULL;
+        uint64_t size;
+        int r = sf_fetch_file(f, "", KIT_SIZE, &stream, &size, err);
+
+        if (r < 0 || (r = sf_stream_read_all(stream, KIT_SIZE, &got, err)) < 0)
+                return r;
+        if (size != 0 && size != got.len)
+                return sf_error_set(err, SF_ERR_CORRUPT, "another size than said");
+        if (got.len != KIT_SIZE || memcmp(got.data, kit_content, got.len) != 0)
+                return sf_error_set(err, SF_ERR_CORRUPT, "other bytes");
+        return 0;
+}
+
 static int run_operation(struct sf_fetcher *f, enum operation operation, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer small = SF_BUFFER_INIT;
@@ -146,6 +186,8 @@ static int run_operation(struct sf_fetcher *f, enum operation operation, struct 
                 return kit_fetch(f, 0, KIT_SIZE, err);
         case PART:
                 return kit_fetch(f, PART_FROM, PART_BYTES, err);
+        case FILE_AT:
+                return fetch_file(f, err);
         case SMALL:
                 break;
         }
@@ -157,13 +199,14 @@ static int run_operation(struct sf_fetcher *f, enum operation operation, struct 
 
 static void run_row(const struct row *row)
 {
-        static const char *const operations[] = { "whole", "part", "small" };
+        static const char *const operations[] = { "whole", "part", "small", "file" };
         _cleanup_free_ char *base = kit_base(row->server, row->behaviour);
         const char *bases[] = { base, NULL };
         struct sf_fetch_options options = kit_options(bases);
         _cleanup_fetcher_ struct sf_fetcher *f = NULL;
         struct sf_error err = SF_ERROR_INIT;
 
+        options.one_file = row->operation == FILE_AT;
         int r = sf_fetcher_open(&options, &f, &err);
         if (r == 0)
                 r = run_operation(f, row->operation, &err);

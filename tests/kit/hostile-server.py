@@ -264,6 +264,14 @@ def small_truncated_once(r):
     return r.break_off(content=CONTENT[:1000]) if r.nth == 1 else r.serve(CONTENT[:1000])
 
 
+def anew(r):
+    """/anew/BEHAVIOUR/...: the behaviour, its requests counted from 1 again."""
+    name, _, r.path = r.path.partition("/")
+    with lock:
+        r.nth = counts["anew/" + name] = counts.get("anew/" + name, 0) + 1
+    return globals()[name](r)
+
+
 def second_mirror(r):
     """Goes on where another server broke off: without that server's validator."""
     if not r.range() or "if-range" in r.headers:
