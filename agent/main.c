@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/main.c - sf-node: the table of verbs, and what happens before each of them. */
 #include <signal.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/buffer.h - a growing array of bytes: what whole small files, JSON texts and names are kept in. */
 #ifndef SF_BASE_BUFFER_H
 #define SF_BASE_BUFFER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/cleanup.h - scope-bound release of resources (gcc/clang __attribute__((cleanup))).
  *
  *     _cleanup_free_ char *name = NULL;

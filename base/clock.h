@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/clock.h - how long something takes. */
 #ifndef SF_BASE_CLOCK_H
 #define SF_BASE_CLOCK_H

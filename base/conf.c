@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/conf.c - libinih's events collected into a list that remembers where each value stood. */
 #include "base/conf.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/conf.h - INI files (syntax as libinih reads it) as a flat list that remembers file and line.
  *
  * Used for sf-node.conf, recipes and toolchains. Keys may repeat: later values are further entries, so
@@ -30,8 +31,9 @@ struct sf_conf {
 
 #define SF_CONF_INIT { NULL, 0, NULL }
 
-/* Appends the entries of one file. An indented line goes on with the value above it, as a further entry of the same key; a
- * line longer than libinih's buffer (200 bytes as distributions build it) is refused. SF_ERR_USAGE names file and line. */
+/* Appends the entries of one file. An indented line goes on with the value above it, as a further entry of the same
+ * key; a line longer than libinih's buffer (200 bytes as distributions build it) is refused. SF_ERR_USAGE names file
+ * and line. */
 int sf_conf_load(struct sf_conf *conf, const char *path, struct sf_error *err);
 /* The same from text that is already in memory; `name` stands for the file. */
 int sf_conf_parse(struct sf_conf *conf, const char *name, const char *text, struct sf_error *err);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/digest.c - SHA-256 through libcrypto's EVP interface, which picks the processor's SHA instructions by itself. */
 #include "base/digest.h"
 

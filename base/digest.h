@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/digest.h - SHA-256: how every blob and file of a release is named (FIPS 180-4, computed by libcrypto). */
 #ifndef SF_BASE_DIGEST_H
 #define SF_BASE_DIGEST_H

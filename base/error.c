@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/error.c - see error.h. The text is a fixed buffer on purpose: reporting a failure must not fail. */
 #include "base/error.h"
 

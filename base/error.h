@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/error.h - how a failure travels upwards.
  *
  * Every function that can fail returns 0 (or a non-negative count) on success and a negative

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/fs.c - see fs.h. Everything that replaces a file does it durably, in one place. */
 #include "base/fs.h"
 

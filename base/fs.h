@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/fs.h - files and directories: whole-file reads, durable replacement, safe descent, tree walks.
  *
  * "Durable" means: the data is on the disk before the name changes, and the directory is synced after.
@@ -42,8 +43,8 @@ int sf_fs_open_beneath(int dirfd, const char *path, int flags, mode_t mode, stru
 int sf_fs_readlink(const char *path, char **ret, struct sf_error *err);
 bool sf_fs_exists(const char *path); /* lstat; true for a dangling link */
 
-/* Free bytes and inodes on the file system that holds `path`. What is set aside for root is left alone, also as root. A file
- * system that does not count inodes reports UINT64_MAX. */
+/* Free bytes and inodes on the file system that holds `path`. What is set aside for root is left alone, also as
+ * root. A file system that does not count inodes reports UINT64_MAX. */
 int sf_fs_free_space(const char *path, uint64_t *ret_bytes, uint64_t *ret_inodes, struct sf_error *err);
 int sf_fs_free_space_at(int fd, uint64_t *ret_bytes, uint64_t *ret_inodes, struct sf_error *err);
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/json.c - strict JSON on jansson; OLPC canonical JSON for signatures. */
 #include "base/json.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/json.h - strict JSON in, OLPC canonical JSON out, on top of jansson.
  *
  * Strict: UTF-8, no duplicate keys, no trailing text, bounded depth and size, no real numbers.
@@ -30,8 +31,8 @@ int sf_json_bool(const json_t *object, const char *where, const char *key, bool 
 int sf_json_object(const json_t *object, const char *where, const char *key, json_t **ret, struct sf_error *err);
 int sf_json_array(const json_t *object, const char *where, const char *key, json_t **ret, struct sf_error *err);
 
-/* OLPC canonical JSON (wiki.laptop.org/go/Canonical_JSON): sorted keys, no white space, only \" and \\ escaped, integers
- * only: what TUF signs. Appends to ret. */
+/* OLPC canonical JSON (wiki.laptop.org/go/Canonical_JSON): sorted keys, no white space, only \" and \\ escaped,
+ * integers only: what TUF signs. Appends to ret. */
 int sf_json_canonical(const json_t *value, struct sf_buffer *ret, struct sf_error *err);
 
 #endif

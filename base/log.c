@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/log.c - standard error for people, and a progress line on terminals. */
 #include "base/log.h"
 

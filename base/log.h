@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/log.h - what a program tells its user. Only agent/ and factory/ may include this: lower floors return errors.
  *
  * Everything goes to standard error; standard output belongs to results (tables, --json). A progress line is drawn on a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/parallel.c - see parallel.h. */
 #include "base/parallel.h"
 

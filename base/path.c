@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/path.c - see path.h. */
 #include "base/path.h"
 

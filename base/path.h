@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/path.h - questions about paths that their text alone answers. No file system is asked. */
 #ifndef SF_BASE_PATH_H
 #define SF_BASE_PATH_H

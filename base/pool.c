@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/pool.c - see pool.h. A list of blocks; small pieces are cut from the newest, large ones get a block each. */
 #include "base/pool.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/pool.h - memory that is handed out in small pieces and given back all at once.
  *
  * For parsed documents: thousands of strings and arrays with one owner and one place to free.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/proc.c - fork, exec, collect, give up in time. Used by the factory for builds and by the agent for the few
  * programs that only the site or the release has (scontrol, getent, hooks). */
 #include "base/proc.h"
@@ -123,8 +124,8 @@ static bool asked_to_stop(const struct sf_proc *proc)
         return proc->stop && *proc->stop;
 }
 
-/* Waits for the child with its pipes being read. Returns the wait status, or -1 when the time was over or the caller was
- * asked to stop. */
+/* Waits for the child with its pipes being read. Returns the wait status, or -1 when the time was over or the caller
+ * was asked to stop. */
 static int watch(const struct sf_proc *proc, struct child *child)
 {
         size_t max = proc->output_max ? proc->output_max : OUTPUT_MAX_DEFAULT;

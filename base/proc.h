@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/proc.h - child processes: a clean environment, a log, a time limit, and what they said.
  *
  * Never a shell. The child gets exactly the given environment, /dev/null as standard input, its own process group, and
@@ -23,8 +24,8 @@ struct sf_proc {
         unsigned timeout_seconds; /* 0 = none */
         void (*tick)(void *ctx);  /* called a few times a second while the child runs (progress); may be NULL */
         void *tick_ctx;
-        /* Where a signal handler of the caller asks to give up (not 0): the group gets SIGTERM, soon after SIGKILL, and the
-         * result is SF_ERR_INTERRUPTED. May be NULL. */
+        /* Where a signal handler of the caller asks to give up (not 0): the group gets SIGTERM, soon after SIGKILL,
+         * and the result is SF_ERR_INTERRUPTED. May be NULL. */
         const volatile sig_atomic_t *stop;
 };
 

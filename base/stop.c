@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/stop.c - see stop.h. */
 #include "base/stop.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/stop.h - SIGINT and SIGTERM end long work soon and in order: builds, waits and transfers look at one flag.
  *
  * Only agent/ and factory/ catch; lower floors are handed the address of the flag.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/stream.c - the sources and filters of stream.h. Each implementation embeds struct sf_stream first. */
 #include "base/stream.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/stream.h - bytes that are pulled: small sources stacked on one another.
  *
  * A stream that wraps another owns it: closing the top closes the stack. `socket -> digest -> zstd -> tar` is
@@ -39,7 +40,8 @@ static inline void sf_cleanup_stream(struct sf_stream **s) { sf_stream_close(*s)
 #define _cleanup_stream_ __attribute__((cleanup(sf_cleanup_stream)))
 
 /* Sources. All return 0 and set *ret, or an error and leave *ret alone. */
-int sf_stream_from_memory(const void *data, size_t len, struct sf_stream **ret, struct sf_error *err); /* borrows data */
+int sf_stream_from_memory(const void *data, size_t len, struct sf_stream **ret,
+                          struct sf_error *err); /* borrows data */
 int sf_stream_from_file(const char *path, struct sf_stream **ret, struct sf_error *err);
 int sf_stream_from_fd(int fd, const char *name, struct sf_stream **ret, struct sf_error *err); /* takes fd */
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/verb.c - one table, four uses: parsing, help, completion, and the test that the man page agrees. */
 #include "base/verb.h"
 

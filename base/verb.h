@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/verb.h - a program's command line as one table, from which parsing, --help, the man page check and the shell
  * completion all come.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/words.c - see words.h. Commands in recipes are split here once, so that no shell ever sees them. */
 #include "base/words.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base/words.h - a line of text split into words, for lists and commands in configuration files. Never a shell. */
 #ifndef SF_BASE_WORDS_H
 #define SF_BASE_WORDS_H

@@ -1,5 +1,6 @@
-/* bench/delta-trees.c - makes and applies deltas between two directories that hold releases in canonical form, without a
- * repository: what bench/delta-vs-public.sh and a developer of delta/ measure with.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bench/delta-trees.c - makes and applies deltas between two directories that hold releases in canonical form, without
+ * a repository: what bench/delta-vs-public.sh and a developer of delta/ measure with.
  *
  *     delta-trees OLD NEW [CODEC [FILE]]     FILE receives the container
  *     delta-trees OLD NEW apply FILE         applies that, perhaps one that another build has made

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # The bytes that lead from one release to another: our delta against the public tools, all on the same pair in one run.
 #
 #     bench/delta-vs-public.sh OLD NEW [TITLE]

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 # edit-sources.py DIR: edits some sixty of the .c files below DIR as bug fixes do: another message, a condition in front of a
 # statement, an early return. The same edits every time. What a micro release of Slurm changes is of this kind and size.
 import os

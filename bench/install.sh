@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # A full install against what an administrator would do by hand.
 #
 #     bench/install.sh [ROUNDS]

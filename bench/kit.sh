@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # What the benchmarks of installs and upgrades share; sourced, with `set -euo pipefail`.
 #
 # Trees and repositories are made once and kept in $BENCH_CACHE (default: bench-cache in the build directory). Leaves $cache,

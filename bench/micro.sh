@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # A pair of releases as a micro release makes it: Slurm 24.11.5 from the source that `make demo` fetched, and the same with
 # bug fixes in some sixty source files (bench/edit-sources.py).
 #

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Our relocation of a tree's ELF files against patchelf.
 #
 #     bench/relocate-vs-patchelf.sh TREE PREFIX [TO] [ROUNDS]

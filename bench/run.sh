@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Every benchmark in one run: prints docs/BENCHMARKS.md. `make bench` calls it.
 #
 #     bench/run.sh

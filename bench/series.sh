@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # What an upgrade costs while the tree grows and the change stays the same: 10 MB to 2 GB, ten changed files.
 #
 #     bench/series.sh [ROUNDS [MEGABYTES...]]

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/change_set.c - see change_set.h. */
 #include "delta/change_set.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/change_set.h - which files a delta rebuilds, in which order, and which old files it reads for that.
  *
  * The changed set follows from the two file lists; order and ancestors are the encoder's choice and travel in the

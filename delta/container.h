@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/container.h - a content delta as it lies in a repository: which files it rebuilds, from what, and how.
  *
  * Both ends hold both file lists, so the container names no path and carries no digest of a file. The *changed set* is
@@ -35,14 +36,15 @@ struct sf_delta_info {
 struct sf_delta_io {
         /* Appends the canonical content of an old file (checked by the callee: sf_tree_read does). */
         int (*read)(void *ctx, const struct sf_entry *old_entry, struct sf_buffer *ret, struct sf_error *err);
-        /* Takes one rebuilt file, its digest already checked. Called once for every entry of the new list whose digest is
-         * in the changed set, in the order of the list. data is valid during the call. */
-        int (*write)(void *ctx, const struct sf_entry *new_entry, const uint8_t *data, size_t len, struct sf_error *err);
+        /* Takes one rebuilt file, its digest already checked. Called once for every entry of the new list whose
+         * digest is in the changed set, in the order of the list. data is valid during the call. */
+        int (*write)(void *ctx, const struct sf_entry *new_entry, const uint8_t *data, size_t len,
+                     struct sf_error *err);
         void *ctx;
 };
 
-/* Reads the header and the plan. SF_ERR_CORRUPT where the blob is not a delta between these two lists, SF_ERR_UNSUPPORTED
- * for a codec or version this program does not know. */
+/* Reads the header and the plan. SF_ERR_CORRUPT where the blob is not a delta between these two lists,
+ * SF_ERR_UNSUPPORTED for a codec or version this program does not know. */
 int sf_delta_inspect(const struct sf_filelist *old, const struct sf_filelist *new, const void *blob, size_t len,
                      struct sf_delta_info *ret, struct sf_error *err);
 
@@ -50,8 +52,9 @@ int sf_delta_inspect(const struct sf_filelist *old, const struct sf_filelist *ne
 int sf_delta_bases(const struct sf_filelist *old, const struct sf_filelist *new, const void *blob, size_t len,
                    size_t **ret, size_t *ret_count, struct sf_error *err);
 
-/* Rebuilds the changed set. memory_budget in bytes (0 = no limit): SF_ERR_NOMEM before anything is read where the delta
- * needs more. Every rebuilt content is compared with its digest before any is written: SF_ERR_CORRUPT names the path. */
+/* Rebuilds the changed set. memory_budget in bytes (0 = no limit): SF_ERR_NOMEM before anything is read where the
+ * delta needs more. Every rebuilt content is compared with its digest before any is written: SF_ERR_CORRUPT names
+ * the path. */
 int sf_delta_apply(const struct sf_filelist *old, const struct sf_filelist *new, const void *blob, size_t len,
                    uint64_t memory_budget, const struct sf_delta_io *io, struct sf_error *err);
 

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/listpatch.c - see listpatch.h.
  *
- * Both texts are lines of words. Every new line is described against an old one, normally the one after that of the line
- * before: which words are the same, and what the others are. A digest is 32 raw bytes, a number its difference, any other
- * word is spelt out under a context-mixing model that sees the word it replaces.
+ * Both texts are lines of words. Every new line is described against an old one, normally the one after that of the
+ * line before: which words are the same, and what the others are. A digest is 32 raw bytes, a number its difference,
+ * any other word is spelt out under a context-mixing model that sees the word it replaces.
  */
 #include "delta/listpatch.h"
 

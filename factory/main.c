@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/main.c - slurm-factory: builds Slurm from source and publishes signed releases as static files.
  *
  * The table of verbs, the settings they share, and what an exit code means. Each verb lives in a command-*.c.

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Every input that a fuzzer ever found worth keeping, run once more.
 set -euo pipefail
 

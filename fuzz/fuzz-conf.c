@@ -1,5 +1,6 @@
-/* fuzz/fuzz-conf.c - configuration files as hands or broken disks may write them: every value has a place in the file, typed
- * getters end in a value or an error, and what nobody asked for is named. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fuzz/fuzz-conf.c - configuration files as hands or broken disks may write them: every value has a place in the
+ * file, typed getters end in a value or an error, and what nobody asked for is named. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,6 +1,7 @@
-/* fuzz/fuzz-delta-codecs.c - patches that no encoder made. The first byte chooses codec and old file (bit 2: an ELF file with
- * all its tables) and whether the header of the patch is given (bit 3), the rest is the patch. Any input must end in success
- * or a clean error, in the memory stated. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fuzz/fuzz-delta-codecs.c - patches that no encoder made. The first byte chooses codec and old file (bit 2: an ELF
+ * file with all its tables) and whether the header of the patch is given (bit 3), the rest is the patch. Any input
+ * must end in success or a clean error, in the memory stated. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,7 @@
-/* fuzz/fuzz-delta-derived.c - any bytes as a file: blanking its derived tables touches nothing else, and restoring them gives
- * the very bytes back. The first byte chooses: the input as it is, or laid over a file that has such tables. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fuzz/fuzz-delta-derived.c - any bytes as a file: blanking its derived tables touches nothing else, and restoring
+ * them gives the very bytes back. The first byte chooses: the input as it is, or laid over a file that has such
+ * tables. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* fuzz/fuzz-delta-fields.c - any bytes as an old file: what is found in them must lie inside, in order, and predict
- * something without reading anything else; no more is kept than memory was stated for. Then the same bytes as the new file:
- * what its names and strings tell. */
+ * something without reading anything else; no more is kept than memory was stated for. Then the same bytes as the
+ * new file: what its names and strings tell. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

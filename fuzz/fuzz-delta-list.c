@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* fuzz/fuzz-delta-list.c - list patches that no encoder made: an error or some text of bounded length. */
 #include <stdint.h>
 #include <stdlib.h>

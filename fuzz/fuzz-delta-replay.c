@@ -1,8 +1,9 @@
-/* fuzz/fuzz-delta-replay.c - new files that nobody has linked, put together by scripts that no aligner has made: what the one
- * walk encodes, it must decode to the very bytes.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fuzz/fuzz-delta-replay.c - new files that nobody has linked, put together by scripts that no aligner has made: what
+ * the one walk encodes, it must decode to the very bytes.
  *
- * The input changes bytes of the old and of the new file (tables that overlap, lie backwards, say wrong places), then tells
- * the steps of the script.
+ * The input changes bytes of the old and of the new file (tables that overlap, lie backwards, say wrong places), then
+ * tells the steps of the script.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -123,8 +124,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const struct sf_delta_file truth = { new->data, new->size, 1 }, after = { NULL, new->size, 1 };
         const struct sf_delta_files all = { before, 2 };
         encode(&in, &all, &(struct sf_delta_files){ &truth, 1 }, &patch);
-        require(sf_bindiff_decode(&all, &(struct sf_delta_files){ &after, 1 }, patch.data, patch.len, true, out, NULL) ==
-                0);
+        require(sf_bindiff_decode(&all, &(struct sf_delta_files){ &after, 1 }, patch.data, patch.len, true, out,
+                                  NULL) == 0);
         require(memcmp(out, new->data, new->size) == 0);
         return 0;
 }

@@ -1,5 +1,6 @@
-/* fuzz/fuzz-elf.c - ELF files as strangers may write them: read, localized, linted, searched. Localizing may change nothing
- * but RUNPATH strings: what the other dynamic entries name must be the same before and after. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fuzz/fuzz-elf.c - ELF files as strangers may write them: read, localized, linted, searched. Localizing may change
+ * nothing but RUNPATH strings: what the other dynamic entries name must be the same before and after. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>

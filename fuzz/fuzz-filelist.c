@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* fuzz/fuzz-filelist.c - file lists as strangers may write them. A list has one spelling only: what is accepted must be
  * written again byte for byte. */
 #include <stdbool.h>

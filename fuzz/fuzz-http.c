@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* fuzz/fuzz-http.c - the lines of an HTTP answer's head, and addresses, as strangers may write them. */
 #include <stdint.h>
 #include <stdlib.h>

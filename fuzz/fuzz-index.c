@@ -1,5 +1,6 @@
-/* fuzz/fuzz-index.c - indexes of releases as strangers may write them. What is accepted is written in one form, and that
- * form is read again to the same effect. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fuzz/fuzz-index.c - indexes of releases as strangers may write them. What is accepted is written in one form, and
+ * that form is read again to the same effect. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>

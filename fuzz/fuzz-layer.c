@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* fuzz/fuzz-layer.c - what a layer's tar members and zstd frames may hold, against a list that stays honest.
  *
- * An input that begins with 'z' is a zstd frame (its digest taken for right), any other the tar bytes of one. Whatever it
- * says, below the tree there are only the listed files, each complete.
+ * An input that begins with 'z' is a zstd frame (its digest taken for right), any other the tar bytes of one. Whatever
+ * it says, below the tree there are only the listed files, each complete.
  */
 #include <fcntl.h>
 #include <stdint.h>

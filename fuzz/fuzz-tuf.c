@@ -1,6 +1,7 @@
-/* fuzz/fuzz-tuf.c - TUF metadata as a hostile server writes it. The first byte chooses the type, the rest is the file; what
- * is accepted goes through signature checks, listings and the walk over delegations, where every delegated role answers
- * with the same file.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fuzz/fuzz-tuf.c - TUF metadata as a hostile server writes it. The first byte chooses the type, the rest is the file;
+ * what is accepted goes through signature checks, listings and the walk over delegations, where every delegated role
+ * answers with the same file.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* fuzz/replay.c - runs a fuzzer's corpus through it once: what libFuzzer does with files, for compilers without it. */
 #include <stdint.h>
 #include <stdio.h>

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Builds every fuzzer with clang's libFuzzer and the sanitizers, and runs each for a while: run.sh SECONDS [NAME...]
 # Called by `make fuzz`, which hands over cppflags, cflags and libs. What is new goes to fuzz-build/NAME/, not to the corpus
 # in the tree: minimise it with `fuzz-build/fuzz-NAME -merge=1 fuzz/corpus/NAME fuzz-build/NAME` and commit what is left.

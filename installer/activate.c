@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* installer/activate.c - see activate.h. */
 #include "installer/activate.h"
 
@@ -91,8 +92,8 @@ int sf_activate_switch(const struct sf_store *store, const char *directory, stru
         return fsync(base) == 0 ? 0 : sf_error_errno(err, "cannot sync %s", store->base);
 }
 
-/* The first of foreign-<date>, foreign-<date>-2 ... that is free, as a link that points to itself: after the exchange it
- * is what view is. */
+/* The first of foreign-<date>, foreign-<date>-2 ... that is free, as a link that points to itself: after the
+ * exchange it is what view is. */
 static int make_foreign_link(int base, const char *date, char out[128], struct sf_error *err)
 {
         char target[sizeof LINK_START + 128];

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* installer/activate.h - the switch: PREFIX/view points to another release by one atomic rename.
  */
 #ifndef SF_INSTALLER_ACTIVATE_H
@@ -8,8 +9,9 @@
 #include "base/error.h"
 #include "installer/store.h"
 
-/* The directory below releases/ that view points to; "" where there is no view. SF_ERR_EXISTS where view is something
- * else: a directory (hand-made install, see sf_activate_adopt) or a link that leads out of releases/. out: 128 bytes. */
+/* The directory below releases/ that view points to; "" where there is no view. SF_ERR_EXISTS where view is
+ * something else: a directory (hand-made install, see sf_activate_adopt) or a link that leads out of releases/. out:
+ * 128 bytes. */
 int sf_activate_current(const struct sf_store *store, char out[128], struct sf_error *err);
 
 /* Points view at releases/<directory>: a temporary link renamed over it, then the directory synced. */

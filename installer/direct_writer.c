@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* installer/direct_writer.c - see direct_writer.h. */
 #include "installer/direct_writer.h"
 

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* installer/direct_writer.h - whole files from memory straight to the disk, while their decoder goes on.
  *
- * Writing past the page cache (O_DIRECT) spares a copy and the page cache of a node whose jobs need it, and leaves nothing
- * for the final sync to wait for. But it waits for the disk, so a few threads wait instead of the decoders.
+ * Writing past the page cache (O_DIRECT) spares a copy and the page cache of a node whose jobs need it, and leaves
+ * nothing for the final sync to wait for. But it waits for the disk, so a few threads wait instead of the decoders.
  */
 #ifndef SF_INSTALLER_DIRECT_WRITER_H
 #define SF_INSTALLER_DIRECT_WRITER_H
@@ -29,8 +30,8 @@ struct sf_direct_writer_batch {
 
 /* Writes data to the empty file fd and closes it, at some later time. data and path (for errors) stay as they are until
  * the batch has been waited for. Waits itself while much is under way. */
-int sf_direct_writer_put(struct sf_direct_writer *writer, struct sf_direct_writer_batch *batch, int fd, const void *data, size_t len,
-                  const char *path, struct sf_error *err);
+int sf_direct_writer_put(struct sf_direct_writer *writer, struct sf_direct_writer_batch *batch, int fd,
+                         const void *data, size_t len, const char *path, struct sf_error *err);
 /* Until everything of the batch is written; its first failure. */
 int sf_direct_writer_wait(struct sf_direct_writer *writer, struct sf_direct_writer_batch *batch, struct sf_error *err);
 

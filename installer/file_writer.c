@@ -1,4 +1,6 @@
-/* installer/file_writer.c - see file_writer.h. The only code that gives an installed file its content, owner and mode. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* installer/file_writer.c - see file_writer.h. The only code that gives an installed file its content, owner and
+ * mode. */
 #include "installer/file_writer.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* installer/frame.c - see frame.h. */
 #include "installer/frame.h"
 
@@ -14,8 +15,8 @@
 #include "base/fs.h"
 
 #define CHUNK            (256u << 10) /* bytes received or read back at once */
-#define PIECE            (256u << 10) /* decoded bytes handed on at once: stays in the second-level cache; whole tar blocks */
-#define WHOLE_MAX        (32u << 20) /* content up to this is decoded in one go: its buffer then is the window */
+#define PIECE            (256u << 10) /* decoded bytes handed on at once: fits the second-level cache; whole blocks */
+#define WHOLE_MAX        (32u << 20)  /* content up to this is decoded in one go: its buffer then is the window */
 #define HUGE_PAGE        (2u << 20)
 #define WINDOW_LOG_PLAIN 23 /* what zstd -19 uses for content of unknown size */
 #define WINDOW_LOG_MAX   27 /* zstd --long */
@@ -183,8 +184,8 @@ static int check_end(struct sf_frame_decoder *d, struct sf_error *err)
         return 0;
 }
 
-/* Room for the whole content. Matches are copied from all over it, so small pages would cost a miss in the address cache
- * each time. */
+/* Room for the whole content. Matches are copied from all over it, so small pages would cost a miss in the address
+ * cache each time. */
 static int make_room(struct sf_frame_decoder *d, struct sf_error *err)
 {
         size_t need = ((size_t)d->frame->content_size + HUGE_PAGE) / HUGE_PAGE * HUGE_PAGE;

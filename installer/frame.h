@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* installer/frame.h - one compressed frame: received, checked, decoded, in this order.
  *
- * A frame is an independent zstd frame (RFC 8878). Not one byte of it reaches the decoder before its digest is right, so
- * it has to be kept whole: in memory, or where it is too large for that in a file that never had a visible name.
+ * A frame is an independent zstd frame (RFC 8878). Not one byte of it reaches the decoder before its digest is right,
+ * so it has to be kept whole: in memory, or where it is too large for that in a file that never had a visible name.
  */
 #ifndef SF_INSTALLER_FRAME_H
 #define SF_INSTALLER_FRAME_H
@@ -23,7 +24,8 @@ struct sf_frame_bytes {
 };
 
 /* Takes the next `size` bytes of the stream into a nameless file of the directory. ret->fd is the caller's to close. */
-int sf_frame_spool(struct sf_stream *stream, uint64_t size, int dirfd, struct sf_frame_bytes *ret, struct sf_error *err);
+int sf_frame_spool(struct sf_stream *stream, uint64_t size, int dirfd, struct sf_frame_bytes *ret,
+                   struct sf_error *err);
 
 /* Opaque: a zstd decoder that is used for one frame after the other. */
 struct sf_frame_decoder;

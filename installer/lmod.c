@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* installer/lmod.c - the Lmod side of activate.h: which release a user's shell finds.
  *
- * Lmod's documentation, "Providing Custom Labels" and "Marking a Version as Default": one .modulerc.lua beside the module
- * files names aliases and the default, so that a switch replaces a single file.
+ * Lmod's documentation, "Providing Custom Labels" and "Marking a Version as Default": one .modulerc.lua beside the
+ * module files names aliases and the default, so that a switch replaces a single file.
  */
 #include <dirent.h>
 #include <errno.h>

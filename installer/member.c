@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* installer/member.c - see member.h. The gate between what a layer claims and what the list allows.
  *
- * libarchive is asked to parse, never to extract: its own checks let device nodes, set-id files, foreign owners, escaping
- * links and duplicates pass.
+ * libarchive is asked to parse, never to extract: its own checks let device nodes, set-id files, foreign owners,
+ * escaping links and duplicates pass.
  */
 #include "installer/member.h"
 
@@ -152,7 +153,8 @@ static int next_member(struct archive *a, struct feed *f, struct archive_entry *
 {
         int r = archive_read_next_header(a, ret);
 
-        /* A warning is about what this locale cannot say or libarchive ignores; what counts is compared with the list. */
+        /* A warning is about what this locale cannot say or libarchive ignores; what counts is compared with the
+         * list. */
         if (r == ARCHIVE_OK || r == ARCHIVE_WARN)
                 return 1;
         if (f->failed < 0)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* installer/member.h - the tar members of one frame, in lock-step with the signed list.
  *
  * The format is POSIX pax/ustar and GNU tar as libarchive reads it; what counts is what a member says after all

@@ -1,5 +1,6 @@
-/* installer/resume.c - see resume.h. Nothing here is believed because it has the right name: the run that wrote it may have
- * been killed, or the power failed before its bytes were on the disk. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* installer/resume.c - see resume.h. Nothing here is believed because it has the right name: the run that wrote it
+ * may have been killed, or the power failed before its bytes were on the disk. */
 #include "installer/resume.h"
 
 #include <errno.h>

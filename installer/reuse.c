@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* installer/reuse.c - see reuse.h. */
 #include "installer/reuse.h"
 

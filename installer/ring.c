@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* installer/ring.c - see ring.h. */
 #include "installer/ring.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* installer/ring.h - one piece of memory in which compressed frames wait, whole, for a decoder.
  *
  * Frames come in one order and go in nearly the same one, so a ring serves them without the page faults and the growth
@@ -27,7 +28,8 @@ struct sf_ring {
 int sf_ring_open(struct sf_ring *ring, size_t room, struct sf_error *err);
 void sf_ring_close(struct sf_ring *ring);
 
-/* len (> 0) bytes in a row; NULL while there is no room. Up to `room` bytes there is some once everything is given back. */
+/* len (> 0) bytes in a row; NULL while there is no room. Up to `room` bytes there is some once everything is given
+ * back. */
 uint8_t *sf_ring_take(struct sf_ring *ring, size_t len);
 /* Once for each piece. */
 void sf_ring_give(struct sf_ring *ring, const uint8_t *piece);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* installer/stat_record.c - see stat_record.h. */
 #include "installer/stat_record.h"
 

@@ -1,5 +1,6 @@
-/* installer/store-staging.c - the half of store.h that makes and removes trees. Everything that appears or disappears below
- * PREFIX/releases does so by one rename. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* installer/store-staging.c - the half of store.h that makes and removes trees. Everything that appears or
+ * disappears below PREFIX/releases does so by one rename. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -161,8 +162,8 @@ static int sync_directory(int fd, const char *path, struct sf_error *err)
         return fsync(fd) == 0 ? 0 : sf_error_errno(err, "cannot sync %s", path);
 }
 
-/* Gives the complete tree its name. What had that name before is out of sight at the same moment, or where the file system
- * cannot exchange names (NFS) just before. */
+/* Gives the complete tree its name. What had that name before is out of sight at the same moment, or where the file
+ * system cannot exchange names (NFS) just before. */
 static int reveal(const struct sf_store *store, const struct sf_staging *staging, struct sf_error *err)
 {
         _cleanup_close_ int releases = open_releases(store, err);
@@ -239,8 +240,8 @@ int sf_store_remove(const struct sf_store *store, const char *directory, struct 
         if (r < 0)
                 return r;
         if (renameat(releases, directory, releases, hidden) < 0) {
-                /* On an overlay, directories of the lower layer can not be renamed (EXDEV): the record goes first, so that
-                 * what an interruption leaves is not taken for a complete release. */
+                /* On an overlay, directories of the lower layer can not be renamed (EXDEV): the record goes first,
+                 * so that what an interruption leaves is not taken for a complete release. */
                 if (errno != EXDEV)
                         return sf_error_errno(err, "%s/%s", store->releases, directory);
                 snprintf(hidden, sizeof hidden, "%s/" SF_NODE_RECORD, directory);

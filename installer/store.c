@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* installer/store.c - see store.h. What appears and disappears is installer/store-staging.c's. */
 #include "installer/store.h"
 

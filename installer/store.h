@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* installer/store.h - the releases that are on this node's disk.
  *
- * PREFIX/releases/<version>-<toolchain>[-<build>]/ is one tree per release. A tree gets its name only when it is complete
- * and its own files are synced; until then it is releases/.incoming-<directory>, which a later run may clear or continue.
- * Inside each tree, .sf-release/ holds the file list (filelist), release.json (name, tree digest, prefix it was
- * relocated to, unit type) and seen (installer/stat_record.h): a release directory describes itself, whichever node or image it is
- * copied to.
+ * PREFIX/releases/<version>-<toolchain>[-<build>]/ is one tree per release. A tree gets its name only when it is
+ * complete and its own files are synced; until then it is releases/.incoming-<directory>, which a later run may clear
+ * or continue. Inside each tree, .sf-release/ holds the file list (filelist), release.json (name, tree digest, prefix
+ * it was relocated to, unit type) and seen (installer/stat_record.h): a release directory describes itself, whichever
+ * node or image it is copied to.
  */
 #ifndef SF_INSTALLER_STORE_H
 #define SF_INSTALLER_STORE_H
@@ -43,7 +44,8 @@ int sf_store_choose(const struct sf_store *store, const char *wanted, struct sf_
                     struct sf_error *err);
 /* The directory name a release gets: the name without its architecture. out: 128 bytes; "" where it does not fit. */
 void sf_store_directory(const struct sf_release_name *name, char out[128]);
-/* The file list of an installed release: its text, whose digest is the one that release.json names (appended), or parsed. */
+/* The file list of an installed release: its text, whose digest is the one that release.json names (appended), or
+ * parsed. */
 int sf_store_filelist_text(const struct sf_store *store, const struct sf_store_release *release, struct sf_buffer *ret,
                            struct sf_error *err);
 int sf_store_filelist(const struct sf_store *store, const struct sf_store_release *release, struct sf_filelist *ret,
@@ -59,7 +61,8 @@ struct sf_staging {
         char directory[128];
         char *path;           /* for messages */
         bool continued;       /* an interrupted run left something in it: see installer/resume.h */
-        const struct sf_stat_record *seen; /* borrowed; per entry what is known already (installer/reuse.h); NULL = nothing */
+        const struct sf_stat_record
+                *seen; /* borrowed; per entry what is known already (installer/reuse.h); NULL = nothing */
 };
 /* Clears what an interrupted run left and makes the staging directory. Nothing visible changes. */
 int sf_store_begin(const struct sf_store *store, const struct sf_release_name *name, struct sf_staging *ret,
@@ -69,7 +72,8 @@ int sf_store_resume(const struct sf_store *store, const struct sf_release_name *
                     struct sf_error *err);
 /* Only clears. */
 int sf_store_clear(const struct sf_store *store, struct sf_error *err);
-/* Writes .sf-release/, syncs what `seen` does not know to be durable, renames. A complete release of that name is replaced (its old tree is removed after). */
+/* Writes .sf-release/, syncs what `seen` does not know to be durable, renames. A complete release of that name is
+ * replaced (its old tree is removed after). */
 int sf_store_commit(const struct sf_store *store, struct sf_staging *staging, const struct sf_filelist *list,
                     const void *list_text, size_t list_len, const struct sf_store_release *release,
                     struct sf_error *err);

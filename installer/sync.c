@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* installer/sync.c - see sync.h.
  *
- * A thousand fsync(2) one after the other cost a thousand waits for the disk. Writeback of every file was started when it
- * was complete (installer/file_writer.c); what is left are the inodes and the barrier of each fsync. Several threads wait: the
- * journal commit of the first usually covers the others, and barriers that wait at the same time become one.
+ * A thousand fsync(2) one after the other cost a thousand waits for the disk. Writeback of every file was started when
+ * it was complete (installer/file_writer.c); what is left are the inodes and the barrier of each fsync. Several threads
+ * wait: the journal commit of the first usually covers the others, and barriers that wait at the same time become one.
  */
 #include "installer/sync.h"
 

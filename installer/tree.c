@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* installer/tree.c - see tree.h. The inverse relocation map is what makes a relocated tree as good as the original. */
 #include "installer/tree.h"
 

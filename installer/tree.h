@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* installer/tree.h - an installed tree seen through the inverse relocation map.
  *
  * verify, reuse and delta bases read installed files as the canonical content they came from.

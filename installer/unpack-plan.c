@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* installer/unpack-plan.c - which bytes of the layers an unpack needs: the part of unpack.h that fetches nothing. */
 #include <stdlib.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* installer/unpack.c - see unpack.h. The pipeline: the calling thread fetches frames, decoders turn them into files. */
 #include "installer/unpack.h"
 
@@ -321,7 +322,8 @@ static int fetch_range(struct pipeline *p, const struct sf_unpack_range *range, 
         return r < 0 && err->code == r ? sf_error_prefix(err, "layer %s", layer->name) : r;
 }
 
-/* Everything in order. A server without ranges is asked for the whole layer where skipping would cost more than that. */
+/* Everything in order. A server without ranges is asked for the whole layer where skipping would cost more than
+ * that. */
 static int fetch_in_order(struct pipeline *p, const struct sf_unpack_range *ranges, size_t count, struct sf_error *err)
 {
         const struct sf_filelist *list = p->unpack->tree.list;

@@ -1,15 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* installer/unpack.h - layers to files: one pass from the fetched bytes to a relocated tree.
  *
  * Directories and symbolic links come straight from the signed list. Then, frame by frame, the digest is checked, the
  * frame decoded and its tar members walked in lock-step with the list. A member that is not the next listed entry in
  * every respect (path, type, mode, owner, size, target) ends the install before it touches the disk. Content is hashed
- * in canonical form before it is written, or for frames that do not fit into memory while it is, and relocated on its way.
- * The calling thread fetches; decoders work on whole frames beside it, a writer (installer/direct_writer.h) beside them.
+ * in canonical form before it is written, or for frames that do not fit into memory while it is, and relocated on its
+ * way. The calling thread fetches; decoders work on whole frames beside it, a writer (installer/direct_writer.h) beside
+ * them.
  *
  * Memory: each decoder holds its window: the content of a frame up to 32 MiB, for larger ones what zstd's frame header
  * asks for, at most 128 MiB. Beside the windows there are SF_UNPACK_QUEUE bytes of compressed frames, which leave it as
- * soon as they are decoded (a frame that is larger itself waits in a nameless file of the staging directory), and for each
- * thread what libarchive, zstd and a file that is being relocated need, some 200 KiB.
+ * soon as they are decoded (a frame that is larger itself waits in a nameless file of the staging directory), and for
+ * each thread what libarchive, zstd and a file that is being relocated need, some 200 KiB.
  */
 #ifndef SF_INSTALLER_UNPACK_H
 #define SF_INSTALLER_UNPACK_H
@@ -33,8 +35,8 @@ struct sf_unpack_range {
 
 struct sf_unpack {
         struct sf_tree tree; /* list, descriptor of the staging directory, prefixes */
-        /* Opens bytes [offset, offset + length) of a layer; called from the calling thread, one stream at a time. A full
-         * unpack asks once per layer, for all of it; so does another one after the answer SF_ERR_UNSUPPORTED. */
+        /* Opens bytes [offset, offset + length) of a layer; called from the calling thread, one stream at a time. A
+         * full unpack asks once per layer, for all of it; so does another one after the answer SF_ERR_UNSUPPORTED. */
         int (*open_range)(void *ctx, size_t layer, uint64_t offset, uint64_t length, struct sf_stream **ret,
                           struct sf_error *err);
         void *ctx;
@@ -45,8 +47,8 @@ struct sf_unpack {
         bool replace;          /* repair of a visible tree: files are written beside, synced and renamed */
 };
 
-/* Blocks and inodes that the wanted entries need (one byte per entry; NULL = all), checked against the file system of dirfd.
- * SF_ERR_NO_SPACE names what is missing and how much. */
+/* Blocks and inodes that the wanted entries need (one byte per entry; NULL = all), checked against the file system
+ * of dirfd. SF_ERR_NO_SPACE names what is missing and how much. */
 int sf_unpack_check_space(const struct sf_filelist *list, const uint8_t *wanted, int dirfd, struct sf_error *err);
 
 /* A prefix that does not fit: SF_ERR_NO_FIT, by name and length, before anything is fetched. */
@@ -66,7 +68,8 @@ bool sf_unpack_frame_wanted(const struct sf_filelist *list, size_t frame, const 
 int sf_unpack_skeleton(const struct sf_tree *tree, struct sf_error *err);
 
 /* Unpacks everything that is wanted. On error the staging directory holds a part that the caller removes. Files are
- * written, not yet synced (sf_store_commit does that). What is checked are frames and files, not the digest of a whole layer. */
+ * written, not yet synced (sf_store_commit does that). What is checked are frames and files, not the digest of a
+ * whole layer. */
 int sf_unpack_run(const struct sf_unpack *unpack, struct sf_error *err);
 
 #endif

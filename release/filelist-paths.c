@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* release/filelist-paths.c - see filelist.h. Sorting instead of hashing: nobody can choose paths that make it slow. */
 #include "release/filelist-paths.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* release/filelist-write.c - the other direction of filelist.c, used by the factory. */
 #include <inttypes.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* release/filelist.c - see filelist.h. Reads the text in one pass over a private copy whose separators become NULs, so
  * that paths and targets need no memory of their own; then checks what only the whole list can tell. */
 #include "release/filelist.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* release/filelist.h - the signed list of what a release consists of.
  *
  * One text file per release, stored as a zstd blob. Lines end in LF, fields are separated by one space, the path comes
@@ -15,10 +16,10 @@
  *     l <link-target-length> <target> <path>
  *
  * Sizes, counts and offsets are decimal except in maps. A directory may appear once per layer (with the same mode),
- * everything else exactly once; every entry lies in a directory listed before it. No entry is writable for everybody, and
- * links follow sf_path_link_stays. Each frame decodes to whole tar members; the first frame of a layer starts with the members opt/, opt/slurm/ and
- * opt/slurm/view/, the last one ends with the tar end marker. Neither is listed.
- * The SHA-256 of the text is the *tree digest*: the identity of a release's content.
+ * everything else exactly once; every entry lies in a directory listed before it. No entry is writable for everybody,
+ * and links follow sf_path_link_stays. Each frame decodes to whole tar members; the first frame of a layer starts with
+ * the members opt/, opt/slurm/ and opt/slurm/view/, the last one ends with the tar end marker. Neither is listed. The
+ * SHA-256 of the text is the *tree digest*: the identity of a release's content.
  */
 #ifndef SF_RELEASE_FILELIST_H
 #define SF_RELEASE_FILELIST_H
@@ -35,10 +36,10 @@
  * occurrence overlaps the next. In the text: a kind letter, ':', then each offset as the hexadecimal distance from the
  * one before it (the first from 0), separated by ','. An empty map is '-'. */
 enum sf_map_kind {
-        SF_MAP_NONE,   /* '-' */
-        SF_MAP_BINARY, /* 'b': the prefix padded with slashes to `prefix` bytes; replaced in place by the release directory */
-        SF_MAP_TEXT,   /* 't': exactly "/opt/slurm/view"; replaced by the release directory, the file changes its length */
-        SF_MAP_VIEW,   /* 'v': the same, replaced by PREFIX/view: for what outlives a release (mpicc, .pc, units) */
+        SF_MAP_NONE, /* '-' */
+        SF_MAP_BINARY, /* 'b': the prefix padded with slashes to `prefix` bytes; replaced in place */
+        SF_MAP_TEXT, /* 't': exactly "/opt/slurm/view"; replaced, the file changes its length */
+        SF_MAP_VIEW, /* 'v': the same, replaced by PREFIX/view: for what outlives a release (mpicc, .pc, units) */
 };
 
 struct sf_map {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* release/host.c - see host.h. os-release is a list of shell assignments; only the three words needed are read. */
 #include "release/host.h"
 

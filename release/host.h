@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* release/host.h - what this machine is called in release names: its toolchain and its architecture.
  *
  * Both towers ask: the factory to know what it builds for, the agent to know what fits the node.

@@ -1,5 +1,6 @@
-/* release/index.c - see index.h. The text is signed, but an online key signs it: every member is checked for type, range
- * and form before anybody acts on it. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* release/index.c - see index.h. The text is signed, but an online key signs it: every member is checked for type,
+ * range and form before anybody acts on it. */
 #include "release/index.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* release/index.h - the releases on offer for one toolchain and architecture: the TUF target
  * index/<toolchain>-<arch>.json, signed by the `releases` role. It names everything else by digest.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* release/layout.c - see layout.h. */
 #include "release/layout.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* release/layout.h - every path and URL of the design, once.
  *
  * On the CDN (relative to the repository's base) and on a node. Functions that return char * give memory owned by the
@@ -10,7 +11,7 @@
 
 /* --- repository ------------------------------------------------------------------------------------------------ */
 #define SF_LAYOUT_METADATA "metadata"            /* + "/timestamp.json", "/N.root.json", ... */
-#define SF_LAYOUT_TARGETS "targets"              /* + "/index/<digest>.<toolchain>-<arch>.json" (consistent snapshots) */
+#define SF_LAYOUT_TARGETS    "targets" /* + "/index/<digest>.<toolchain>-<arch>.json" (consistent snapshots) */
 #define SF_LAYOUT_BLOBS "blobs/sha256"           /* + "/<hex>" */
 #define SF_LAYOUT_OCI_INDEX "index.json"         /* for OCI tools only; sf-node never reads it */
 #define SF_LAYOUT_OCI_LAYOUT "oci-layout"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* release/rollout.c - withdrawals and the compatibility table, as signed by the rollout role. */
 #include "release/rollout.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* release/rollout.h - what operations says about releases after they were published: the TUF target
  * rollout/rollout.json, signed by the `rollout` role.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* release/version.c - see version.h. Versions and release names come from users, directories and signed files alike, so
  * both are read strictly: what is accepted here is safe as a file name and in a URL. */
 #include "release/version.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* release/version.h - Slurm versions, release names, and which versions may talk to each other.
  *
  * Slurm numbers releases MAJOR.MINOR.MICRO where MAJOR.MINOR ("25.11") is what SchedMD calls a major release.
@@ -18,8 +19,8 @@ struct sf_version {
         char suffix[24]; /* what follows the numbers, e.g. "rc1"; usually "" */
 };
 
-/* Reads what Slurm calls itself: "24.11", "24.11.5", "25.11.1-2" (released again), "25.11.0-0rc1", and "25.11.0rc1" of packages.
- * "24.11.5-1" is refused: Slurm never says it, and it would be a second name for 24.11.5. */
+/* Reads what Slurm calls itself: "24.11", "24.11.5", "25.11.1-2" (released again), "25.11.0-0rc1", and "25.11.0rc1"
+ * of packages. "24.11.5-1" is refused: Slurm never says it, and it would be a second name for 24.11.5. */
 int sf_version_parse(const char *text, struct sf_version *ret, struct sf_error *err);
 /* <0, 0, >0: 25.11.0-0rc1 < 25.11.0 < 25.11.0-2; a suffix sorts before none. A missing micro counts as 0. */
 int sf_version_compare(const struct sf_version *a, const struct sf_version *b);
@@ -27,9 +28,9 @@ int sf_version_compare(const struct sf_version *a, const struct sf_version *b);
 bool sf_version_is_same(const char *a, const char *b);
 bool sf_version_same_series(const struct sf_version *a, const struct sf_version *b); /* same major.minor */
 
-/* <version>-<toolchain>-<arch>[-<build>], e.g. 25.11.6-noble-amd64. Each part is [a-z0-9.+_]+; build may hold '-', and so may a
- * version that Slurm gives itself: 25.11.1-2-noble-amd64, 25.11.0-0rc1-noble-amd64. A toolchain of that shape (digits, or digits
- * and "rc" with digits) is therefore none. */
+/* <version>-<toolchain>-<arch>[-<build>], e.g. 25.11.6-noble-amd64. Each part is [a-z0-9.+_]+; build may hold '-',
+ * and so may a version that Slurm gives itself: 25.11.1-2-noble-amd64, 25.11.0-0rc1-noble-amd64. A toolchain of that
+ * shape (digits, or digits and "rc" with digits) is therefore none. */
 struct sf_release_name {
         char text[160]; /* the whole name */
         char version[48];
@@ -48,9 +49,9 @@ int sf_release_name_compare(const struct sf_release_name *a, const struct sf_rel
 bool sf_release_name_matches(const struct sf_release_name *name, const char *wanted);
 /* The version at the start of a release's name or directory ("25.11.1-2-noble"): its length, 0 where there is none. */
 size_t sf_release_name_version_length(const char *text);
-/* Picks what `wanted` means among names: an exact name; else that exact version; else the newest version that matches. Two matches of the same
- * version that differ in toolchain, architecture or build are ambiguous: SF_ERR_USAGE listing them. Nothing matches:
- * SF_ERR_NOT_FOUND. */
+/* Picks what `wanted` means among names: an exact name; else that exact version; else the newest version that
+ * matches. Two matches of the same version that differ in toolchain, architecture or build are ambiguous:
+ * SF_ERR_USAGE listing them. Nothing matches: SF_ERR_NOT_FOUND. */
 int sf_release_name_choose(const struct sf_release_name *names, size_t count, const char *wanted, size_t *ret_index,
                            struct sf_error *err);
 

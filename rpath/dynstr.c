@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* rpath/dynstr.c - see dynstr.h. */
 #include "rpath/dynstr.h"
 
@@ -60,7 +61,8 @@ static void note_dynamic(struct search *s)
 }
 
 /* The section header says how many symbols there are; without one the hash table does; without either, whatever lies
- * between the symbols and the strings behind them is taken for symbols (ld puts them so), which errs on the safe side. */
+ * between the symbols and the strings behind them is taken for symbols (ld puts them so), which errs on the safe
+ * side. */
 static uint64_t symbol_count(const struct search *s, uint64_t table_address, uint64_t table_offset)
 {
         const struct sf_elf *elf = s->elf;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* rpath/dynstr.h - who uses a string of the dynamic string table.
  *
  * Linkers keep one copy of strings that are equal, or of which one is the tail of the other (suffix merging): before a
@@ -18,8 +19,8 @@ struct sf_dynstr_users {
         uint64_t tail; /* start of the longest used tail, relative to the string; its length where no tail is used */
 };
 
-/* The users of the string of `len` bytes at `offset` of the table (as sf_elf_dynstr gave it), apart from RUNPATH and RPATH
- * entries that name exactly it. `name` is for errors: SF_ERR_CORRUPT where a table lies outside the file. */
+/* The users of the string of `len` bytes at `offset` of the table (as sf_elf_dynstr gave it), apart from RUNPATH and
+ * RPATH entries that name exactly it. `name` is for errors: SF_ERR_CORRUPT where a table lies outside the file. */
 int sf_dynstr_find_users(const struct sf_elf *elf, const char *name, uint64_t offset, uint64_t len,
                          struct sf_dynstr_users *ret, struct sf_error *err);
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* rpath/elf.c - see elf.h. */
 #include "rpath/elf.h"
 

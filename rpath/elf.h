@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* rpath/elf.h - a bounds-checked view of an ELF64 little-endian file in memory (System V gABI, chapters 4 and 5).
  *
  * Nothing in the file is believed: every offset, count and string is checked against the mapped length when it is used.

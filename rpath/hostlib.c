@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* rpath/hostlib.c - see hostlib.h. */
 #include "rpath/hostlib.h"
 

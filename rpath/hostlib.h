@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* rpath/hostlib.h - the shared libraries a host offers to every program: ld.so's trusted directories and those of
  * ld.so.conf(5).
  */
@@ -11,7 +12,8 @@
 
 struct sf_hostlib; /* opaque: the list of directories */
 
-/* Reads the configuration below `sysroot` ("" = this machine). A machine without ld.so.conf has the trusted ones only. */
+/* Reads the configuration below `sysroot` ("" = this machine). A machine without ld.so.conf has the trusted ones
+ * only. */
 int sf_hostlib_open(const char *sysroot, struct sf_hostlib **ret, struct sf_error *err);
 void sf_hostlib_close(struct sf_hostlib *hostlib);
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* rpath/lint.c - see lint.h. */
 #include "rpath/lint.h"
 
@@ -114,7 +115,8 @@ static int check_needed(struct sf_lint *lint, const struct sf_elf *elf, const ch
         return r < 0 ? r : 0;
 }
 
-/* Checks every RUNPATH and RPATH. *ret_list is the one ld.so searches: the last RUNPATH, else the last RPATH, else "". */
+/* Checks every RUNPATH and RPATH. *ret_list is the one ld.so searches: the last RUNPATH, else the last RPATH, else
+ * "". */
 static int check_search_lists(struct sf_lint *lint, const struct sf_elf *elf, const char *path, const char **ret_list,
                               struct sf_error *err)
 {

@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* rpath/lint.h - what must not be in a tree that is to run at any prefix.
  *
- * Looks at trees as they were built (or already localized, see runpath.h) and reports:
- * a RUNPATH element outside the prefix, relative to the working directory, or leaving the tree from $ORIGIN; a fragment of
- * the placeholder that no relocation map would hold; a symbolic link that is absolute or may lead out of the tree; a
- * DT_NEEDED that neither the file's own RUNPATH inside the tree nor the host's library directories resolve (unless the host
- * is unknown); an ELF file that can not be read.
+ * Looks at trees as they were built (or already localized, see runpath.h) and reports: a RUNPATH element outside the
+ * prefix, relative to the working directory, or leaving the tree from $ORIGIN; a fragment of the placeholder that no
+ * relocation map would hold; a symbolic link that is absolute or may lead out of the tree; a DT_NEEDED that neither the
+ * file's own RUNPATH inside the tree nor the host's library directories resolve (unless the host is unknown); an ELF
+ * file that can not be read.
  */
 #ifndef SF_RPATH_LINT_H
 #define SF_RPATH_LINT_H

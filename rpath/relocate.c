@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* rpath/relocate.c - see relocate.h. */
 #include "rpath/relocate.h"
 

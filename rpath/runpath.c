@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* rpath/runpath.c - see runpath.h. */
 #include "rpath/runpath.h"
 
@@ -40,8 +41,8 @@ static int clean_path(const char *path, size_t len, struct sf_buffer *out, bool 
         return 0;
 }
 
-/* The way from one directory of the tree to another: "$ORIGIN/../lib". Both are clean; what they have in common is left out
- * by whole components. */
+/* The way from one directory of the tree to another: "$ORIGIN/../lib". Both are clean; what they have in common is
+ * left out by whole components. */
 static int append_way(const char *from, size_t from_len, const char *to, struct sf_buffer *out, struct sf_error *err)
 {
         size_t to_len = strlen(to), common = 0;

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* rpath/runpath.h - DT_RUNPATH and DT_RPATH entries rewritten relative to $ORIGIN, in place, without moving a byte.
  *
  * ld.so(8) expands $ORIGIN to the directory of the object, so such a file works at every prefix and needs no relocation
- * map. The new string is never longer than the old one, the room left over is cleared, and strings that the linker merged
- * into the old one's tail (.dynstr suffix merging) are left intact.
+ * map. The new string is never longer than the old one, the room left over is cleared, and strings that the linker
+ * merged into the old one's tail (.dynstr suffix merging) are left intact.
  */
 #ifndef SF_RPATH_RUNPATH_H
 #define SF_RPATH_RUNPATH_H
@@ -13,7 +14,7 @@
 #include "base/error.h"
 
 enum sf_runpath_place {
-        SF_RUNPATH_INSIDE,   /* a directory of the tree: below the prefix, or relative to $ORIGIN without leaving the tree */
+        SF_RUNPATH_INSIDE, /* a directory of the tree: below the prefix, or below $ORIGIN and in the tree */
         SF_RUNPATH_FOREIGN,  /* anywhere else, or not to be told ($LIB, $PLATFORM) */
         SF_RUNPATH_RELATIVE, /* empty or without a leading slash: ld.so takes it from the process's working directory */
 };
@@ -23,13 +24,14 @@ enum sf_runpath_place {
 int sf_runpath_resolve(const char *element, size_t len, const char *path, const char *prefix,
                        enum sf_runpath_place *ret_place, struct sf_buffer *ret_directory, struct sf_error *err);
 
-/* Rewrites every element of every RUNPATH/RPATH of the file in `data` that lies in `prefix` (an element equal to it or
- * below it; no slash at its end). `path` is the file's own path relative to the prefix ("lib/slurm/auth_munge.so"), also
- * used in errors. An element that stands in the list twice is kept once. Elements that do not lie inside
- * the prefix are dropped where drop_foreign says so (an empty list is the empty string, which ld.so ignores).
- * A string stays as it is where it can not be rewritten in place: the new one is longer (a very short prefix), or
- * something else uses the same bytes. It then holds the prefix and is found by sf_relocate_find like any other.
- * Returns the number of dynamic entries changed (0 for a file that is not ELF or not dynamic), or an error. */
+/* Rewrites every element of every RUNPATH/RPATH of the file in `data` that lies in `prefix` (an element equal to it
+ * or below it; no slash at its end). `path` is the file's own path relative to the prefix
+ * ("lib/slurm/auth_munge.so"), also used in errors. An element that stands in the list twice is kept once. Elements
+ * that do not lie inside the prefix are dropped where drop_foreign says so (an empty list is the empty string, which
+ * ld.so ignores). A string stays as it is where it can not be rewritten in place: the new one is longer (a very
+ * short prefix), or something else uses the same bytes. It then holds the prefix and is found by sf_relocate_find
+ * like any other. Returns the number of dynamic entries changed (0 for a file that is not ELF or not dynamic), or an
+ * error. */
 int sf_runpath_localize(uint8_t *data, uint64_t size, const char *path, const char *prefix, int drop_foreign,
                         struct sf_error *err);
 

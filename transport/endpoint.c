@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* transport/endpoint.c - see endpoint.h. */
 #include "transport/endpoint.h"
 

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* transport/endpoint.h - one base URL of a repository: is what it answers what was asked for?
  *
- * Here every claim of a server is compared with what is known beforehand: redirects, sizes, ranges, validators. Retrying and
- * choosing between mirrors is transport/fetch.c's.
+ * Here every claim of a server is compared with what is known beforehand: redirects, sizes, ranges, validators.
+ * Retrying and choosing between mirrors is transport/fetch.c's.
  */
 #ifndef SF_TRANSPORT_ENDPOINT_H
 #define SF_TRANSPORT_ENDPOINT_H
@@ -56,8 +57,8 @@ int sf_endpoint_open(struct sf_endpoint *mirror, struct sf_transfer *transfer, c
 
 /* Wanted bytes as they come; 0 where the answer ends. len > 0 is at most what is still wanted. */
 ssize_t sf_body_read(struct sf_body *body, void *buf, size_t len, struct sf_error *err);
-/* Leaves out the next bytes of an answer that is still on its way; to_end: what comes then is wanted to the end. False where
- * the connection has gone on to another request. */
+/* Leaves out the next bytes of an answer that is still on its way; to_end: what comes then is wanted to the end.
+ * False where the connection has gone on to another request. */
 bool sf_body_skip(struct sf_body *body, uint64_t bytes, bool to_end);
 /* All wanted bytes are there: checks that no more come and leaves the connection usable. Closes the body. */
 int sf_body_finish(struct sf_body *body, struct sf_error *err);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* transport/fetch-range.c - parts of a file as streams that mend themselves; the other half of fetch.h. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* transport/fetch-state.h - what fetch.c (which mirror, when again) and fetch-range.c (streams) share. Private to them.
  */
 #ifndef SF_TRANSPORT_FETCH_STATE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* transport/fetch.c - see fetch.h. Patience lives here: which mirror is asked, when again, and from where on. */
 #include "transport/fetch.h"
 

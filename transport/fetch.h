@@ -1,16 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* transport/fetch.h - bytes from a repository: http, https and file, over several mirrors.
  *
- * TLS is verified; redirects are few and never lead from https to http, nor to a file; the size is known before the first
- * byte is accepted; a stalled transfer is given up and resumed by range with matching validators; connection faults, 429
- * and 5xx are retried with back-off and Retry-After; several base URLs of the same repository are tried in order, and
- * one that failed goes to the back for the rest of the run. One connection is kept.
+ * TLS is verified; redirects are few and never lead from https to http, nor to a file; the size is known before the
+ * first byte is accepted; a stalled transfer is given up and resumed by range with matching validators; connection
+ * faults, 429 and 5xx are retried with back-off and Retry-After; several base URLs of the same repository are tried in
+ * order, and one that failed goes to the back for the rest of the run. One connection is kept.
  *
  * Paths are relative URL paths (see sf_url_join: an escape that is already there is kept).
  *
  * Errors of the calls that fetch: SF_ERR_NOT_FOUND 404, 403 (so says S3) or no such file, and no other base has it ·
- * SF_ERR_NETWORK, SF_ERR_TIMEOUT after all retries · SF_ERR_TRUST certificate, or https leading to http · SF_ERR_CORRUPT
- * an answer that contradicts itself or the size · SF_ERR_LIMIT more bytes than there may be · SF_ERR_FAILED other refusals
- * (4xx, endless redirects) · SF_ERR_INTERRUPTED.
+ * SF_ERR_NETWORK, SF_ERR_TIMEOUT after all retries · SF_ERR_TRUST certificate, or https leading to http ·
+ * SF_ERR_CORRUPT an answer that contradicts itself or the size · SF_ERR_LIMIT more bytes than there may be ·
+ * SF_ERR_FAILED other refusals (4xx, endless redirects) · SF_ERR_INTERRUPTED.
  */
 #ifndef SF_TRANSPORT_FETCH_H
 #define SF_TRANSPORT_FETCH_H
@@ -43,7 +44,8 @@ struct sf_fetch_options {
 };
 void sf_fetch_options_default(struct sf_fetch_options *options);
 
-/* Strings and the stop flag are borrowed while the fetcher is open. An https base without any CA bundle is SF_ERR_USAGE. */
+/* Strings and the stop flag are borrowed while the fetcher is open. An https base without any CA bundle is
+ * SF_ERR_USAGE. */
 struct sf_fetcher; /* opaque */
 int sf_fetcher_open(const struct sf_fetch_options *options, struct sf_fetcher **ret, struct sf_error *err);
 void sf_fetcher_close(struct sf_fetcher *fetcher);
@@ -55,28 +57,30 @@ uint64_t sf_fetcher_bytes(const struct sf_fetcher *fetcher);
 uint64_t sf_fetcher_requests(const struct sf_fetcher *fetcher);
 
 /* A whole small file at `path` below the base, appended to ret. More than max bytes is SF_ERR_LIMIT, 404/403
- * SF_ERR_NOT_FOUND. Its signature fits struct sf_tuf_source.fetch with ctx = fetcher once "metadata/" is put in front. */
+ * SF_ERR_NOT_FOUND. Its signature fits struct sf_tuf_source.fetch with ctx = fetcher once "metadata/" is put in
+ * front. */
 int sf_fetch_small(struct sf_fetcher *fetcher, const char *path, size_t max, struct sf_buffer *ret,
                    struct sf_error *err);
 
 /* Bytes [offset, offset + length) of a file whose whole size is `size`, as a stream that ends after exactly `length`
- * bytes or with an error. The request is sent here, the transfer happens while the stream is read (by one thread, which may
- * be another one) and resumes by itself; what the kernel buffers arrives in the meantime. Read in pieces of 128 KiB or more.
+ * bytes or with an error. The request is sent here, the transfer happens while the stream is read (by one thread,
+ * which may be another one) and resumes by itself; what the kernel buffers arrives in the meantime. Read in pieces
+ * of 128 KiB or more.
  *
- * A server without ranges is read from the start and the rest skipped; a later range of the same file reads on in the same
- * answer, so parts in ascending order cost no more than the whole. Where that is not possible, and it would cost more than
- * `size` bytes of the same path in all, it is SF_ERR_UNSUPPORTED: take the whole file.
- * One request at a time: another fetch while the stream is open breaks its transfer off, which then resumes like any
- * other. The fetcher outlives its streams. */
+ * A server without ranges is read from the start and the rest skipped; a later range of the same file reads on in
+ * the same answer, so parts in ascending order cost no more than the whole. Where that is not possible, and it would
+ * cost more than `size` bytes of the same path in all, it is SF_ERR_UNSUPPORTED: take the whole file. One request at
+ * a time: another fetch while the stream is open breaks its transfer off, which then resumes like any other. The
+ * fetcher outlives its streams. */
 int sf_fetch_range(struct sf_fetcher *fetcher, const char *path, uint64_t size, uint64_t offset, uint64_t length,
                    struct sf_stream **ret, struct sf_error *err);
 
 /* A whole file whose size is not known beforehand, at most `max` bytes (more is SF_ERR_LIMIT), as a stream like the one
  * above. *ret_size is what the server says of its size, 0 where it says nothing; such a transfer cannot be resumed.
  *
- * With options.one_file the file is at the base itself and path is "". This is for content that the caller knows by its
- * digest and that strangers serve: a redirect may lead from https to http, and a Content-Encoding that the server puts on
- * an archive is taken as a remark: the bytes are handed out as they come. */
+ * With options.one_file the file is at the base itself and path is "". This is for content that the caller knows by
+ * its digest and that strangers serve: a redirect may lead from https to http, and a Content-Encoding that the
+ * server puts on an archive is taken as a remark: the bytes are handed out as they come. */
 int sf_fetch_file(struct sf_fetcher *fetcher, const char *path, uint64_t max, struct sf_stream **ret, uint64_t *ret_size,
                   struct sf_error *err);
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* transport/http_head.c - see http_head.h. */
 #include "transport/http_head.h"
 

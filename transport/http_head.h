@@ -1,7 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* transport/http_head.h - what an HTTP server says about the body it is going to send.
  *
- * Header lines come from a stranger: each is read strictly, what is malformed is refused, and the whole head is bounded.
- * Formats: RFC 9110 (Content-Length 8.6, ETag 8.8.3, Last-Modified 8.8.2, Content-Range 14.4), RFC 9112 (status line).
+ * Header lines come from a stranger: each is read strictly, what is malformed is refused, and the whole head is
+ * bounded. Formats: RFC 9110 (Content-Length 8.6, ETag 8.8.3, Last-Modified 8.8.2, Content-Range 14.4), RFC 9112
+ * (status line).
  */
 #ifndef SF_TRANSPORT_HTTP_HEAD_H
 #define SF_TRANSPORT_HTTP_HEAD_H

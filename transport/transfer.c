@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* transport/transfer.c - see transfer.h.
  *
- * libcurl pushes, the streams above pull. In between: while a read is served, libcurl's write callback copies straight into
- * the reader's buffer, what does not fit goes to `spill` (one receive buffer long), and what does not fit there either is
- * left with libcurl, which stops reading the socket: the kernel's window is the read-ahead.
+ * libcurl pushes, the streams above pull. In between: while a read is served, libcurl's write callback copies straight
+ * into the reader's buffer, what does not fit goes to `spill` (one receive buffer long), and what does not fit there
+ * either is left with libcurl, which stops reading the socket: the kernel's window is the read-ahead.
  *
  * Stall detection and the rate limit are our own because libcurl measures by the wall clock: a reader that is busy
  * elsewhere would look like a stalled server.

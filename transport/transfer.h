@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* transport/transfer.h - one HTTP request at a time over kept connections: the only file that knows libcurl.
  *
  * A transfer answers the question "what does this server say to this request", then hands out the body as it is pulled.
@@ -35,9 +36,9 @@ struct sf_request {
         const char *validator;  /* for If-Range; NULL or "" = none */
 };
 
-/* Sends the request and waits for the head of the answer, whatever its status. An earlier request that is still running
- * is given up. *ret stays valid until the next request.
- * SF_ERR_NETWORK or SF_ERR_TIMEOUT: may work later. SF_ERR_TRUST: the certificate. SF_ERR_CORRUPT, SF_ERR_LIMIT: the head. */
+/* Sends the request and waits for the head of the answer, whatever its status. An earlier request that is still
+ * running is given up. *ret stays valid until the next request. SF_ERR_NETWORK or SF_ERR_TIMEOUT: may work later.
+ * SF_ERR_TRUST: the certificate. SF_ERR_CORRUPT, SF_ERR_LIMIT: the head. */
 int sf_transfer_start(struct sf_transfer *transfer, const struct sf_request *request, const struct sf_http_head **ret,
                       struct sf_error *err);
 
@@ -54,11 +55,12 @@ int sf_transfer_expect(struct sf_transfer *transfer, uint64_t bytes, struct sf_e
  * are served with a single copy out of libcurl's buffer. */
 ssize_t sf_transfer_read(struct sf_transfer *transfer, void *buf, size_t len, struct sf_error *err);
 
-/* The reader has all it wants, and that is all there should be: ends the request so that the connection can be used again.
- * Where the server never said how long the body is, waits a second for its end. One byte more is SF_ERR_LIMIT. */
+/* The reader has all it wants, and that is all there should be: ends the request so that the connection can be used
+ * again. Where the server never said how long the body is, waits a second for its end. One byte more is
+ * SF_ERR_LIMIT. */
 int sf_transfer_finish(struct sf_transfer *transfer, struct sf_error *err);
-/* Throws away what is left of a short body (an error page, a redirect), so that the connection can be used again; a body
- * beyond 64 KiB, or one that does not come within a second, costs the connection instead. */
+/* Throws away what is left of a short body (an error page, a redirect), so that the connection can be used again; a
+ * body beyond 64 KiB, or one that does not come within a second, costs the connection instead. */
 void sf_transfer_drain(struct sf_transfer *transfer);
 /* Ends the request; the connection survives only where the body is complete. */
 void sf_transfer_stop(struct sf_transfer *transfer);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* transport/url.c - see url.h. RFC 3986 as far as a repository needs it: libcurl parses what goes over the network. */
 #include "transport/url.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tuf/tuf.c - the TUF client workflow: in which order metadata is fetched, what must hold before a file replaces the
  * trusted one, and how a target is found. Numbers in comments are sections of the TUF specification 1.0.
  */

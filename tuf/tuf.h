@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tuf/tuf.h - the TUF client (The Update Framework 1.0, https://theupdateframework.github.io/specification/).
  *
  * Verifies, never signs. All roles, thresholds, root rotation, delegations, consistent and plain snapshots, ed25519,
@@ -16,8 +17,9 @@
 
 /* How metadata is fetched: a function so that this floor needs no network. */
 struct sf_tuf_source {
-        /* Appends the file at `name` ("timestamp.json", "2.root.json"; a URL path, odd characters already percent-encoded)
-         * to ret. More than max bytes is SF_ERR_LIMIT; missing (404, and 403 as S3 says it) is SF_ERR_NOT_FOUND. */
+        /* Appends the file at `name` ("timestamp.json", "2.root.json"; a URL path, odd characters already
+         * percent-encoded) to ret. More than max bytes is SF_ERR_LIMIT; missing (404, and 403 as S3 says it) is
+         * SF_ERR_NOT_FOUND. */
         int (*fetch)(void *ctx, const char *name, size_t max, struct sf_buffer *ret, struct sf_error *err);
         void *ctx;
 };
@@ -25,7 +27,7 @@ struct sf_tuf_source {
 struct sf_tuf_options {
         const char *directory;   /* trusted metadata; must exist */
         int64_t now;             /* the fixed time of this run, seconds since the epoch */
-        int64_t grace;           /* seconds an expired timestamp or snapshot is still accepted (air-gapped mirrors); 0 */
+        int64_t grace; /* seconds an expired timestamp or snapshot is still accepted (air-gapped mirrors); 0 */
         void (*notice)(void *ctx, const char *text); /* told when grace was used; may be NULL */
         void *notice_ctx;
 };

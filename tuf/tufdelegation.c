@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tuf/tufdelegation.c - who may speak for a path: patterns, hash prefixes, hashed bins, and the order of the search. */
 #include "tuf/tufdelegation.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tuf/tufdelegation.h - which delegated role may speak for a target path: the pre-order walk of section 5.6.7.
  *
  * The walk itself reads no files: the caller loads each role it is given and feeds it back. Private to release/.

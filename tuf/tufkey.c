@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tuf/tufkey.c - signature checks: the only place where a public key decides about metadata. */
 #include "tuf/tufkey.h"
 
@@ -17,8 +18,8 @@
 #define SIGNATURE_MAX 1024 /* bytes: RSA with 8,192 bits */
 #define RSA_BITS_MIN  2048
 
-/* SubjectPublicKeyInfo of a P-256 key up to the point (RFC 5480): algorithm id-ecPublicKey, curve prime256v1, then a bit
- * string of 65 bytes. Comparing it tells the curve in every version of OpenSSL. */
+/* SubjectPublicKeyInfo of a P-256 key up to the point (RFC 5480): algorithm id-ecPublicKey, curve prime256v1, then a
+ * bit string of 65 bytes. Comparing it tells the curve in every version of OpenSSL. */
 static const uint8_t p256_head[26] = { 0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01,
                                        0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00 };
 #define P256_POINT 65

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tuf/tufmeta.c - the structure of TUF metadata: everything a hostile file could get wrong is refused here, once. */
 #include "tuf/tufmeta.h"
 

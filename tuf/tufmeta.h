@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tuf/tufmeta.h - one TUF metadata file: its bytes become a checked structure, and its signatures are counted.
  *
  * Structure is checked completely when a file is parsed (section 4 of the specification, more strictly where it leaves
@@ -47,8 +48,9 @@ int sf_tufmeta_verify_top(const struct sf_tufmeta *meta, const struct sf_tufmeta
 /* What snapshot or timestamp say about another file: borrowed {version, length?, hashes?}; NULL where it is not listed.
  * `role` is the plain name. */
 const json_t *sf_tufmeta_listed(const struct sf_tufmeta *meta, const char *role);
-/* Bytes against length and hashes of such an entry (or of a target's). At least one of the hashes must be known (sha256,
- * sha512) and every known one must match; no hashes at all is fine for metadata, not for targets. SF_ERR_CORRUPT. */
+/* Bytes against length and hashes of such an entry (or of a target's). At least one of the hashes must be known
+ * (sha256, sha512) and every known one must match; no hashes at all is fine for metadata, not for targets.
+ * SF_ERR_CORRUPT. */
 int sf_tufmeta_check_bytes(const char *name, const json_t *entry, const void *data, size_t len, struct sf_error *err);
 
 #endif

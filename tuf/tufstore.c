@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tuf/tufstore.c - trusted metadata on disk, and how the first root gets there. */
 #include "tuf/tufstore.h"
 

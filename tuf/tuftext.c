@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tuf/tuftext.c - percent-encoding and dates, the two notations that metadata, URLs and file names share. */
 #include "tuf/tuftext.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tuf/tuftext.h - how TUF's names and times are written outside of metadata: in URLs and file names, and back.
  * Private to release/ and the factory's metadata writer.
  */

@@ -1,6 +1,8 @@
-/* agent/acquire/acquire.c - see acquire.h. One staging tree. First everything that costs no bytes: what an interrupted run left there,
- * what installed releases hold. Only then it is known what is missing, and the planned way fetches that; a way that fails
- * before it has cost much (a delta that does not apply) gives way to the next one. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent/acquire/acquire.c - see acquire.h. One staging tree. First everything that costs no bytes: what an
+ * interrupted run left there, what installed releases hold. Only then it is known what is missing, and the planned
+ * way fetches that; a way that fails before it has cost much (a delta that does not apply) gives way to the next
+ * one. */
 #include "agent/acquire/acquire.h"
 
 #include <stdlib.h>
@@ -158,7 +160,8 @@ static int resume(struct work *w, const struct sf_staging *staging, struct sf_er
         return r;
 }
 
-/* Files that an installed release lists and none holds intact. They are fetched; whoever is to look after them is told. */
+/* Files that an installed release lists and none holds intact. They are fetched; whoever is to look after them is
+ * told. */
 static void tell_damaged(const struct work *w)
 {
         const struct sf_filelist *list = &w->plan->list;
@@ -218,7 +221,8 @@ static int fill_by_delta(struct work *w, struct sf_error *err)
         return r < 0 ? r : unpack_missing(w, err);
 }
 
-/* All that costs no bytes. A full unpack starts from nothing else than what an earlier one left: it is the last resort. */
+/* All that costs no bytes. A full unpack starts from nothing else than what an earlier one left: it is the last
+ * resort. */
 static int fill_from_disk(struct work *w, const struct sf_staging *staging, struct sf_error *err)
 {
         int r = resume(w, staging, err);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/acquire/bases.c - see bases.h. */
 #include "agent/acquire/bases.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/acquire/candidate.c - see candidate.h. */
 #include "agent/acquire/candidate.h"
 

@@ -1,4 +1,6 @@
-/* agent/acquire/candidate.h - the repository's side of a switch: which release is meant, what it costs, and bringing it here.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent/acquire/candidate.h - the repository's side of a switch: which release is meant, what it costs, and bringing it
+ * here.
  */
 #ifndef SF_AGENT_ACQUIRE_CANDIDATE_H
 #define SF_AGENT_ACQUIRE_CANDIDATE_H
@@ -20,7 +22,7 @@ struct sf_candidate {
         struct sf_repository repository;
         const struct sf_index_release *release; /* borrowed from the repository's index */
         struct sf_fetch_plan plan;
-        struct sf_rollout local;                /* what was last seen of the rollout metadata, else the built-in table */
+        struct sf_rollout local; /* what was last seen of the rollout metadata, else the built-in table */
         const struct sf_window_row *rows;       /* the compatibility table of either */
 };
 

@@ -1,4 +1,6 @@
-/* agent/acquire/fetch_plan.c - see fetch_plan.h. Deltas are found by tree digest, so it does not matter what the installed release is called. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent/acquire/fetch_plan.c - see fetch_plan.h. Deltas are found by tree digest, so it does not matter what the
+ * installed release is called. */
 #include "agent/acquire/fetch_plan.h"
 
 #include <stdlib.h>

@@ -1,4 +1,6 @@
-/* agent/acquire/fetch_plan.h - what bringing a release to this node would cost, by each way, before any of it is fetched.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent/acquire/fetch_plan.h - what bringing a release to this node would cost, by each way, before any of it is
+ * fetched.
  */
 #ifndef SF_AGENT_ACQUIRE_FETCH_PLAN_H
 #define SF_AGENT_ACQUIRE_FETCH_PLAN_H
@@ -26,13 +28,14 @@ enum sf_fetch_plan_way {
 struct sf_fetch_plan {
         enum sf_fetch_plan_way way;
         const struct sf_index_release *release; /* borrowed from the repository's index */
-        uint64_t delta_bytes, ranges_bytes, full_bytes; /* content to fetch; SF_FETCH_PLAN_IMPOSSIBLE where a way is closed */
+        uint64_t delta_bytes, ranges_bytes,
+                full_bytes;                     /* content to fetch; SF_FETCH_PLAN_IMPOSSIBLE where a way is closed */
         const struct sf_index_delta *delta;     /* the delta that would be used; NULL where none fits */
         struct sf_store_release base;           /* the installed release it starts from */
         struct sf_reuse *installed;             /* what installed releases hold; NULL where nothing is to be done */
         struct sf_buffer list_text;             /* of the wanted release; empty where nothing is to be done */
         struct sf_filelist list;
-        uint8_t *wanted;                        /* per entry: no installed release has this file; for SF_FETCH_PLAN_RANGES */
+        uint8_t *wanted; /* per entry: no installed release has this file; for SF_FETCH_PLAN_RANGES */
 };
 
 /* Compares what is installed with the release. Fetches only the file list, or the patch that makes it. Also checks that

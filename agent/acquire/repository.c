@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/acquire/repository.c - see repository.h. */
 #include "agent/acquire/repository.h"
 

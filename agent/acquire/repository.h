@@ -1,4 +1,6 @@
-/* agent/acquire/repository.h - the repository as this run sees it: transport, verified metadata, the index for this node.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent/acquire/repository.h - the repository as this run sees it: transport, verified metadata, the index for this
+ * node.
  */
 #ifndef SF_AGENT_ACQUIRE_REPOSITORY_H
 #define SF_AGENT_ACQUIRE_REPOSITORY_H
@@ -37,8 +39,8 @@ int sf_repository_range(struct sf_repository *repository, const struct sf_blob *
 /* Bytes received so far. */
 uint64_t sf_repository_bytes(const struct sf_repository *repository);
 
-/* Fails with a line that names the clock where it stands before the moment this program was built, after waiting at most
- * `wait` seconds for it to be set. */
+/* Fails with a line that names the clock where it stands before the moment this program was built, after waiting at
+ * most `wait` seconds for it to be set. */
 int sf_repository_check_clock(uint64_t wait, struct sf_error *err);
 
 #endif

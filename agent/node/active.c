@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/active.c - see active.h. */
 #include "agent/node/active.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/active.h - which release the stable path of this node points to.
  */
 #ifndef SF_AGENT_NODE_ACTIVE_H

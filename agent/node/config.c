@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/config.c - see config.h. */
 #include "agent/node/config.h"
 
@@ -180,7 +181,8 @@ static const char *choose(const struct sf_command_line *line, const char *option
         return given ? given : from_file ? from_file : fallback;
 }
 
-/* The prefix is written into units, scripts, .pc and module files, each with its own quoting, and into lists of paths. */
+/* The prefix is written into units, scripts, .pc and module files, each with its own quoting, and into lists of
+ * paths. */
 static int check_prefix(const char *prefix, struct sf_error *err)
 {
         static const char harmless[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-+@=~,";

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/config.h - what the operator asked for: configuration files, then the command line, checked once.
  *
  * Read in this order, later wins: built-in defaults, /etc/sf-node/sf-node.conf, /etc/sf-node/conf.d/X.conf in strcmp
@@ -18,7 +19,7 @@
 enum sf_old_steps { SF_OLD_STEPS_REFUSE, SF_OLD_STEPS_WAIT, SF_OLD_STEPS_ALLOW };
 
 struct sf_config {
-        char *root;                /* "" or --root without a trailing slash: another system's tree, no service touched */
+        char *root; /* "" or --root without a trailing slash: another system's tree, no service touched */
         char *prefix;              /* "/opt/slurm" */
         char *toolchain, *arch;    /* this node's, or what the options say */
         char *state;               /* root + /var/lib/sf-node */
@@ -37,7 +38,7 @@ struct sf_config {
         size_t unit_count;
         uint64_t settle_ms;        /* how long a restarted service must stay up before it is believed */
         uint64_t restart_timeout;  /* seconds for one restart */
-        uint64_t health_timeout;   /* seconds until slurmctld must have heard of the new slurmd; 0 = from SlurmdTimeout */
+        uint64_t health_timeout; /* seconds until slurmctld must have heard of the new slurmd; 0 = from SlurmdTimeout */
         uint64_t hook_timeout;     /* seconds for each site check */
         enum sf_old_steps old_steps;
         uint64_t old_steps_wait;   /* seconds, for SF_OLD_STEPS_WAIT */

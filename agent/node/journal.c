@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/journal.c - see journal.h. */
 #include "agent/node/journal.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/journal.h - what an administrator finds in the journal of a node, with a MESSAGE_ID each.
  *
  * units/sf-node.catalog has a text per id that says what to do (journalctl -x). Ids are for ever.

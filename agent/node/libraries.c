@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/libraries.c - see libraries.h. */
 #include "agent/node/libraries.h"
 

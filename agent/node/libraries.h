@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/libraries.h - would the host's loader start these programs? It is asked itself (ld.so(8) with
  * LD_TRACE_LOADED_OBJECTS), so that missing libraries and a libc that is too old are found by the rules that hold here;
  * nothing of the release is run.

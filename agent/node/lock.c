@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/lock.c - see lock.h. The pid in the file is a courtesy to people; the lock itself is the kernel's. */
 #include "agent/node/lock.h"
 

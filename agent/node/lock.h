@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/lock.h - one agent at a time: an flock(2) on STATE/lock, released by the kernel when the process ends. */
 #ifndef SF_AGENT_NODE_LOCK_H
 #define SF_AGENT_NODE_LOCK_H

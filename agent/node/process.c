@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/process.c - see process.h. */
 #include "agent/node/process.h"
 
@@ -80,7 +81,8 @@ static int note(struct search *s, pid_t pid, size_t tree, const char *how, struc
         return 0;
 }
 
-/* A path inside one of the trees settles it: a file that releases share as hard links is used through one of its names. */
+/* A path inside one of the trees settles it: a file that releases share as hard links is used through one of its
+ * names. */
 static bool path_in_trees(const struct search *s, const char *path, size_t *ret_tree)
 {
         for (size_t i = 0; i < s->tree_count; i++) {
@@ -108,8 +110,8 @@ static int note_inode(struct search *s, pid_t pid, dev_t device, ino_t number, c
         return r;
 }
 
-/* /proc/PID/exe, cwd, root and fd/N: links that are followed into whatever file system the process sees. Jobs have files
- * open on servers that hang: what the kernel remembers of those has to do. */
+/* /proc/PID/exe, cwd, root and fd/N: links that are followed into whatever file system the process sees. Jobs have
+ * files open on servers that hang: what the kernel remembers of those has to do. */
 static int look_at_link(struct search *s, pid_t pid, const char *link, const char *how, struct sf_error *err)
 {
         char target[PATH_MAX];

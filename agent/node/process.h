@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/process.h - who uses a release: processes that run, map, hold open or stand in its tree (proc(5)).
  *
  * A release stays until the last of them is gone: Slurm loads plugins late, and a slurmstepd whose tree has vanished
- * fails its job. Files are recognised by path, and where the path is of no use (deleted, another mount namespace, a bind
- * mount) by device and inode.
+ * fails its job. Files are recognised by path, and where the path is of no use (deleted, another mount namespace, a
+ * bind mount) by device and inode.
  */
 #ifndef SF_AGENT_NODE_PROCESS_H
 #define SF_AGENT_NODE_PROCESS_H
@@ -22,8 +23,8 @@ struct sf_process_user {
         char step[48];     /* what it serves: "123.batch", "123.0"; "" where it does not say */
 };
 
-/* Every process but ourselves that uses one of the trees (absolute paths without a trailing slash), each once per tree, in
- * order of pid. *ret is one allocation (free()). Processes that end meanwhile are left out. */
+/* Every process but ourselves that uses one of the trees (absolute paths without a trailing slash), each once per
+ * tree, in order of pid. *ret is one allocation (free()). Processes that end meanwhile are left out. */
 int sf_process_find(const char *const *trees, size_t tree_count, struct sf_process_user **ret, size_t *ret_count,
                     struct sf_error *err);
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/report.c - see report.h. */
 #include "agent/node/report.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/report.h - what a run tells the operator at its end: one line or one JSON object, and the exit code.
  *
  * Exit codes are part of the contract: 0 done or nothing to do, 2 usage or configuration, 3 failed and nothing changed,

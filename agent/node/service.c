@@ -1,5 +1,6 @@
-/* agent/node/service.c - see service.h. Signals are matched before a job is queued, so that a job which ends at once is not
- * missed, and told apart by their object path: other people's jobs end at the same time. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent/node/service.c - see service.h. Signals are matched before a job is queued, so that a job which ends at once
+ * is not missed, and told apart by their object path: other people's jobs end at the same time. */
 #include "agent/node/service.h"
 
 #include <limits.h>
@@ -387,7 +388,8 @@ int sf_service_settle(struct sf_service_bus *bus, const char *unit, const char *
                         *ret_pid = first;
                         return 0;
                 }
-                /* For Type=simple a start is done before the program is executed: until then the process is systemd's. */
+                /* For Type=simple a start is done before the program is executed: until then the process is
+                 * systemd's. */
                 if (r < 0 && !inside && now < begin + EXEC_MS)
                         r = 0;
                 else

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/service.h - systemd's view of a unit, and jobs on it: the only file that knows sd-bus.
  *
  * org.freedesktop.systemd1(5). A job's result is not believed: for Type=simple systemd says "done" as soon as it has
@@ -43,8 +44,8 @@ int sf_service_read(struct sf_service_bus *bus, const char *unit, struct sf_serv
 /* Makes systemd read unit files again. */
 int sf_service_reload(struct sf_service_bus *bus, struct sf_error *err);
 
-/* Forgets that the unit failed, so that earlier attempts do not count against the next one (StartLimitBurst=). A unit that
- * is not there is the next call's matter. */
+/* Forgets that the unit failed, so that earlier attempts do not count against the next one (StartLimitBurst=). A
+ * unit that is not there is the next call's matter. */
 void sf_service_forgive(struct sf_service_bus *bus, const char *unit);
 
 enum sf_service_job { SF_SERVICE_START, SF_SERVICE_STOP, SF_SERVICE_RESTART };
@@ -57,8 +58,8 @@ int sf_service_run(struct sf_service_bus *bus, enum sf_service_job job, const ch
 /* SIGKILL for the main process alone: for one that neither becomes ready nor ends. Its children are left alone. */
 int sf_service_kill_main(struct sf_service_bus *bus, const char *unit, struct sf_error *err);
 
-/* Success when the unit is active and running, its main process runs a program inside `tree` (NULL = anywhere) and all of
- * that holds, with one and the same pid, for settle_ms. SF_ERR_FAILED says which of it did not. */
+/* Success when the unit is active and running, its main process runs a program inside `tree` (NULL = anywhere) and
+ * all of that holds, with one and the same pid, for settle_ms. SF_ERR_FAILED says which of it did not. */
 int sf_service_settle(struct sf_service_bus *bus, const char *unit, const char *tree, unsigned settle_ms,
                       pid_t *ret_pid, struct sf_error *err);
 

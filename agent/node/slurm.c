@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/slurm.c - see slurm.h. The clients print "Key   = value" lines, or "Key=value" pairs for a node. */
 #include "agent/node/slurm.h"
 

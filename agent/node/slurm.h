@@ -1,5 +1,6 @@
-/* agent/node/slurm.h - questions to Slurm, asked with a release's own clients: a client only understands daemons that are not
- * older than itself, so the caller says which release asks.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent/node/slurm.h - questions to Slurm, asked with a release's own clients: a client only understands daemons that
+ * are not older than itself, so the caller says which release asks.
  *
  * scontrol(1). Times are seconds since the epoch; 0 = never.
  */

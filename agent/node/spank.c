@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/spank.c - see spank.h. The plugin is read, never loaded: it is somebody else's code. */
 #include "agent/node/spank.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/spank.h - SPANK plugins of the site: built against one Slurm series, and no other loads them.
  *
  * plugstack.conf of spank(8): "required|optional PATH [arguments]" and "include GLOB" lines. slurm/spank.h puts the
@@ -12,6 +13,7 @@
 
 /* Appends a line per required plugin with an absolute path that a slurmd of `version` would refuse. A missing
  * plugstack.conf is success. */
-int sf_spank_check(const char *plugstack, const struct sf_version *version, struct sf_buffer *ret, struct sf_error *err);
+int sf_spank_check(const char *plugstack, const struct sf_version *version, struct sf_buffer *ret,
+                   struct sf_error *err);
 
 #endif

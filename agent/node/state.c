@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/state.c - see state.h. */
 #include "agent/node/state.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/state.h - what this node remembers between runs: STATE/state.json, replaced atomically.
  *
  *     {"active": "24.11.5-bookworm", "previous": "24.11.4-bookworm",

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/step.c - see step.h. */
 #include "agent/node/step.h"
 

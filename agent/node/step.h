@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/step.h - the steps of a run and the results it can have, with the words that reports, state.json and
  * transaction.json use for them. The words are part of the contract: scripts read them from --json.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/unit.c - see unit.h. The template is part of the program: a node has one file of ours to lose, not two. */
 #include "agent/node/unit.h"
 

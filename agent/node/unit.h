@@ -1,5 +1,6 @@
-/* agent/node/unit.h - unit files: slurmd's, a real file that each switch writes and that rollback brings back, and the one that
- * looks after interrupted switches at boot.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent/node/unit.h - unit files: slurmd's, a real file that each switch writes and that rollback brings back, and the
+ * one that looks after interrupted switches at boot.
  *
  * systemd.unit(5), systemd.service(5). A unit file that sf-node did not write is never replaced. Paths are below `root`
  * ("" on a live node).
@@ -22,8 +23,8 @@ enum sf_unit_owner {
 /* Whose unit file systemd would use, by its search path. The text of ours is appended to text (may be NULL). */
 int sf_unit_find(const char *root, enum sf_unit_owner *ret, struct sf_buffer *text, struct sf_error *err);
 
-/* The unit of a release of this Type ("notify", "simple") under this prefix. Appends to ret. SF_ERR_UNSUPPORTED: another
- * Type. */
+/* The unit of a release of this Type ("notify", "simple") under this prefix. Appends to ret. SF_ERR_UNSUPPORTED:
+ * another Type. */
 int sf_unit_render(const char *prefix, const char *type, struct sf_buffer *ret, struct sf_error *err);
 
 /* Writes the unit file, durably. The caller has made sure that no foreign one is there. */
@@ -34,8 +35,8 @@ int sf_unit_write(const char *root, const struct sf_buffer *text, struct sf_erro
 int sf_unit_keep(const char *state, const char *directory, const struct sf_buffer *text, struct sf_error *err);
 int sf_unit_kept(const char *state, const char *directory, struct sf_buffer *ret, struct sf_error *err);
 
-/* The unit that calls "sf-node recover --boot" after a power cut: written and enabled where systemd would not find one yet,
- * written again where ours says something else. agent is the absolute path of this program. */
+/* The unit that calls "sf-node recover --boot" after a power cut: written and enabled where systemd would not find
+ * one yet, written again where ours says something else. agent is the absolute path of this program. */
 int sf_unit_ensure_recovery(const char *root, const char *agent, const char *prefix, const char *toolchain,
                             struct sf_error *err);
 

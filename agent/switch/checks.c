@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/switch/checks.c - see checks.h. */
 #include "agent/switch/checks.h"
 

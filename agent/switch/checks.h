@@ -1,8 +1,9 @@
-/* agent/switch/checks.h - what would hurt slurmd or jobs, one question per function: preflight asks before a switch, doctor at any
- * time.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent/switch/checks.h - what would hurt slurmd or jobs, one question per function: preflight asks before a switch,
+ * doctor at any time.
  *
- * Every check appends one line per finding to ret, saying what is wrong and what to do, and nothing where all is well. It
- * fails only where it could not look.
+ * Every check appends one line per finding to ret, saying what is wrong and what to do, and nothing where all is well.
+ * It fails only where it could not look.
  */
 #ifndef SF_AGENT_SWITCH_CHECKS_H
 #define SF_AGENT_SWITCH_CHECKS_H
@@ -25,13 +26,16 @@ struct sf_checks {
         bool old_steps;               /* steps of the old release are running */
 };
 
-int sf_check_unit(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err);          /* KillMode, Delegate */
-int sf_check_libraries(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err);     /* what slurmd starts with */
+int sf_check_unit(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err); /* KillMode, Delegate */
+int sf_check_libraries(const struct sf_checks *c, struct sf_buffer *ret,
+                       struct sf_error *err); /* what slurmd starts with */
 int sf_check_all_libraries(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err); /* every ELF file */
-int sf_check_plugins(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err);       /* in use, but missing */
-int sf_check_spank(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err);         /* of another series */
-int sf_check_plugin_dir(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err);    /* PluginDir in slurm.conf */
-int sf_check_conf(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err);          /* options it does not know */
-int sf_check_space(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err);         /* room to switch at all */
+int sf_check_plugins(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err); /* in use, but missing */
+int sf_check_spank(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err);   /* of another series */
+int sf_check_plugin_dir(const struct sf_checks *c, struct sf_buffer *ret,
+                        struct sf_error *err); /* PluginDir in slurm.conf */
+int sf_check_conf(const struct sf_checks *c, struct sf_buffer *ret,
+                  struct sf_error *err); /* options it does not know */
+int sf_check_space(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err); /* room to switch at all */
 
 #endif

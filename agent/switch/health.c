@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/switch/health.c - see health.h. */
 #include "agent/switch/health.h"
 

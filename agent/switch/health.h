@@ -1,7 +1,9 @@
-/* agent/switch/health.h - is the node really back? Three witnesses: slurmd itself, slurmctld, and the site's own checks.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent/switch/health.h - is the node really back? Three witnesses: slurmd itself, slurmctld, and the site's own
+ * checks.
  *
- * slurmctld keeps calling a node IDLE until SlurmdTimeout even if its slurmd never registered again, so its word alone is
- * worth nothing: only a message and a start time from after the restart are.
+ * slurmctld keeps calling a node IDLE until SlurmdTimeout even if its slurmd never registered again, so its word alone
+ * is worth nothing: only a message and a start time from after the restart are.
  */
 #ifndef SF_AGENT_SWITCH_HEALTH_H
 #define SF_AGENT_SWITCH_HEALTH_H

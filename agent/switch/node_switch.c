@@ -1,5 +1,6 @@
-/* agent/switch/node_switch.c - see node_switch.h. Everything slow happens before a service is stopped: between stop and start systemd alone is
- * at work. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent/switch/node_switch.c - see node_switch.h. Everything slow happens before a service is stopped: between stop
+ * and start systemd alone is at work. */
 #include "agent/switch/node_switch.h"
 
 #include <limits.h>

@@ -1,7 +1,9 @@
-/* agent/switch/node_switch.h - the part of a switch that touches a running node: unit file, view, services, and the way back.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent/switch/node_switch.h - the part of a switch that touches a running node: unit file, view, services, and the way
+ * back.
  *
- * Where there is no systemd to talk to (--root, an image being built) services are left alone and everything else is the
- * same.
+ * Where there is no systemd to talk to (--root, an image being built) services are left alone and everything else is
+ * the same.
  */
 #ifndef SF_AGENT_SWITCH_NODE_SWITCH_H
 #define SF_AGENT_SWITCH_NODE_SWITCH_H
@@ -30,7 +32,8 @@ struct sf_node_switch {
 };
 
 /* Looks at services and asks slurmctld with the active release's client. */
-int sf_node_switch_open(const struct sf_config *config, const struct sf_store *store, struct sf_node_switch *ret, struct sf_error *err);
+int sf_node_switch_open(const struct sf_config *config, const struct sf_store *store, struct sf_node_switch *ret,
+                        struct sf_error *err);
 void sf_node_switch_close(struct sf_node_switch *live);
 
 /* The path its processes run from. Owned by the caller. */
@@ -47,11 +50,13 @@ int sf_node_switch_place(struct sf_node_switch *live, const char *leaving, const
 /* Restarts what was running, in order, and believes it only when its processes stay up inside the tree. */
 int sf_node_switch_restart(struct sf_node_switch *live, const char *directory, struct sf_error *err);
 
-/* Stops what sf_node_switch_restart started; a slurmd that neither starts nor ends is killed, its steps are left alone. */
+/* Stops what sf_node_switch_restart started; a slurmd that neither starts nor ends is killed, its steps are left
+ * alone. */
 int sf_node_switch_stop(struct sf_node_switch *live, struct sf_error *err);
 
-/* Waits until slurmd of this release is back in slurmctld's books. Nothing to wait for: 0. site_checks: the site's own are
- * asked as well; not on the way back, where there is nowhere else to go. */
-int sf_node_switch_health(struct sf_node_switch *live, const struct sf_store_release *release, bool site_checks, struct sf_error *err);
+/* Waits until slurmd of this release is back in slurmctld's books. Nothing to wait for: 0. site_checks: the site's
+ * own are asked as well; not on the way back, where there is nowhere else to go. */
+int sf_node_switch_health(struct sf_node_switch *live, const struct sf_store_release *release, bool site_checks,
+                          struct sf_error *err);
 
 #endif

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/switch/preflight.c - see preflight.h. */
 #include "agent/switch/preflight.h"
 
@@ -246,7 +247,8 @@ int sf_preflight_run(const struct sf_preflight *p, const struct sf_store_release
                                                  : sf_fs_join(live->store->base, "view");
         _cleanup_(free_steps) struct steps steps = { 0 };
 
-        /* An image is checked where it boots, and where no slurmd runs there is nothing to hurt (doctor still tells). */
+        /* An image is checked where it boots, and where no slurmd runs there is nothing to hurt (doctor still
+         * tells). */
         if (*config->root || !live->slurmd.main_pid)
                 return 0;
         int r = tree && old_tree ? settle_older_steps(p, to->directory, err)

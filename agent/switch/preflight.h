@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/switch/preflight.h - everything that can be known before a node is touched is asked before it is touched.
  */
 #ifndef SF_AGENT_SWITCH_PREFLIGHT_H
@@ -22,10 +23,10 @@ struct sf_preflight {
 /* The compatibility gate alone, before a byte is fetched. SF_ERR_INCOMPATIBLE. */
 int sf_preflight_gate(const struct sf_preflight *preflight, struct sf_error *err);
 
-/* Steps of releases before the active one: refuse (SF_ERR_BUSY, naming them), wait for their end, or allow, as configured.
- * Expected downtime against SlurmdTimeout. Then every check of checks.h on the new release's tree. The first finding is the
- * error; further ones are warnings. --force lets findings pass as warnings, but not the gate's and not a unit that would
- * kill jobs. */
+/* Steps of releases before the active one: refuse (SF_ERR_BUSY, naming them), wait for their end, or allow, as
+ * configured. Expected downtime against SlurmdTimeout. Then every check of checks.h on the new release's tree. The
+ * first finding is the error; further ones are warnings. --force lets findings pass as warnings, but not the gate's
+ * and not a unit that would kill jobs. */
 int sf_preflight_run(const struct sf_preflight *preflight, const struct sf_store_release *to, struct sf_error *err);
 
 #endif

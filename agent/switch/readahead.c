@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/switch/readahead.c - see readahead.h. */
 #include "agent/switch/readahead.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/switch/recovery.c - see recovery.h. */
 #include "agent/switch/recovery.h"
 

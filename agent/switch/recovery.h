@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/switch/recovery.h - finishing or undoing what an earlier run left in the middle.
  */
 #ifndef SF_AGENT_SWITCH_RECOVERY_H

@@ -1,5 +1,7 @@
-/* agent/switch/switch.c - the story of a switch: a table of steps with their undo. Until "activate" nothing is visible and a
- * failure ends the run; from then on a record on the disk says where home is, and a failure goes back there. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent/switch/switch.c - the story of a switch: a table of steps with their undo. Until "activate" nothing is
+ * visible and a failure ends the run; from then on a record on the disk says where home is, and a failure goes back
+ * there. */
 #include "agent/switch/switch.h"
 
 #include <stdio.h>
@@ -206,8 +208,8 @@ static int go_back(struct run *run, const struct sf_error *why, struct sf_error 
         if (!*home)
                 return sf_error_set(err, SF_ERR_FAILED, "%s; there is no release to go back to", why->text);
         if (run->what->back) {
-                /* Once services were touched, view and unit are home; what is wrong with slurmd there is not for another
-                 * switch to mend. Before, the record stays: the next start finishes what it says. */
+                /* Once services were touched, view and unit are home; what is wrong with slurmd there is not for
+                 * another switch to mend. Before, the record stays: the next start finishes what it says. */
                 r = run->record.step != SF_STEP_ACTIVATE ? save_switch(run, err) : 0;
                 return r < 0 ? r : sf_error_set(err, SF_ERR_FAILED, "%s; this was the way back already", why->text);
         }
@@ -243,8 +245,8 @@ static void tell_plan(struct run *run)
                 sf_candidate_print(&run->offer, run->report.to, text);
 }
 
-/* Everything a run looks at before its first step; the lock comes after the active release is known, so that one who does
- * not get it can still say what the node is on. */
+/* Everything a run looks at before its first step; the lock comes after the active release is known, so that one who
+ * does not get it can still say what the node is on. */
 static int open_run(struct run *run, int *lock, struct sf_error *err)
 {
         char note[512];

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/switch/switch.h - from one release to another on a live node: a table of steps, each with its way back.
  */
 #ifndef SF_AGENT_SWITCH_SWITCH_H

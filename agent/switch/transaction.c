@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/switch/transaction.c - see transaction.h. */
 #include "agent/switch/transaction.h"
 

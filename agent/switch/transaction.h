@@ -1,8 +1,10 @@
-/* agent/switch/transaction.h - what a switch is in the middle of, on disk, so that a crash or power cut is finished or undone.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent/switch/transaction.h - what a switch is in the middle of, on disk, so that a crash or power cut is finished or
+ * undone.
  *
- * STATE/transaction.json exists from the first step that leaves a trace until the end. It names `home`: the release that
- * recovery makes active. For an upgrade that is the old one, for a rollback the one it goes back to: an unproven release
- * is never what a node wakes up with.
+ * STATE/transaction.json exists from the first step that leaves a trace until the end. It names `home`: the release
+ * that recovery makes active. For an upgrade that is the old one, for a rollback the one it goes back to: an unproven
+ * release is never what a node wakes up with.
  *
  *     {"verb": "upgrade", "from": "24.11.5-noble", "to": "25.11.6-noble", "home": "24.11.5-noble",
  *      "step": "restart", "time": "2026-11-23T12:00:00Z"}
@@ -30,8 +32,8 @@ int sf_transaction_load(const char *state, struct sf_transaction *ret, struct sf
 /* The end, good or bad: removes the record. */
 int sf_transaction_end(const char *state, struct sf_error *err);
 
-/* Content that failed on this node, by tree digest: STATE/failed/<sha256> holds the reason. It is not tried again without
- * --force, until something else is published under its name. */
+/* Content that failed on this node, by tree digest: STATE/failed/<sha256> holds the reason. It is not tried again
+ * without --force, until something else is published under its name. */
 int sf_transaction_mark_failed(const char *state, const struct sf_digest *tree, const char *reason,
                                struct sf_error *err);
 int sf_transaction_forget_failed(const char *state, const struct sf_digest *tree, struct sf_error *err);

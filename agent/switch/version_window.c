@@ -1,4 +1,6 @@
-/* agent/switch/version_window.c - see version_window.h. Micro releases of one series understand each other: only series are compared. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent/switch/version_window.c - see version_window.h. Micro releases of one series understand each other: only
+ * series are compared. */
 #include "agent/switch/version_window.h"
 
 #include <stdio.h>

@@ -1,7 +1,9 @@
-/* agent/switch/version_window.h - may this release follow that one here? SchedMD's compatibility window, asked before anything is touched.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent/switch/version_window.h - may this release follow that one here? SchedMD's compatibility window, asked before
+ * anything is touched.
  *
- * "24.11 accepts 24.05, 23.11, 23.02": daemons and running steps of older releases are understood for a limited number of
- * releases, never newer ones. The table comes from the signed rollout metadata, or is the built-in one.
+ * "24.11 accepts 24.05, 23.11, 23.02": daemons and running steps of older releases are understood for a limited number
+ * of releases, never newer ones. The table comes from the signed rollout metadata, or is the built-in one.
  */
 #ifndef SF_AGENT_SWITCH_VERSION_WINDOW_H
 #define SF_AGENT_SWITCH_VERSION_WINDOW_H
@@ -26,7 +28,7 @@ struct sf_version_window {
 int sf_version_window_check(const struct sf_version_window *gate, struct sf_error *err);
 
 /* "23.11 → 24.11 → 25.11": the fewest steps from one series to another; "" where there is no path. */
-void sf_version_window_path(const struct sf_window_row *rows, const struct sf_version *from, const struct sf_version *to,
-                  char *out, size_t room);
+void sf_version_window_path(const struct sf_window_row *rows, const struct sf_version *from,
+                            const struct sf_version *to, char *out, size_t room);
 
 #endif

@@ -1,5 +1,6 @@
-/* agent/verbs/doctor.c - the verb doctor: everything that would hurt Slurm on this node one day, asked today. Needs neither
- * network nor slurmctld. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent/verbs/doctor.c - the verb doctor: everything that would hurt Slurm on this node one day, asked today. Needs
+ * neither network nor slurmctld. */
 #include "agent/verbs/verbs.h"
 
 #include <stdio.h>

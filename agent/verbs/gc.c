@@ -1,4 +1,6 @@
-/* agent/verbs/gc.c - the verb gc: removes releases that are neither active nor the one before nor used by any process. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent/verbs/gc.c - the verb gc: removes releases that are neither active nor the one before nor used by any
+ * process. */
 #include "agent/verbs/verbs.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/verbs/install.c - install, upgrade, stage, activate, rollback: one switch, of which each does its part. */
 #include "agent/switch/switch.h"
 #include "agent/verbs/verbs.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/verbs/list.c - the verb list: what the repository offers this node, and what of it is here. */
 #include "agent/verbs/verbs.h"
 

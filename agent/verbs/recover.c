@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/verbs/recover.c - the verb of the boot unit: finishes or undoes an interrupted switch. */
 #include <stdio.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/verbs/status.c - the verb status: what is here, what runs from it, and what was done last. Needs no network. */
 #include "agent/verbs/verbs.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/verbs/trust.c - the verb trust: the one moment where a human decides whom this node believes. */
 #include "agent/verbs/verbs.h"
 

@@ -1,4 +1,6 @@
-/* agent/verbs/verbs.h - one function per verb of sf-node. Each returns the exit code and has said everything there is to say.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent/verbs/verbs.h - one function per verb of sf-node. Each returns the exit code and has said everything there is
+ * to say.
  */
 #ifndef SF_AGENT_VERBS_VERBS_H
 #define SF_AGENT_VERBS_VERBS_H

@@ -1,4 +1,6 @@
-/* agent/verbs/verify.c - the verb verify: an installed tree against its signed list, and the repair of what is broken. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent/verbs/verify.c - the verb verify: an installed tree against its signed list, and the repair of what is
+ * broken. */
 #include "agent/verbs/verbs.h"
 
 #include <fcntl.h>
@@ -92,8 +94,8 @@ static int check_signed(const struct sf_repository *rp, const struct sf_store_re
         return 0;
 }
 
-/* What another installed release holds intact costs no bytes: only the rest stays wanted. It goes into the directories of
- * the list, which may be gone or something else by now. */
+/* What another installed release holds intact costs no bytes: only the rest stays wanted. It goes into the
+ * directories of the list, which may be gone or something else by now. */
 static int repair_from_disk(const struct sf_store *store, const struct sf_tree *tree, uint8_t *wanted,
                             struct sf_error *err)
 {

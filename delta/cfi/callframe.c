@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/cfi/callframe.c - see callframe.h. */
 #include "delta/cfi/callframe.h"
 

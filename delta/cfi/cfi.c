@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/cfi/cfi.c - see cfi.h. */
 #include "delta/cfi/cfi.h"
 

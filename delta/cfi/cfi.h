@@ -1,13 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/cfi/cfi.h - which byte of .eh_frame probably comes next.
  *
  * Call frame information follows from the code, which lies in front of it in the file: nearly every byte of a frame
- * description can be foretold (delta/cfi/callframe.h works out its instructions). Here the entries of the section are followed as
- * their bytes become known, whether a copy or a literal provides them: after a wrong guess what was really written counts.
+ * description can be foretold (delta/cfi/callframe.h works out its instructions). Here the entries of the section are
+ * followed as their bytes become known, whether a copy or a literal provides them: after a wrong guess what was really
+ * written counts.
  *
- * Format: Linux Standard Base, Core, "DWARF Extensions" (.eh_frame, .eh_frame_hdr); DWARF 5, 6.4; only the encoding that
- * compilers for Linux use (32-bit, relative to the field). The section is found by PT_GNU_EH_FRAME. Both ends of a delta
- * ask at the same places and get the same answers; nothing at or behind the place that is asked about is read. x86-64
- * only: for other files nothing is ever expected. The code that is walked altogether is limited by the size of the file.
+ * Format: Linux Standard Base, Core, "DWARF Extensions" (.eh_frame, .eh_frame_hdr); DWARF 5, 6.4; only the encoding
+ * that compilers for Linux use (32-bit, relative to the field). The section is found by PT_GNU_EH_FRAME. Both ends of a
+ * delta ask at the same places and get the same answers; nothing at or behind the place that is asked about is read.
+ * x86-64 only: for other files nothing is ever expected. The code that is walked altogether is limited by the size of
+ * the file.
  */
 #ifndef SF_DELTA_CFI_CFI_H
 #define SF_DELTA_CFI_CFI_H

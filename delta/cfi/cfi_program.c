@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/cfi/cfi_program.c - see cfi_program.h. */
 #include "delta/cfi/cfi_program.h"
 

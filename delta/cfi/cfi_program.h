@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/cfi/cfi_program.h - call frame instructions while they are written, and the rules they put in force.
  *
- * Source: DWARF 5, 6.4.2; which instructions are chosen follows gcc's dwarf2cfi.cc: saves wait in a queue until something
- * else is written; from one block to the next, remember_state and restore_state lead back to the rules at the start of the
- * block before, else every rule that differs is written.
+ * Source: DWARF 5, 6.4.2; which instructions are chosen follows gcc's dwarf2cfi.cc: saves wait in a queue until
+ * something else is written; from one block to the next, remember_state and restore_state lead back to the rules at the
+ * start of the block before, else every rule that differs is written.
  */
 #ifndef SF_DELTA_CFI_CFI_PROGRAM_H
 #define SF_DELTA_CFI_CFI_PROGRAM_H
@@ -56,8 +57,8 @@ void sf_cfi_program_enter(struct sf_cfi_program *p, uint64_t at, const struct sf
 void sf_cfi_program_save(struct sf_cfi_program *p, uint8_t reg, uint8_t slot);
 void sf_cfi_program_flush(struct sf_cfi_program *p, uint64_t at);
 void sf_cfi_program_restore(struct sf_cfi_program *p, uint64_t at, uint8_t reg);
-/* The CFA is another distance from the same register, nothing where it is the same; from another one; and from the frame
- * pointer instead of the stack pointer, at the same distance. Negative distances are ignored. */
+/* The CFA is another distance from the same register, nothing where it is the same; from another one; and from the
+ * frame pointer instead of the stack pointer, at the same distance. Negative distances are ignored. */
 void sf_cfi_program_define_offset(struct sf_cfi_program *p, uint64_t at, int64_t offset);
 void sf_cfi_program_define(struct sf_cfi_program *p, uint64_t at, uint8_t base, int64_t offset);
 void sf_cfi_program_set_base(struct sf_cfi_program *p, uint64_t at);

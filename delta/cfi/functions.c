@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/cfi/functions.c - see functions.h. */
 #include "delta/cfi/functions.h"
 

@@ -1,5 +1,6 @@
-/* delta/cfi/functions.h - where functions start in the code that is known of a file, as far as references tell: calls, addresses
- * that are taken, symbols, relocations. A guess, for x86-64 only; total on any bytes.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* delta/cfi/functions.h - where functions start in the code that is known of a file, as far as references tell: calls,
+ * addresses that are taken, symbols, relocations. A guess, for x86-64 only; total on any bytes.
  */
 #ifndef SF_DELTA_CFI_FUNCTIONS_H
 #define SF_DELTA_CFI_FUNCTIONS_H
@@ -26,7 +27,8 @@ static inline bool sf_functions_start_at(const struct sf_functions *f, uint64_t 
 }
 
 /* Sets the bits. */
-void sf_functions_find(struct sf_functions *f, const struct sf_relocated *relocated, const struct sf_table_layout *layout);
+void sf_functions_find(struct sf_functions *f, const struct sf_relocated *relocated,
+                       const struct sf_table_layout *layout);
 
 /* Behind what fills the space up to aligned code; not behind `limit`. */
 uint64_t sf_functions_skip_padding(const struct sf_functions *f, uint64_t at, uint64_t limit);

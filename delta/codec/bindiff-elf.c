@@ -1,4 +1,6 @@
-/* delta/codec/bindiff-elf.c - difference of the two contents with prediction of references, decoder: delta/codec/replay.h in full. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* delta/codec/bindiff-elf.c - difference of the two contents with prediction of references, decoder:
+ * delta/codec/replay.h in full. */
 #include "delta/codec/bindiff.h"
 
 static int decode(const struct sf_delta_files *old, const struct sf_delta_files *new_files, const uint8_t *patch,

@@ -1,4 +1,6 @@
-/* delta/codec/bindiff-plain.c - suffix-sorted difference of the two contents, decoder: delta/codec/replay.h without predictions. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* delta/codec/bindiff-plain.c - suffix-sorted difference of the two contents, decoder: delta/codec/replay.h without
+ * predictions. */
 #include "delta/codec/bindiff.h"
 
 static int decode(const struct sf_delta_files *old, const struct sf_delta_files *new_files, const uint8_t *patch,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/codec/bindiff.c - see bindiff.h. */
 #include "delta/codec/bindiff.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/codec/bindiff.h - what the bindiff and elf codecs share: all files of a delta through one replay.
  *
  * They differ in one thing, whether references are predicted. Private to the codecs.

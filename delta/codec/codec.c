@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/codec/codec.c - see codec.h. */
 #include "delta/codec/codec.h"
 

@@ -1,11 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/codec/codec.h - the one small interface that every delta codec stands behind.
  *
  * A codec turns (old contents, new contents) into a patch and (old contents, patch) into the new contents. Contents are
  * canonical (placeholder replaced by the canonical prefix), so both ends see the same bytes on every node. Contents are
- * ordered lists of files: the changed set of a release is ONE stream, ordered so that similar files are neighbours, but a
- * codec may look at the borders (the ELF codec parses each file).
+ * ordered lists of files: the changed set of a release is ONE stream, ordered so that similar files are neighbours, but
+ * a codec may look at the borders (the ELF codec parses each file).
  *
- * decode() is given hostile patches by the fuzzers: any input ends in success or a clean error, within the memory stated.
+ * decode() is given hostile patches by the fuzzers: any input ends in success or a clean error, within the memory
+ * stated.
  */
 #ifndef SF_DELTA_CODEC_CODEC_H
 #define SF_DELTA_CODEC_CODEC_H
@@ -37,8 +39,8 @@ struct sf_delta_codec {
         uint64_t (*decode_memory)(const struct sf_delta_files *old, const struct sf_delta_files *new_files);
         int (*encode)(const struct sf_delta_files *old, const struct sf_delta_files *new, struct sf_buffer *ret_patch,
                       struct sf_error *err);
-        /* new_files gives sizes and ancestors (data is NULL); contents are written to `out` (capacity = sum of the sizes),
-         * every byte of it on success. */
+        /* new_files gives sizes and ancestors (data is NULL); contents are written to `out` (capacity = sum of the
+         * sizes), every byte of it on success. */
         int (*decode)(const struct sf_delta_files *old, const struct sf_delta_files *new_files, const uint8_t *patch,
                       size_t patch_len, uint8_t *out, struct sf_error *err);
 };

@@ -1,4 +1,6 @@
-/* delta/codec/codecs.c - the table of decoders. A new codec is one line here, one in delta/encode/make.c and its own files. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* delta/codec/codecs.c - the table of decoders. A new codec is one line here, one in delta/encode/make.c and its own
+ * files. */
 #include "delta/codec/codecs.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/codec/codecs.h - the codecs themselves, for the two tables (codecs.c, encode/make.c) that list them. */
 #ifndef SF_DELTA_CODEC_CODECS_H
 #define SF_DELTA_CODEC_CODECS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/codec/linker_tables.c - see linker_tables.h. */
 #include "delta/codec/linker_tables.h"
 
@@ -142,8 +143,8 @@ static int compute_index(const uint8_t *data, uint64_t size, struct table *t, st
 
 /* --- .gnu.hash -------------------------------------------------------------------------------------------------- */
 
-/* The hash of the name at `offset`, which ends at the end of the strings at the latest, or where *work, the bytes that may
- * still be hashed, is used up. */
+/* The hash of the name at `offset`, which ends at the end of the strings at the latest, or where *work, the bytes
+ * that may still be hashed, is used up. */
 static uint32_t hash_name(const uint8_t *strings, uint64_t size, uint64_t offset, uint64_t *work)
 {
         uint32_t h = 5381;

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/codec/linker_tables.h - tables that a linker computed from other parts of the same file.
  *
- * .eh_frame_hdr lists the functions of .eh_frame in order of address, .gnu.hash the hashes of the names in .dynsym. Both
- * change all over when anything moves, and say nothing new: a delta is made between files in which they are blank, and the
- * node computes them. Whether that gives the very bytes is tried when the delta is made, table by table.
+ * .eh_frame_hdr lists the functions of .eh_frame in order of address, .gnu.hash the hashes of the names in .dynsym.
+ * Both change all over when anything moves, and say nothing new: a delta is made between files in which they are blank,
+ * and the node computes them. Whether that gives the very bytes is tried when the delta is made, table by table.
  *
  * Sources: Linux Standard Base, Core, "DWARF Extensions"; for .gnu.hash the GNU linker's own layout (ELF header of four
  * words, Bloom filter of 64-bit words, buckets, chains; U. Drepper, "How To Write Shared Libraries", 2011).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/codec/literal.c - see literal.h. */
 #include "delta/codec/literal.h"
 

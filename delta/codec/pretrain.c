@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/codec/pretrain.c - see pretrain.h. */
 #include "delta/codec/pretrain.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/codec/replay-copy.c - see replay.h. What is copied is never just copied: references in it are predicted. */
 #include "delta/codec/replay-job.h"
 

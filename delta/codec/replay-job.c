@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/codec/replay-job.c - see replay-job.h. */
 #include "delta/codec/replay-job.h"
 

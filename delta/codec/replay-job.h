@@ -1,4 +1,6 @@
-/* delta/codec/replay-job.h - one new file while it is put together: what replay.c and replay-copy.c share. Private to them. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* delta/codec/replay-job.h - one new file while it is put together: what replay.c and replay-copy.c share. Private
+ * to them. */
 #ifndef SF_DELTA_CODEC_REPLAY_JOB_H
 #define SF_DELTA_CODEC_REPLAY_JOB_H
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/codec/replay.c - see replay.h. */
 #include "delta/codec/replay.h"
 
@@ -217,8 +218,8 @@ static int code_early(struct sf_replay_job *j, uint64_t done, struct sf_table_ex
         return r;
 }
 
-/* Headers first, because everything is understood through them; then strings; then all the rest, with pretraining as soon
- * as names are known. */
+/* Headers first, because everything is understood through them; then strings; then all the rest, with pretraining as
+ * soon as names are known. */
 static int code_content(struct sf_replay_job *j, struct sf_error *err)
 {
         struct sf_replay *replay = j->replay;

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/codec/replay.h - the format of the bindiff and elf codecs: one walk over the new files, run by both ends.
  *
- * For every new file in stream order: its references, its script (delta/codec/script.h), then its bytes from first to last.
- * Literal bytes are coded by delta/codec/literal.h. In a copy, every reference field that lies in it whole is predicted
- * (delta/predict/predict.h) and only told where the prediction fails; of the other bytes only those that differ are told.
- * The walk reads nothing of the new file that a decoder has not got yet.
+ * For every new file in stream order: its references, its script (delta/codec/script.h), then its bytes from first to
+ * last. Literal bytes are coded by delta/codec/literal.h. In a copy, every reference field that lies in it whole is
+ * predicted (delta/predict/predict.h) and only told where the prediction fails; of the other bytes only those that
+ * differ are told. The walk reads nothing of the new file that a decoder has not got yet.
  */
 #ifndef SF_DELTA_CODEC_REPLAY_H
 #define SF_DELTA_CODEC_REPLAY_H

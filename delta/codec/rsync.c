@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/codec/rsync.c - librsync between the two contents: the codec that needs next to no memory on the node.
  *
  * Patch: a librsync delta (magic 0x72730236) inside one zstd frame, so that new bytes do not travel plain.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/codec/script.c - see script.h. */
 #include "delta/codec/script.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/codec/script.h - how one new file is put together: bytes spelt out, then bytes copied, and so on. */
 #ifndef SF_DELTA_CODEC_SCRIPT_H
 #define SF_DELTA_CODEC_SCRIPT_H
@@ -47,8 +48,8 @@ int sf_script_code_steps(struct sf_coder *c, struct sf_script_model *m, struct s
 uint64_t sf_script_memory(uint64_t size);
 /* Steps of a file of this size, at most. */
 uint64_t sf_script_most_steps(uint64_t size);
-/* What a script copies from one of its references, in order of new position; `ret` has room for as many pieces as there are
- * steps. Returns how many there are. */
+/* What a script copies from one of its references, in order of new position; `ret` has room for as many pieces as
+ * there are steps. Returns how many there are. */
 size_t sf_script_copies(const struct sf_script *s, uint32_t reference, struct sf_piece *ret);
 int sf_script_add(struct sf_script *s, struct sf_step step, struct sf_error *err);
 void sf_script_free(struct sf_script *s);

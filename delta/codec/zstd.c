@@ -1,5 +1,6 @@
-/* delta/codec/zstd.c - the old content as the prefix of one zstd frame. What every distribution can decode; the mark that the
- * other codecs have to beat.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* delta/codec/zstd.c - the old content as the prefix of one zstd frame. What every distribution can decode; the mark
+ * that the other codecs have to beat.
  *
  * Patch: one zstd frame (RFC 8878) whose window reaches over old and new.
  */

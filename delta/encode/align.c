@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/encode/align.c - see align.h. */
 #include "delta/encode/align.h"
 

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/encode/align.h - which parts of a new file come from where (encoder only).
  *
- * A suffix array over the references answers "where is the longest match"; matches are extended both ways over bytes that
- * differ now and then, as bsdiff does (C. Percival, "Naive Differences of Executable Code", 2003). Matches close to the
- * current diagonal are preferred: code that stays in order gives a map with few pieces.
+ * A suffix array over the references answers "where is the longest match"; matches are extended both ways over bytes
+ * that differ now and then, as bsdiff does (C. Percival, "Naive Differences of Executable Code", 2003). Matches close
+ * to the current diagonal are preferred: code that stays in order gives a map with few pieces.
  */
 #ifndef SF_DELTA_ENCODE_ALIGN_H
 #define SF_DELTA_ENCODE_ALIGN_H

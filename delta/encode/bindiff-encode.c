@@ -1,8 +1,10 @@
-/* delta/encode/bindiff-encode.c - the encoder of the bindiff and elf codecs: chooses references, aligns, realigns, replays.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* delta/encode/bindiff-encode.c - the encoder of the bindiff and elf codecs: chooses references, aligns, realigns,
+ * replays.
  *
- * Realignment is what makes predicted references pay: once a first alignment tells where old functions and objects went,
- * every reference field of both files is overwritten by a label of what it refers to, and the files are aligned again.
- * Code that merely moved is then equal byte for byte.
+ * Realignment is what makes predicted references pay: once a first alignment tells where old functions and objects
+ * went, every reference field of both files is overwritten by a label of what it refers to, and the files are aligned
+ * again. Code that merely moved is then equal byte for byte.
  */
 #include <stdlib.h>
 #include <string.h>

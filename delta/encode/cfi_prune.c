@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/encode/cfi_prune.c - see cfi_prune.h. All costs are in sixteenths of a bit, and rough. */
 #include "delta/encode/cfi_prune.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/encode/choose_bases.c - see choose_bases.h. */
 #include "delta/encode/choose_bases.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/encode/choose_bases.h - which old file a changed file probably comes from (encoder only).
  *
  * The same path; else the same name with other version digits (libslurm.so.41.0.0, .42.0.0), preferring the same

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/encode/encoders.c - the bindiff and elf codecs with both ends: what the factory lists. */
 #include "delta/codec/bindiff.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/encode/make.c - see make.h. */
 #include "delta/encode/make.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/encode/make.h - making a content delta: every codec is tried, the smallest that fits the node's memory is kept.
  *
  * Factory only (links libdivsufsort); the node's half is delta/container.h.

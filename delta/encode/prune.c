@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/encode/prune.c - see prune.h. All costs are in sixteenths of a bit, and rough. */
 #include "delta/encode/prune.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/encode/prune.h - copies that cost more than they save (encoder only).
  *
  * The aligner takes what matches longest. But a short copy from far away has to be told in some fifty bits, and the way

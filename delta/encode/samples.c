@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/encode/samples.c - see samples.h. */
 #include "delta/encode/samples.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/encode/samples.h - which files share content, by samples of their windows (encoder only).
  *
  * Of all 16-byte windows of a file, references to addresses blanked out, those whose hash falls into one part in 64 are

@@ -1,5 +1,6 @@
-/* delta/entropy/coder.c - see coder.h. The interval [low, high] of 64-bit numbers shrinks with every bit; its leading bytes are
- * written as soon as both ends share them. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* delta/entropy/coder.c - see coder.h. The interval [low, high] of 64-bit numbers shrinks with every bit; its
+ * leading bytes are written as soon as both ends share them. */
 #include "delta/entropy/coder.h"
 
 #define TOP_SHIFT      56

@@ -1,10 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/entropy/coder.h - an adaptive binary arithmetic coder whose two directions are one function.
  *
  * sf_coder_bit(c, p, bit) writes `bit` when encoding and returns it; when decoding it ignores `bit` and returns the one
- * that was written. So the traversal that describes a format is written once and run by both ends: they cannot disagree.
+ * that was written. So the traversal that describes a format is written once and run by both ends: they cannot
+ * disagree.
  *
- * Arithmetic is integer only and gives the same result on every machine. Reading past the end of the input yields zeros;
- * sf_coder_finish() tells whether more was asked for than the encoder can have written.
+ * Arithmetic is integer only and gives the same result on every machine. Reading past the end of the input yields
+ * zeros; sf_coder_finish() tells whether more was asked for than the encoder can have written.
  */
 #ifndef SF_DELTA_ENTROPY_CODER_H
 #define SF_DELTA_ENTROPY_CODER_H
@@ -45,7 +47,8 @@ unsigned sf_coder_bit(struct sf_coder *c, sf_probability *p, unsigned bit);
 /* Moves an estimate towards bit by 1/(seen + 1.5), at most `limit` counted. */
 void sf_probability_learn(sf_probability *p, unsigned bit, unsigned limit);
 
-/* A number of any size: its length in bits, then the bits below the leading one; the upper three of those are learnt. */
+/* A number of any size: its length in bits, then the bits below the leading one; the upper three of those are
+ * learnt. */
 struct sf_number {
         sf_probability length[128];
         sf_probability mantissa[65][8];

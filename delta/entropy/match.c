@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/entropy/match.c - see match.h. */
 #include "delta/entropy/match.h"
 
@@ -121,7 +122,8 @@ void sf_matcher_advance(struct sf_matcher *m, const uint8_t *new, uint64_t posit
                 m->misses = (m->misses << 1 | !right) & MISS_MASK;
                 m->length = right ? m->length + (m->length < LENGTH_MAX) : 0;
         }
-        /* What stood in the new file may lie behind `position`: not every file is made from its first byte to its last. */
+        /* What stood in the new file may lie behind `position`: not every file is made from its first byte to its
+         * last. */
         bool over = m->at >= (m->source == m->old ? m->old_size : m->new_size);
         if (over || __builtin_popcount(m->misses) > MISSES_MAX)
                 m->source = NULL;

@@ -1,5 +1,6 @@
-/* delta/entropy/match.h - while literal bytes are coded: where something like them stood before, in the old file or earlier in the
- * new one, and so which byte probably comes next.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* delta/entropy/match.h - while literal bytes are coded: where something like them stood before, in the old file or
+ * earlier in the new one, and so which byte probably comes next.
  *
  * Finds what is too short or too changed to be a copy. A match survives bytes that differ, as the same code with other
  * operands does.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/entropy/model.c - see model.h. */
 #include "delta/entropy/model.h"
 
@@ -111,8 +112,8 @@ static sf_probability *find_history(struct sf_mixer *x, unsigned context, uint32
         return &x->histories[(context * COUNTS + sort) * HISTORIES + cell_history(cell)];
 }
 
-/* Rows of weights for each select: one for each node of the byte's tree, for each number of contexts seen before, and for
- * each detail. A bit is mixed by the sum of one of each. */
+/* Rows of weights for each select: one for each node of the byte's tree, for each number of contexts seen before,
+ * and for each detail. A bit is mixed by the sum of one of each. */
 static size_t mixer_rows(const struct sf_mixer *x)
 {
         return NODES + 2 * ((size_t)x->contexts + 1) + x->details;

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/entropy/model.h - bytes coded under several contexts at once (context mixing).
  *
  * Each context is a hash of whatever may foretell the byte: the bytes before it, the byte that stood there in the old
- * file, the instruction it belongs to. Every context keeps its own estimates; a small online-trained network weighs them
- * by how well they did under the same circumstances. The theory is in M. Mahoney, "Adaptive Weighing of Context
+ * file, the instruction it belongs to. Every context keeps its own estimates; a small online-trained network weighs
+ * them by how well they did under the same circumstances. The theory is in M. Mahoney, "Adaptive Weighing of Context
  * Models for Lossless Data Compression", 2005. All arithmetic is integer: both ends compute the same on every machine.
  */
 #ifndef SF_DELTA_ENTROPY_MODEL_H
@@ -16,7 +17,8 @@
 
 #define SF_MODEL_CONTEXTS_MAX 16
 
-/* Estimates of all contexts, each with its last outcomes, found by hash; contexts that collide only spoil each other's estimates. */
+/* Estimates of all contexts, each with its last outcomes, found by hash; contexts that collide only spoil each
+ * other's estimates. */
 struct sf_model {
         uint32_t *slots;       /* owned; SLOT_CELLS cells each */
         unsigned slots_log;

@@ -1,4 +1,6 @@
-/* delta/image/address_fields.c - see address_fields.h. Runs the finders, then sorts what they found and numbers the targets. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* delta/image/address_fields.c - see address_fields.h. Runs the finders, then sorts what they found and numbers the
+ * targets. */
 #include "delta/image/address_fields.h"
 
 #include <elf.h>

@@ -1,5 +1,6 @@
-/* delta/image/field.h - one field of a file that changes when nothing but places changed: a reference, or a number beside
- * them. address_fields.h finds all of a file. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* delta/image/field.h - one field of a file that changes when nothing but places changed: a reference, or a number
+ * beside them. address_fields.h finds all of a file. */
 #ifndef SF_DELTA_IMAGE_FIELD_H
 #define SF_DELTA_IMAGE_FIELD_H
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/image/field_finders.h - who finds fields: each walks one kind of structure and adds to the list. */
 #ifndef SF_DELTA_IMAGE_FIELD_FINDERS_H
 #define SF_DELTA_IMAGE_FIELD_FINDERS_H

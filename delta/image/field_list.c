@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/image/field_list.c - see field_list.h. */
 #include "delta/image/field_list.h"
 

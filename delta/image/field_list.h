@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/image/field_list.h - the fields of a file while they are looked for: the file, its sections, and the list that
  * grows. Shared by the finders (field_finders.h). */
 #ifndef SF_DELTA_IMAGE_FIELD_LIST_H

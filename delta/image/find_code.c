@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/image/find_code.c - references inside x86-64 machine code, and the jump tables that code points to. */
 #include <elf.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
-/* delta/image/find_tables.c - references in what the linker writes: headers, symbols, relocations, dynamic section, hash table,
- * versions, global offset table. System V gABI chapters 4 and 5; GNU extensions as <elf.h> describes them.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* delta/image/find_tables.c - references in what the linker writes: headers, symbols, relocations, dynamic section,
+ * hash table, versions, global offset table. System V gABI chapters 4 and 5; GNU extensions as <elf.h> describes them.
  */
 #include <elf.h>
 #include <string.h>
@@ -148,7 +149,8 @@ static void walk_dynamic(struct sf_field_list *c, const struct sf_section *s)
         }
 }
 
-/* DT_GNU_HASH: bucket count, first hashed symbol, Bloom filter words and shift, the filter, then a symbol per bucket. */
+/* DT_GNU_HASH: bucket count, first hashed symbol, Bloom filter words and shift, the filter, then a symbol per
+ * bucket. */
 static void walk_hash(struct sf_field_list *c, const struct sf_section *s)
 {
         const struct sf_section *symbols = s->link < c->sections.count ? &c->sections.list[s->link] : NULL;

@@ -1,5 +1,7 @@
-/* delta/image/find_unwind.c - references in .eh_frame and .eh_frame_hdr (Linux Standard Base, Core, "DWARF Extensions"), in the one
- * encoding that compilers for Linux use: 32-bit signed, relative to the field or to the start of the index.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* delta/image/find_unwind.c - references in .eh_frame and .eh_frame_hdr (Linux Standard Base, Core, "DWARF
+ * Extensions"), in the one encoding that compilers for Linux use: 32-bit signed, relative to the field or to the start
+ * of the index.
  */
 #include <elf.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/image/image.c - see image.h. Structures: System V gABI, chapters 4 and 5. */
 #include "delta/image/image.h"
 

@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/image/image.h - an ELF file seen as positions that have addresses.
  *
  * A *position* is a byte offset in the file; bytes of .bss, which no file holds, have positions from SF_IMAGE_BSS on.
- * References between parts of a file are thought of in positions, because that is what a delta moves. Only the ELF header
- * and the program headers are read, so that a decoder can do it as soon as it has the first bytes of a file.
+ * References between parts of a file are thought of in positions, because that is what a delta moves. Only the ELF
+ * header and the program headers are read, so that a decoder can do it as soon as it has the first bytes of a file.
  *
- * Total: anything that is not an ELF64 little-endian file with at most SF_IMAGE_SEGMENTS_MAX loaded segments simply has no
- * addresses. Nothing in the file is believed.
+ * Total: anything that is not an ELF64 little-endian file with at most SF_IMAGE_SEGMENTS_MAX loaded segments simply has
+ * no addresses. Nothing in the file is believed.
  */
 #ifndef SF_DELTA_IMAGE_IMAGE_H
 #define SF_DELTA_IMAGE_IMAGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/image/insn_effect.c - see insn_effect.h. */
 #include "delta/image/insn_effect.h"
 

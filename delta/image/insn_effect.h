@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/image/insn_effect.h - what an x86-64 instruction does to the stack, to the flow of control and to a register.
  *
- * Just what call frame information is made from. Source: Intel SDM, volume 2, appendix A. Instructions that compilers do
- * not use to set up frames, and vector registers, count as SF_INSN_NONE.
+ * Just what call frame information is made from. Source: Intel SDM, volume 2, appendix A. Instructions that compilers
+ * do not use to set up frames, and vector registers, count as SF_INSN_NONE.
  */
 #ifndef SF_DELTA_IMAGE_INSN_EFFECT_H
 #define SF_DELTA_IMAGE_INSN_EFFECT_H
@@ -41,8 +42,8 @@ struct sf_insn_effect {
         int64_t value; /* 0 for a call of what is not in the instruction */
 };
 
-/* The instruction at `code`, of which only `len` bytes are looked at; returns its length, 0 where there is none or it is cut
- * off. */
+/* The instruction at `code`, of which only `len` bytes are looked at; returns its length, 0 where there is none or
+ * it is cut off. */
 uint64_t sf_insn_effect_decode(const uint8_t *code, uint64_t len, struct sf_insn_effect *ret);
 
 #endif

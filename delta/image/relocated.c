@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/image/relocated.c - see relocated.h. */
 #include "delta/image/relocated.h"
 

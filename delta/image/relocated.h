@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/image/relocated.h - words of the new file that its own relocations foretell.
  *
- * Linkers write the addend of a relative relocation a second time where it will be applied. The relocations lie in front,
- * sorted by place: once they are known, so are the pointers in the data behind.
+ * Linkers write the addend of a relative relocation a second time where it will be applied. The relocations lie in
+ * front, sorted by place: once they are known, so are the pointers in the data behind.
  */
 #ifndef SF_DELTA_IMAGE_RELOCATED_H
 #define SF_DELTA_IMAGE_RELOCATED_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/image/sections.c - see sections.h. */
 #include "delta/image/sections.h"
 
@@ -9,8 +10,8 @@
 #define EHDR_BYTES 64
 #define SHDR_BYTES 64
 
-/* Sections do not overlap. In a file made for it they do, and each would be walked: those that make up more than so many
- * files are left out. */
+/* Sections do not overlap. In a file made for it they do, and each would be walked: those that make up more than so
+ * many files are left out. */
 #define OVERLAP_MAX 2
 
 static bool inside(uint64_t size, uint64_t position, uint64_t len)

@@ -1,4 +1,6 @@
-/* delta/image/sections.h - the section headers of a complete ELF file (System V gABI, chapter 4), believed in nothing. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* delta/image/sections.h - the section headers of a complete ELF file (System V gABI, chapter 4), believed in
+ * nothing. */
 #ifndef SF_DELTA_IMAGE_SECTIONS_H
 #define SF_DELTA_IMAGE_SECTIONS_H
 

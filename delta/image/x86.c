@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/image/x86.c - see x86.h. The opcode maps are strings, one letter for what follows an opcode. */
 #include "delta/image/x86.h"
 

@@ -1,5 +1,6 @@
-/* delta/predict/map.c - see map.h. A sweep over the old file: of the copies that hold the current position the longest is on top
- * of a heap. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* delta/predict/map.c - see map.h. A sweep over the old file: of the copies that hold the current position the
+ * longest is on top of a heap. */
 #include "delta/predict/map.h"
 
 #include <stdbool.h>

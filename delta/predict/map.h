@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/predict/map.h - where each part of an old file went, as the copies of a delta tell it. */
 #ifndef SF_DELTA_PREDICT_MAP_H
 #define SF_DELTA_PREDICT_MAP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/predict/operand_history.c - see operand_history.h. */
 #include "delta/predict/operand_history.h"
 

@@ -1,8 +1,10 @@
-/* delta/predict/operand_history.h - operands of instructions that refer to nothing and yet change alike from one build to the next.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* delta/predict/operand_history.h - operands of instructions that refer to nothing and yet change alike from one build
+ * to the next.
  *
  * Slurm's logging and memory macros pass __LINE__: ten lines inserted into a source file add ten to every number that
- * follows. A member added to a struct moves all members behind it; a new protocol version replaces the old one everywhere.
- * So what happened to the nearest number among those seen last is what probably happens to this one.
+ * follows. A member added to a struct moves all members behind it; a new protocol version replaces the old one
+ * everywhere. So what happened to the nearest number among those seen last is what probably happens to this one.
  */
 #ifndef SF_DELTA_PREDICT_OPERAND_HISTORY_H
 #define SF_DELTA_PREDICT_OPERAND_HISTORY_H
@@ -29,7 +31,8 @@ enum sf_operand_source {
 };
 
 /* What an old number becomes; *ret_other is the second guess, equal where there is none. Not truncated to a width. */
-enum sf_operand_source sf_operand_history_guess(const struct sf_operand_history *n, uint64_t old, uint64_t *ret, uint64_t *ret_other);
+enum sf_operand_source sf_operand_history_guess(const struct sf_operand_history *n, uint64_t old, uint64_t *ret,
+                                                uint64_t *ret_other);
 void sf_operand_history_learn(struct sf_operand_history *n, uint64_t old, uint64_t value);
 
 #endif

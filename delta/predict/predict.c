@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/predict/predict.c - see predict.h. */
 #include "delta/predict/predict.h"
 

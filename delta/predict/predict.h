@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/predict/predict.h - what a reference in an old file has become: the one predictor that both ends run.
  *
  * A field of the old file refers to a position. The map says where that position went; references decoded earlier may
@@ -34,7 +35,8 @@ struct sf_predictor {
         struct sf_address_fields fields;
         struct sf_map_of_file map;
         struct sf_operand_history numbers[SF_FIELD_KINDS - SF_FIELD_NUMBERS];
-        uint64_t *learned; /* owned; per target the new position + 1, 0 = unknown; with SF_PREDICT_TOLD where a name said so */
+        /* owned; per target the new position + 1, 0 = unknown; with SF_PREDICT_TOLD where a name said so */
+        uint64_t *learned;
 };
 
 enum sf_prediction_source {
@@ -69,7 +71,8 @@ void sf_predict(const struct sf_predictor *p, const struct sf_field *field, cons
 void sf_predict_learn(struct sf_predictor *p, const struct sf_field *field, const struct sf_image *image,
                       uint64_t position, uint64_t value);
 
-/* The new position of a target of the old file's fields, by its number: what was learnt of it, else what the map says. */
+/* The new position of a target of the old file's fields, by its number: what was learnt of it, else what the map
+ * says. */
 uint64_t sf_predict_place(const struct sf_predictor *p, uint32_t target);
 /* Tells the predictor where something went. Ignored where no field refers to it. */
 void sf_predict_told(struct sf_predictor *p, uint64_t old_position, uint64_t new_position);

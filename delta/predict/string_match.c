@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/predict/string_match.c - see string_match.h. */
 #include "delta/predict/string_match.h"
 

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/predict/string_match.h - what the text of strings says about where they went.
  *
- * Messages are shorter than a copy may be and get shuffled when the linker merges them, but their text is as good as a name:
- * once the new file's strings are decoded (which is done first, see replay.c), every one that both files hold is known,
- * before the first reference to it comes.
+ * Messages are shorter than a copy may be and get shuffled when the linker merges them, but their text is as good as a
+ * name: once the new file's strings are decoded (which is done first, see replay.c), every one that both files hold is
+ * known, before the first reference to it comes.
  */
 #ifndef SF_DELTA_PREDICT_STRING_MATCH_H
 #define SF_DELTA_PREDICT_STRING_MATCH_H

@@ -1,4 +1,6 @@
-/* delta/predict/symbol_match.c - see symbol_match.h. Structures: System V gABI, chapters 4 and 5; x86-64 psABI for the PLT. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* delta/predict/symbol_match.c - see symbol_match.h. Structures: System V gABI, chapters 4 and 5; x86-64 psABI for
+ * the PLT. */
 #include "delta/predict/symbol_match.h"
 
 #include <elf.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/predict/table_layout.c - see table_layout.h. */
 #include "delta/predict/table_layout.h"
 

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* delta/predict/table_layout.h - where the linker's tables lie in a file.
  *
- * A decoder needs to know it before it has the section headers, which come last: so the places in the new file travel in
- * front of its content, as corrections to what the map of copies says of the old file's tables.
+ * A decoder needs to know it before it has the section headers, which come last: so the places in the new file travel
+ * in front of its content, as corrections to what the map of copies says of the old file's tables.
  */
 #ifndef SF_DELTA_PREDICT_TABLE_LAYOUT_H
 #define SF_DELTA_PREDICT_TABLE_LAYOUT_H
@@ -40,8 +41,8 @@ struct sf_table_layout_model {
 void sf_table_layout_read(const uint8_t *data, uint64_t size, struct sf_table_layout *ret);
 
 void sf_table_layout_model_start(struct sf_table_layout_model *m);
-/* Codes the layout of a new file of `size` bytes by that of the old one and the map between them. Tables that the old one
- * has not are taken for absent. What is decoded lies inside the file. */
+/* Codes the layout of a new file of `size` bytes by that of the old one and the map between them. Tables that the
+ * old one has not are taken for absent. What is decoded lies inside the file. */
 void sf_table_layout_code(struct sf_coder *c, struct sf_table_layout_model *m, const struct sf_table_layout *old,
                     const struct sf_map_of_file *map, uint64_t size, struct sf_table_layout *layout);
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/build/build_sandbox.c - see build_sandbox.h. */
 #include "factory/build/build_sandbox.h"
 
@@ -13,8 +14,8 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 
-/* A directory of the file hierarchy standard that is on every system and that no build looks into: hidden below an empty
- * file system for this process only. */
+/* A directory of the file hierarchy standard that is on every system and that no build looks into: hidden below an
+ * empty file system for this process only. */
 #define HIDDEN     "/media"
 #define BUILD_NAME "sf-build"
 

@@ -1,10 +1,11 @@
-/* factory/build/build_sandbox.h - the place a package is built at: the placeholder prefix and a build directory whose paths are the
- * same everywhere, and gone afterwards.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/build/build_sandbox.h - the place a package is built at: the placeholder prefix and a build directory whose
+ * paths are the same everywhere, and gone afterwards.
  *
  * The prefix is a path of several hundred characters that must exist while a package is built. As root, or where user
  * namespaces are allowed, the program moves into a private mount namespace and mounts the two directories there: nobody
- * else ever sees them, two builds never meet, and nothing is left behind however the program ends. Where that is refused
- * the paths lie in the cache directory for as long as the build takes, which makes them depend on it.
+ * else ever sees them, two builds never meet, and nothing is left behind however the program ends. Where that is
+ * refused the paths lie in the cache directory for as long as the build takes, which makes them depend on it.
  */
 #ifndef SF_FACTORY_BUILD_BUILD_SANDBOX_H
 #define SF_FACTORY_BUILD_BUILD_SANDBOX_H
@@ -23,8 +24,8 @@ struct sf_build_sandbox {
 };
 
 /* Moves this process (and with it all later children) into a namespace where it can. */
-int sf_build_sandbox_open(const struct sf_cache *cache, const struct sf_toolchain *toolchain, struct sf_build_sandbox *ret,
-                     struct sf_error *err);
+int sf_build_sandbox_open(const struct sf_cache *cache, const struct sf_toolchain *toolchain,
+                          struct sf_build_sandbox *ret, struct sf_error *err);
 void sf_build_sandbox_close(struct sf_build_sandbox *workshop);
 
 /* Makes two existing, empty directories of the cache appear as prefix and build; leave undoes it, after which they hold

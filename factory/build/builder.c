@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/build/builder.c - see builder.h. */
 #include "factory/build/builder.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/build/builder.h - from recipes to layers: what build-deps and build-slurm do.
  *
  * A layer is built in a prefix that holds its dependencies' layers and nothing else; what the package added is kept in

@@ -1,4 +1,6 @@
-/* factory/build/cache.c - see cache.h. Keys are digests over readable text, so that "why was this built again?" is a diff. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/build/cache.c - see cache.h. Keys are digests over readable text, so that "why was this built again?" is a
+ * diff. */
 #include "factory/build/cache.h"
 
 #include <dirent.h>

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/build/cache.h - the factory's own directory: what was downloaded, built and packed.
  *
  *     CACHE/sources/<sha256>-<file>       verified source archives
  *     CACHE/buildcache/<name>-<version>-<key>/tree/   one layer: what a package installs, at its placeholder prefix
  *     CACHE/buildcache/<name>-<version>-<key>/key     the text whose SHA-256 is <key>: everything the layer depends on
- *     CACHE/builds/<release>/             packed releases (factory/pack/pack.h); `from` names the layers of our own builds
+ *     CACHE/builds/<release>/             packed releases (factory/pack/pack.h); `from` names the layers
  *     CACHE/logs/<name>-<version>/        one log per step of the last build
  *     CACHE/work/, CACHE/locks/           builds in progress
  *
@@ -49,8 +50,8 @@ int sf_cache_find(const struct sf_cache *cache, const struct sf_cache_key *key, 
 int sf_cache_store(const struct sf_cache *cache, const struct sf_cache_key *key, const char *tree,
                    struct sf_error *err);
 
-/* An exclusive lock by name, held until the descriptor is closed (and by no child). wait false: SF_ERR_BUSY when another
- * process holds it. */
+/* An exclusive lock by name, held until the descriptor is closed (and by no child). wait false: SF_ERR_BUSY when
+ * another process holds it. */
 int sf_cache_lock(const struct sf_cache *cache, const char *name, bool wait, int *ret_fd, struct sf_error *err);
 
 /* Removes layers and work directories; with `full` also sources, releases and logs. Returns through *ret_bytes what the

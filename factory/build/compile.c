@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/build/compile.c - see compile.h. */
 #include "factory/build/compile.h"
 
@@ -25,7 +26,8 @@ static unsigned elapsed(const struct step_clock *clock)
         return (unsigned)(sf_clock_seconds() - clock->start);
 }
 
-/* A line that replaces itself on a terminal; elsewhere one every half minute, so that a log shows a long step going on. */
+/* A line that replaces itself on a terminal; elsewhere one every half minute, so that a log shows a long step going
+ * on. */
 static void show(void *ctx)
 {
         struct step_clock *clock = ctx;

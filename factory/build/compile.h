@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/build/compile.h - runs a recipe's steps: a clean environment, one log per step, progress on the way.
  *
- * Builds are meant to be reproducible: fixed paths (factory/build/build_sandbox.h), LC_ALL=C, TZ=UTC, no HOME of the user,
- * SOURCE_DATE_EPOCH from the source, and nothing else from the caller's environment.
+ * Builds are meant to be reproducible: fixed paths (factory/build/build_sandbox.h), LC_ALL=C, TZ=UTC, no HOME of the
+ * user, SOURCE_DATE_EPOCH from the source, and nothing else from the caller's environment.
  */
 #ifndef SF_FACTORY_BUILD_COMPILE_H
 #define SF_FACTORY_BUILD_COMPILE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/build/extract.c - see extract.h. */
 #include "factory/build/extract.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/build/extract.h - unpacks a source archive (tar in any compression libarchive knows). */
 #ifndef SF_FACTORY_BUILD_EXTRACT_H
 #define SF_FACTORY_BUILD_EXTRACT_H

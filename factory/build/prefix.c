@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/build/prefix.c - see prefix.h. */
 #include "factory/build/prefix.h"
 

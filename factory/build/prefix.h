@@ -1,4 +1,6 @@
-/* factory/build/prefix.h - trees of installed files: put several into one prefix, and take one package's share out again. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/build/prefix.h - trees of installed files: put several into one prefix, and take one package's share out
+ * again. */
 #ifndef SF_FACTORY_BUILD_PREFIX_H
 #define SF_FACTORY_BUILD_PREFIX_H
 

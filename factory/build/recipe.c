@@ -1,4 +1,6 @@
-/* factory/build/recipe.c - see recipe.h. Recipes are data on purpose: what a build does can be read, diffed and hashed. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/build/recipe.c - see recipe.h. Recipes are data on purpose: what a build does can be read, diffed and
+ * hashed. */
 #include "factory/build/recipe.h"
 
 #include <stdlib.h>

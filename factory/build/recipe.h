@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/build/recipe.h - how one package becomes one layer of the prefix, as written in etc/recipes/NAME.ini.
  *
  *     [package]
@@ -7,7 +8,7 @@
  *     remove = *.la            patterns of installed paths that are thrown away; '*' also matches '/'
  *     strip = yes              strip --strip-unneeded over all ELF files (the default)
  *
- *     [source]                 what to unpack. [source WORD] adds an equally good one: the first that can be had is used
+ *     [source]                 what to unpack. [source WORD] adds an equal one: the first to be had is used
  *     file = json-c-0.16.tar.gz
  *     sha256 = <64 hexadecimal digits>
  *     url = https://...        repeats; tried after the mirrors
@@ -18,11 +19,11 @@
  *     directory = sub          below the unpacked source, default "."
  *     env = NAME=value         repeats; added to the build environment
  *
- * In `run`, `directory` and `env`: @PREFIX@, @SOURCE@ (the unpacked tree), @JOBS@, @CFLAGS@, @CXXFLAGS@, @LDFLAGS@, @CC@,
- * @CXX@, @VERSION@. Lines are at most 190 characters (libinih); indented lines continue a value.
+ * In `run`, `directory` and `env`: @PREFIX@, @SOURCE@ (the unpacked tree), @JOBS@, @CFLAGS@, @CXXFLAGS@, @LDFLAGS@,
+ * @CC@, @CXX@, @VERSION@. Lines are at most 190 characters (libinih); indented lines continue a value.
  *
- * A recipe may be spread over several files (etc/recipes/slurm.ini, then etc/slurm/24.11.5.ini): single values of a later
- * file win, lists grow. White space and comments do not count for its identity.
+ * A recipe may be spread over several files (etc/recipes/slurm.ini, then etc/slurm/24.11.5.ini): single values of a
+ * later file win, lists grow. White space and comments do not count for its identity.
  */
 #ifndef SF_FACTORY_BUILD_RECIPE_H
 #define SF_FACTORY_BUILD_RECIPE_H

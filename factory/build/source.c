@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/build/source.c - see source.h. */
 #include "factory/build/source.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/build/source.h - finds a source archive by file name and SHA-256, wherever it can be had.
  *
  * Places, in this order, for each of a recipe's alternatives: the cache; the mirrors given by option or configuration
@@ -12,8 +13,8 @@
 #include "factory/build/cache.h"
 #include "factory/build/recipe.h"
 
-/* Ready in CACHE/sources; *ret_path is owned by the caller. SF_ERR_NOT_FOUND lists every place that was tried and why it
- * did not do. */
+/* Ready in CACHE/sources; *ret_path is owned by the caller. SF_ERR_NOT_FOUND lists every place that was tried and
+ * why it did not do. */
 int sf_source_fetch(const struct sf_cache *cache, const struct sf_words *mirrors, const struct sf_recipe *recipe,
                     char **ret_path, struct sf_error *err);
 

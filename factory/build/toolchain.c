@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/build/toolchain.c - see toolchain.h. */
 #include "factory/build/toolchain.h"
 

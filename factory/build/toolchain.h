@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/build/toolchain.h - what a layer is built with and for, and the placeholder prefix that follows from it.
  *
  * etc/toolchains/default.ini says how to compile; NAME.ini, where it exists, changes that for one distribution:
@@ -38,9 +39,9 @@ struct sf_toolchain {
 int sf_toolchain_load(const char *directory, const char *name, struct sf_toolchain *ret, struct sf_error *err);
 void sf_toolchain_free(struct sf_toolchain *toolchain);
 
-/* A prefix below `base` of exactly placeholder_length characters: hexadecimal digits that depend on the toolchain's name
- * only, never repeat, and end in a token that occurs nowhere else. SF_ERR_USAGE where base leaves no room for that.
- * Owned by the caller. */
+/* A prefix below `base` of exactly placeholder_length characters: hexadecimal digits that depend on the toolchain's
+ * name only, never repeat, and end in a token that occurs nowhere else. SF_ERR_USAGE where base leaves no room for
+ * that. Owned by the caller. */
 int sf_toolchain_placeholder(const struct sf_toolchain *toolchain, const char *base, char **ret, struct sf_error *err);
 
 #endif

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/commands/command-build.c - the verbs about what is built: build-deps, build-slurm, matrix, clean. */
 #include <stdio.h>
 #include <stdlib.h>

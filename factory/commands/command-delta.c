@@ -1,4 +1,6 @@
-/* factory/commands/command-delta.c - the verb delta: one delta between two releases of the cache, and what each codec would cost. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/commands/command-delta.c - the verb delta: one delta between two releases of the cache, and what each
+ * codec would cost. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

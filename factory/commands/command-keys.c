@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/commands/command-keys.c - the verbs about trust: keys init|rotate|show, refresh. */
 #include <stdlib.h>
 #include <string.h>

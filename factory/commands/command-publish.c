@@ -1,4 +1,6 @@
-/* factory/commands/command-publish.c - the verbs that make releases of trees and offer them: import, publish, withdraw. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/commands/command-publish.c - the verbs that make releases of trees and offer them: import, publish,
+ * withdraw. */
 #include <stdlib.h>
 #include <time.h>
 

@@ -1,5 +1,6 @@
-/* factory/commands/command.h - the verbs of slurm-factory: each turns options into one call of a module below and says what came
- * of it. The table of verbs is in main.c.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/commands/command.h - the verbs of slurm-factory: each turns options into one call of a module below and says
+ * what came of it. The table of verbs is in main.c.
  */
 #ifndef SF_FACTORY_COMMANDS_COMMAND_H
 #define SF_FACTORY_COMMANDS_COMMAND_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/commands/matrix.c - see matrix.h. */
 #include "factory/commands/matrix.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/commands/matrix.h - what there is: versions × toolchains × architectures, and how far each has come. */
 #ifndef SF_FACTORY_COMMANDS_MATRIX_H
 #define SF_FACTORY_COMMANDS_MATRIX_H

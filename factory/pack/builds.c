@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/pack/builds.c - why: publish, delta and export all name releases the way users do. */
 #include "factory/pack/builds.h"
 

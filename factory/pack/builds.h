@@ -1,4 +1,6 @@
-/* factory/pack/builds.h - the releases that pack made: finding them by name, reading what publish needs (see pack.h). */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/pack/builds.h - the releases that pack made: finding them by name, reading what publish needs (see
+ * pack.h). */
 #ifndef SF_FACTORY_PACK_BUILDS_H
 #define SF_FACTORY_PACK_BUILDS_H
 

@@ -1,5 +1,6 @@
-/* factory/pack/canonical.c - why: a release must not depend on where it was built, so the build prefix is taken out of every
- * file once, here, and the places are written down for the nodes. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/pack/canonical.c - why: a release must not depend on where it was built, so the build prefix is taken out
+ * of every file once, here, and the places are written down for the nodes. */
 #include "factory/pack/canonical.h"
 
 #include <fnmatch.h>
@@ -23,7 +24,8 @@ static const char *const outliving[] = {
         "*.target",
 };
 
-/* UTF-8 (RFC 3629) without NUL. Surrogates and overlong forms are left to the readers: this only tells text from not. */
+/* UTF-8 (RFC 3629) without NUL. Surrogates and overlong forms are left to the readers: this only tells text from
+ * not. */
 static bool is_text(const uint8_t *bytes, size_t len)
 {
         for (size_t i = 0; i < len; i++) {

@@ -1,5 +1,6 @@
-/* factory/pack/compose.c - why: trees come from builds, imports and Spack views with links, modes and times of their own; a release
- * must hold only what the file list can say. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/pack/compose.c - why: trees come from builds, imports and Spack views with links, modes and times of their
+ * own; a release must hold only what the file list can say. */
 #include "factory/pack/compose.h"
 
 #include <errno.h>
@@ -198,8 +199,8 @@ static int add_link(const struct walk *walk, const char *path, const char *targe
         return 0;
 }
 
-/* The link's target relative to its own directory, NULL where it leaves the prefix. An absolute target lies in the prefix
- * under the name it was built for, or under the one where the tree is. */
+/* The link's target relative to its own directory, NULL where it leaves the prefix. An absolute target lies in the
+ * prefix under the name it was built for, or under the one where the tree is. */
 static int localize_target(const struct walk *walk, const char *path, const char *target, char **ret,
                            struct sf_error *err)
 {
@@ -236,7 +237,8 @@ static char *alias_beside(const char *link, const char *target)
         return strdup(name);
 }
 
-/* Takes in what a link outside the tree points to; a way out and back in becomes a link again. `link` is the link's own path on this machine. */
+/* Takes in what a link outside the tree points to; a way out and back in becomes a link again. `link` is the link's
+ * own path on this machine. */
 static int follow(const struct walk *walk, const char *link, const char *path, const char *target, struct sf_error *err)
 {
         _cleanup_free_ char *real = realpath(link, NULL), *back = NULL;
@@ -324,8 +326,8 @@ static int walk_directory(const struct walk *walk, struct sf_error *err)
         return sf_fs_walk(walk->source, visit, &copy, err);
 }
 
-/* Directories of this layer that an earlier one has and under which this one adds nothing are not part of it. `nodes` are
- * this layer's, sorted by path. Returns how many stay. */
+/* Directories of this layer that an earlier one has and under which this one adds nothing are not part of it.
+ * `nodes` are this layer's, sorted by path. Returns how many stay. */
 static size_t drop_shared_directories(const struct sf_compose *tree, struct sf_node **nodes, size_t count)
 {
         size_t kept = 0;

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/pack/compose.h - the trees that somebody built, put together as one canonical tree on disk and in memory.
  *
- * Every entry knows its layer. Modes are normalized (0755 for directories and whatever had an x bit, else 0644), absolute
- * links into the prefix become relative, contents are canonical and lie in the stage directory under their own paths, so
- * that the lint and the tar writer see exactly what a node will get.
+ * Every entry knows its layer. Modes are normalized (0755 for directories and whatever had an x bit, else 0644),
+ * absolute links into the prefix become relative, contents are canonical and lie in the stage directory under their own
+ * paths, so that the lint and the tar writer see exactly what a node will get.
  */
 #ifndef SF_FACTORY_PACK_COMPOSE_H
 #define SF_FACTORY_PACK_COMPOSE_H
@@ -36,10 +37,12 @@ struct sf_compose {
 /* Reports one reason to refuse. */
 void sf_compose_finding(struct sf_compose *tree, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Adds all of `directory` as the next layer, `layer` counting from 0. What an earlier layer already holds is left out. */
+/* Adds all of `directory` as the next layer, `layer` counting from 0. What an earlier layer already holds is left
+ * out. */
 int sf_compose_add(struct sf_compose *tree, unsigned layer, const char *directory, struct sf_error *err);
 
-/* Puts the nodes into packing order: by layer; directories by path; then files, similar ones side by side; then links. */
+/* Puts the nodes into packing order: by layer; directories by path; then files, similar ones side by side; then
+ * links. */
 void sf_compose_order(struct sf_compose *tree);
 
 /* Frees what the tree owns; the stage directory stays. */

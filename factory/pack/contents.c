@@ -1,5 +1,6 @@
-/* factory/pack/contents.c - why: deltas are made between releases long after their trees are gone; the layers still have
- * everything. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/pack/contents.c - why: deltas are made between releases long after their trees are gone; the layers still
+ * have everything. */
 #include "factory/pack/contents.h"
 
 #include <archive.h>

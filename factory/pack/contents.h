@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/pack/contents.h - the canonical files of a packed release, read back from its blobs in any order. */
 #ifndef SF_FACTORY_PACK_CONTENTS_H
 #define SF_FACTORY_PACK_CONTENTS_H

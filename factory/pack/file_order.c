@@ -1,4 +1,6 @@
-/* factory/pack/file_order.c - why: zstd finds a copy only inside its own frame, and a release is full of near copies. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/pack/file_order.c - why: zstd finds a copy only inside its own frame, and a release is full of near
+ * copies. */
 #include "factory/pack/file_order.h"
 
 #include <string.h>

@@ -1,5 +1,7 @@
-/* factory/pack/frames.c - why: zstd -19 takes seconds per frame, and frames do not depend on each other. A ring of slots, one
- * thread per frame in flight; frames are written in the order they came, so the number of cores cannot change the blob. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/pack/frames.c - why: zstd -19 takes seconds per frame, and frames do not depend on each other. A ring of
+ * slots, one thread per frame in flight; frames are written in the order they came, so the number of cores cannot
+ * change the blob. */
 #include "factory/pack/frames.h"
 
 #include <pthread.h>

@@ -1,7 +1,9 @@
-/* factory/pack/frames.h - a blob made of independent zstd frames, compressed on all cores, the same bytes on any number of them.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/pack/frames.h - a blob made of independent zstd frames, compressed on all cores, the same bytes on any number
+ * of them.
  *
- * Level 19 with long-distance matching; the window is the content's size, at most 2^SF_FRAME_WINDOW_LOG, so that an agent
- * decodes every frame in bounded memory. Each frame carries its content size and zstd's own checksum.
+ * Level 19 with long-distance matching; the window is the content's size, at most 2^SF_FRAME_WINDOW_LOG, so that an
+ * agent decodes every frame in bounded memory. Each frame carries its content size and zstd's own checksum.
  */
 #ifndef SF_FACTORY_PACK_FRAMES_H
 #define SF_FACTORY_PACK_FRAMES_H
@@ -27,7 +29,8 @@ struct sf_frames; /* opaque: the threads and the file */
 int sf_frames_new(int fd, const char *name, struct sf_frames **ret, struct sf_error *err);
 /* Compresses *content as the next frame; takes the bytes and leaves *content empty. Waits when all cores are busy. */
 int sf_frames_add(struct sf_frames *frames, struct sf_buffer *content, struct sf_error *err);
-/* Waits for the rest. *ret_list is owned by the caller (free()); the blob's own size and digest are the other results. */
+/* Waits for the rest. *ret_list is owned by the caller (free()); the blob's own size and digest are the other
+ * results. */
 int sf_frames_finish(struct sf_frames *frames, struct sf_frame_info **ret_list, size_t *ret_count, uint64_t *ret_size,
                      struct sf_digest *ret_digest, struct sf_error *err);
 /* Ends the threads; NULL is fine. */

@@ -1,4 +1,6 @@
-/* factory/pack/hidden.c - why: a compressed man page that names the build prefix passes every search of the file's own bytes. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/pack/hidden.c - why: a compressed man page that names the build prefix passes every search of the file's
+ * own bytes. */
 #include "factory/pack/hidden.h"
 
 #include <archive.h>

@@ -1,4 +1,6 @@
-/* factory/pack/import.c - why: sites have their own ways of building Slurm; how it is distributed must not depend on that. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/pack/import.c - why: sites have their own ways of building Slurm; how it is distributed must not depend on
+ * that. */
 #include "factory/pack/import.h"
 
 #include <stdlib.h>

@@ -1,4 +1,6 @@
-/* factory/pack/import.h - a release from a prefix that something else filled: plain make install, a Spack view, EasyBuild. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/pack/import.h - a release from a prefix that something else filled: plain make install, a Spack view,
+ * EasyBuild. */
 #ifndef SF_FACTORY_PACK_IMPORT_H
 #define SF_FACTORY_PACK_IMPORT_H
 
@@ -22,8 +24,8 @@ struct sf_import {
         void *finding_ctx;
 };
 
-/* Links that leave their directory are replaced by what they point to. Errors as sf_pack_release; SF_ERR_NOT_FOUND where
- * the directory holds no slurmd. *ret_name is filled as soon as the name is known. */
+/* Links that leave their directory are replaced by what they point to. Errors as sf_pack_release; SF_ERR_NOT_FOUND
+ * where the directory holds no slurmd. *ret_name is filled as soon as the name is known. */
 int sf_import_run(const struct sf_import *import, struct sf_release_name *ret_name, struct sf_pack_result *ret,
                   struct sf_error *err);
 

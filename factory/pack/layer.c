@@ -1,5 +1,6 @@
-/* factory/pack/layer.c - why: a layer must be plain tar+zstd for every tool, the same bytes on every machine, and still let a
- * node fetch or decode a part of it. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/pack/layer.c - why: a layer must be plain tar+zstd for every tool, the same bytes on every machine, and
+ * still let a node fetch or decode a part of it. */
 #include "factory/pack/layer.h"
 
 #include <archive.h>

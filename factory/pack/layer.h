@@ -1,5 +1,7 @@
-/* factory/pack/layer.h - one layer of a canonical tree as a blob: a tar file (ustar, pax records only where a name needs them)
- * in coarse zstd frames. Members start with opt/, opt/slurm/ and opt/slurm/view/; owner root:root, one fixed time.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/pack/layer.h - one layer of a canonical tree as a blob: a tar file (ustar, pax records only where a name
+ * needs them) in coarse zstd frames. Members start with opt/, opt/slurm/ and opt/slurm/view/; owner root:root, one
+ * fixed time.
  */
 #ifndef SF_FACTORY_PACK_LAYER_H
 #define SF_FACTORY_PACK_LAYER_H
@@ -12,10 +14,10 @@
 #include "factory/pack/frames.h"
 #include "factory/pack/compose.h"
 
-/* Frames are cut between members, once they hold MIN bytes: where the kind of file changes, or before a file that would
- * take them past MAX. Only a large file behind less than MIN makes a larger frame. Content that compresses badly gains
- * nothing from a long frame, and a node holds compressed frames whole: zstd -1 past GAUGE bytes ends a frame at any length
- * (level 19 leaves some 60 to 100 % of that). */
+/* Frames are cut between members, once they hold MIN bytes: where the kind of file changes, or before a file that
+ * would take them past MAX. Only a large file behind less than MIN makes a larger frame. Content that compresses
+ * badly gains nothing from a long frame, and a node holds compressed frames whole: zstd -1 past GAUGE bytes ends a
+ * frame at any length (level 19 leaves some 60 to 100 % of that). */
 #define SF_FRAME_CONTENT_MIN (8ull << 20)
 #define SF_FRAME_CONTENT_MAX (16ull << 20)
 #define SF_FRAME_GAUGE_MAX   (4ull << 20)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/pack/link.c - why: a link that says an absolute path works at one prefix only. */
 #include "factory/pack/link.h"
 

@@ -1,5 +1,6 @@
-/* factory/pack/link.h - the targets of symbolic links, as the file list can say them: relative, ".." in front only. Text alone;
- * no file system is asked.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/pack/link.h - the targets of symbolic links, as the file list can say them: relative, ".." in front only.
+ * Text alone; no file system is asked.
  */
 #ifndef SF_FACTORY_PACK_LINK_H
 #define SF_FACTORY_PACK_LINK_H

@@ -1,4 +1,6 @@
-/* factory/pack/oci.c - why: a release is also a container image, so that skopeo, podman and registries work as they are. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/pack/oci.c - why: a release is also a container image, so that skopeo, podman and registries work as they
+ * are. */
 #include "factory/pack/oci.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/pack/oci.h - the JSON documents of an OCI image (image-spec 1.1: config.md, manifest.md), as bytes.
  *
  * All are compact with sorted members, so that the same input gives the same digest.

@@ -1,5 +1,6 @@
-/* factory/pack/pack.c - why: the whole way from built trees to a release, in the order it happens: canonical tree, lint, layers,
- * file list, image, release.json. Everything is made in a hidden directory that gets its name last. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/pack/pack.c - why: the whole way from built trees to a release, in the order it happens: canonical tree,
+ * lint, layers, file list, image, release.json. Everything is made in a hidden directory that gets its name last. */
 #include "factory/pack/pack.h"
 
 #include <errno.h>
@@ -310,7 +311,8 @@ static int write_release(struct packing *p, struct sf_error *err)
         return r < 0 ? r : put_file(p, "release.json", &text, err);
 }
 
-/* Gives the release its name. An older one of that name is gone for the moment between the two steps; builds are remade. */
+/* Gives the release its name. An older one of that name is gone for the moment between the two steps; builds are
+ * remade. */
 static int finish(struct packing *p, struct sf_pack_result *ret, struct sf_error *err)
 {
         _cleanup_free_ char *directory = sf_fs_join(p->pack->builds, p->pack->name->text);

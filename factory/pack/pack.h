@@ -1,4 +1,6 @@
-/* factory/pack/pack.h - from built trees to a release: a directory that holds every blob and all that publish needs to know.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/pack/pack.h - from built trees to a release: a directory that holds every blob and all that publish needs to
+ * know.
  *
  *     BUILDS/<release>/release.json          an index (release/index.h) with this one release: the entry publish adds
  *     BUILDS/<release>/filelist              text of the file list (release/filelist.h), for people and for deltas
@@ -30,7 +32,7 @@ struct sf_pack {
         const struct sf_pack_layer *layers;
         size_t layer_count;
         const char *placeholder; /* the prefix the trees were built for, at least SF_PLACEHOLDER_MIN characters */
-        bool force;              /* accept a shorter placeholder, and only warn of what rpath/lint.h finds (import --force) */
+        bool force; /* accept a shorter placeholder, and only warn of what rpath/lint.h finds (import --force) */
         bool follow_links;       /* symbolic links that leave their tree are replaced by what they point to (import) */
         const char *builds;      /* directory of releases, made where missing: CACHE/builds */
         int64_t epoch;           /* time stamp of members and of the OCI config: sf_pack_epoch() */
@@ -48,8 +50,8 @@ struct sf_pack_result {
         size_t frame_count;
 };
 
-/* Canonicalizes, lints, packs. Findings make it fail with SF_ERR_CORRUPT ("N findings", after all were reported); a short
- * placeholder is SF_ERR_USAGE. ret may be NULL. */
+/* Canonicalizes, lints, packs. Findings make it fail with SF_ERR_CORRUPT ("N findings", after all were reported); a
+ * short placeholder is SF_ERR_USAGE. ret may be NULL. */
 int sf_pack_release(const struct sf_pack *pack, struct sf_pack_result *ret, struct sf_error *err);
 void sf_pack_result_free(struct sf_pack_result *result);
 

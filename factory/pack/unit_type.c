@@ -1,4 +1,6 @@
-/* factory/pack/unit_type.c - why: restarting a slurmd as the wrong type either hangs (notify) or hides its death (simple). */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/pack/unit_type.c - why: restarting a slurmd as the wrong type either hangs (notify) or hides its death
+ * (simple). */
 #include "factory/pack/unit_type.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/pack/unit_type.h - the systemd Type= that a release's slurmd wants: what the agent writes into the unit. */
 #ifndef SF_FACTORY_PACK_UNIT_TYPE_H
 #define SF_FACTORY_PACK_UNIT_TYPE_H

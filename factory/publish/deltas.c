@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/publish/deltas.c - why: what joins the published bytes of two releases to the codecs, which know neither. */
 #include "factory/publish/deltas.h"
 

@@ -1,4 +1,6 @@
-/* factory/publish/deltas.h - deltas between packed releases: tried, compared, and stored when a release is published. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/publish/deltas.h - deltas between packed releases: tried, compared, and stored when a release is
+ * published. */
 #ifndef SF_FACTORY_PUBLISH_DELTAS_H
 #define SF_FACTORY_PUBLISH_DELTAS_H
 

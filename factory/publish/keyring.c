@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/publish/keyring.c - which key files belong to a role. */
 #include "factory/publish/keyring.h"
 

@@ -1,4 +1,6 @@
-/* factory/publish/keyring.h - the private keys at hand for one role: files <role>.<n>.pem and <role>.<n>.uri (see keys.h). */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/publish/keyring.h - the private keys at hand for one role: files <role>.<n>.pem and <role>.<n>.uri (see
+ * keys.h). */
 #ifndef SF_FACTORY_PUBLISH_KEYRING_H
 #define SF_FACTORY_PUBLISH_KEYRING_H
 

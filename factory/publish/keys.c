@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/publish/keys.c - key ceremonies: first keys and metadata, replacing a key, showing who signs what. */
 #include "factory/publish/keys.h"
 

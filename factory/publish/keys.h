@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/publish/keys.h - key ceremonies: the first root, rotation, and what signs what.
  *
  * A directory of keys holds one file per private key, named <role>.<n>.pem (the key) or <role>.<n>.uri (one line, the
@@ -26,10 +27,11 @@ struct sf_keys_init {
  * SF_ERR_EXISTS. options->keys is ignored: the two directories above are used. */
 int sf_keys_init(const struct sf_metadata_options *options, const struct sf_keys_init *init, struct sf_error *err);
 
-/* Replaces the keys of `role`. New root keys: N+1.root.json is signed by the old and the new ones; other top-level roles:
- * by root, and the role's own metadata is signed anew; releases and rollout: by targets. The new key is the file
- * `new_key` (path or URI), or generated into the directory the old one lies in where NULL. `retire` is the keyid (or an
- * unambiguous beginning) to take out, NULL = the role's only key. The old file is kept as <name>.retired. */
+/* Replaces the keys of `role`. New root keys: N+1.root.json is signed by the old and the new ones; other top-level
+ * roles: by root, and the role's own metadata is signed anew; releases and rollout: by targets. The new key is the
+ * file `new_key` (path or URI), or generated into the directory the old one lies in where NULL. `retire` is the
+ * keyid (or an unambiguous beginning) to take out, NULL = the role's only key. The old file is kept as
+ * <name>.retired. */
 int sf_keys_rotate(const struct sf_metadata_options *options, const char *role, const char *retire,
                    const char *new_key, struct sf_error *err);
 

@@ -1,5 +1,6 @@
-/* factory/publish/metadata-commit.c - changing the repository: targets are staged, everything that changes is signed in memory, and
- * only then the first byte is written, in an order that keeps every reader consistent.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/publish/metadata-commit.c - changing the repository: targets are staged, everything that changes is signed in
+ * memory, and only then the first byte is written, in an order that keeps every reader consistent.
  */
 #include "factory/publish/metadata.h"
 
@@ -201,8 +202,8 @@ static int call_before_timestamp(const struct sf_metadata *metadata, struct sf_e
         return options->before_timestamp ? options->before_timestamp(options->before_timestamp_ctx, err) : 0;
 }
 
-/* A new root comes last: what a rotation signs carries the old keys' signatures as well, so that clients of the old root
- * and of the new one both find a repository they accept, whenever they come by. The first root comes first. */
+/* A new root comes last: what a rotation signs carries the old keys' signatures as well, so that clients of the old
+ * root and of the new one both find a repository they accept, whenever they come by. The first root comes first. */
 static int write_all(const struct sf_metadata *metadata, struct sf_error *err)
 {
         const struct sf_metadata_role *root = sf_metadata_find(metadata, "root");

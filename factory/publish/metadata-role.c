@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/publish/metadata-role.c - from a changed "signed" part to a signed file. */
 #include "factory/publish/metadata-role.h"
 

@@ -1,4 +1,6 @@
-/* factory/publish/metadata-role.h - one role while its metadata is being changed: signing it, and naming it in another. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/publish/metadata-role.h - one role while its metadata is being changed: signing it, and naming it in
+ * another. */
 #ifndef SF_FACTORY_PUBLISH_METADATA_ROLE_H
 #define SF_FACTORY_PUBLISH_METADATA_ROLE_H
 
@@ -30,8 +32,9 @@ struct sf_metadata_signing {
         const char *const *keys;   /* directories of private keys */
 };
 
-/* Gives the body its next version and expiry and signs it: by a threshold of spec's keys, and by every key of spec_before
- * that is at hand (root: by a threshold of those, too). SF_ERR_NOT_FOUND names the role whose keys are missing. */
+/* Gives the body its next version and expiry and signs it: by a threshold of spec's keys, and by every key of
+ * spec_before that is at hand (root: by a threshold of those, too). SF_ERR_NOT_FOUND names the role whose keys are
+ * missing. */
 int sf_metadata_role_sign(struct sf_metadata_role *role, int64_t expires, const struct sf_metadata_signing *signing,
                           struct sf_error *err);
 bool sf_metadata_role_can_sign(const char *role, const json_t *spec, const char *const *keys);

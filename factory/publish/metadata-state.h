@@ -1,4 +1,6 @@
-/* factory/publish/metadata-state.h - what is open between sf_metadata_open and sf_metadata_close. Private to metadata*.c. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/publish/metadata-state.h - what is open between sf_metadata_open and sf_metadata_close. Private to
+ * metadata*.c. */
 #ifndef SF_FACTORY_PUBLISH_METADATA_STATE_H
 #define SF_FACTORY_PUBLISH_METADATA_STATE_H
 

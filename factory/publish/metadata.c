@@ -1,5 +1,6 @@
-/* factory/publish/metadata.c - opening the repository's TUF metadata, by the client's rules, so that a repository that clients
- * would refuse is never built upon.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/publish/metadata.c - opening the repository's TUF metadata, by the client's rules, so that a repository that
+ * clients would refuse is never built upon.
  */
 #include "factory/publish/metadata.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/publish/metadata.h - writes a repository's TUF metadata: what tuf/tuf.h verifies, from the other end.
  *
  *     sf_metadata_open -> sf_metadata_put_target (any number) -> sf_metadata_commit -> sf_metadata_close
@@ -24,8 +25,8 @@ struct sf_metadata_options {
         unsigned days_offline;   /* validity of root and targets; 0 = 365 */
         unsigned days_delegated; /* of releases and rollout; 0 = 180 */
         unsigned days_online;    /* of snapshot and timestamp; 0 = 14 */
-        /* Called by a commit when all but the timestamp is written: for files that must not run ahead of the metadata, nor
-         * lag behind the timestamp. An error ends the commit there. May be NULL. */
+        /* Called by a commit when all but the timestamp is written: for files that must not run ahead of the
+         * metadata, nor lag behind the timestamp. An error ends the commit there. May be NULL. */
         int (*before_timestamp)(void *ctx, struct sf_error *err);
         void *before_timestamp_ctx;
 };
@@ -47,10 +48,9 @@ int sf_metadata_put_target(struct sf_metadata *metadata, const char *role, const
                            size_t len, struct sf_error *err);
 int sf_metadata_remove_target(struct sf_metadata *metadata, const char *role, const char *name, struct sf_error *err);
 
-/* Writes what was staged: the target files as targets/<dir>/<sha256>.<file>, each changed role with its version + 1, then
- * snapshot and timestamp. Nothing staged: nothing is written (before_timestamp is called all the
- * same). A missing key is SF_ERR_NOT_FOUND naming the role, and then
- * nothing was written either. */
+/* Writes what was staged: the target files as targets/<dir>/<sha256>.<file>, each changed role with its version + 1,
+ * then snapshot and timestamp. Nothing staged: nothing is written (before_timestamp is called all the same). A
+ * missing key is SF_ERR_NOT_FOUND naming the role, and then nothing was written either. */
 int sf_metadata_commit(struct sf_metadata *metadata, struct sf_error *err);
 
 /* Signs snapshot and timestamp again with later expiry; delegated roles too where less than half of their time is left
@@ -61,8 +61,8 @@ int sf_metadata_refresh(struct sf_metadata *metadata, struct sf_error *err);
  *
  * Starts a repository that has no metadata yet: `root` and `targets` are the first "signed" parts without version and
  * expiry, which the commit adds; every delegated role starts empty. SF_ERR_EXISTS where there is a root. */
-int sf_metadata_create(const struct sf_metadata_options *options, json_t *root, json_t *targets, struct sf_metadata **ret,
-                       struct sf_error *err);
+int sf_metadata_create(const struct sf_metadata_options *options, json_t *root, json_t *targets,
+                       struct sf_metadata **ret, struct sf_error *err);
 /* The "signed" part of a role for reading; NULL where the repository has no such role. Borrowed. */
 const json_t *sf_metadata_body(const struct sf_metadata *metadata, const char *role);
 /* The same for changing it: the commit gives it a new version and signs it again, with the keys that the role had when

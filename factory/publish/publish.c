@@ -1,5 +1,6 @@
-/* factory/publish/publish.c - why: the story of a publication, in the order that keeps every node safe at every moment: blobs,
- * target files, metadata, index.json for tools, timestamp. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/publish/publish.c - why: the story of a publication, in the order that keeps every node safe at every
+ * moment: blobs, target files, metadata, index.json for tools, timestamp. */
 #include "factory/publish/publish.h"
 
 #include <stdlib.h>

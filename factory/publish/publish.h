@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/publish/publish.h - releases into a repository: blobs, then signed metadata, the timestamp last.
  *
- * A run may be killed anywhere and repeated: blobs are named by their content, and nothing that a node trusts says anything
- * of a release before all of it is there. Publishing what is there already changes nothing.
+ * A run may be killed anywhere and repeated: blobs are named by their content, and nothing that a node trusts says
+ * anything of a release before all of it is there. Publishing what is there already changes nothing.
  */
 #ifndef SF_FACTORY_PUBLISH_PUBLISH_H
 #define SF_FACTORY_PUBLISH_PUBLISH_H
@@ -21,7 +22,7 @@ struct sf_publish {
         const char *const *delta_from; /* releases of the repository (names or beginnings) to make deltas from */
         size_t delta_from_count;
         uint64_t delta_memory;         /* a node's budget for applying one, bytes; 0 = default */
-        bool replace;                  /* accept a release whose content differs from what is published by that name, and
+        bool replace; /* accept a release whose content differs from what is published by that name, and
                                         * make deltas anew that are there */
         int64_t now;                   /* seconds since the epoch */
 };

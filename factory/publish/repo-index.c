@@ -1,5 +1,6 @@
-/* factory/publish/repo-index.c - why: tags are how people and tools name images; index.json maps them to digests. It is derived, and
- * sf-node never reads it, but a registry mirror sees nothing else. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/publish/repo-index.c - why: tags are how people and tools name images; index.json maps them to digests. It
+ * is derived, and sf-node never reads it, but a registry mirror sees nothing else. */
 #include <stdlib.h>
 #include <string.h>
 

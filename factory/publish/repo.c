@@ -1,5 +1,6 @@
-/* factory/publish/repo.c - why: the one place that knows how bytes get into a repository directory, so that another kind of store
- * needs to be written only here. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/publish/repo.c - why: the one place that knows how bytes get into a repository directory, so that another
+ * kind of store needs to be written only here. */
 #include "factory/publish/repo.h"
 
 #include <fcntl.h>

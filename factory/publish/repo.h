@@ -1,4 +1,6 @@
-/* factory/publish/repo.h - the OCI image layout of a repository (image-spec 1.1, image-layout.md): blobs and index.json.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/publish/repo.h - the OCI image layout of a repository (image-spec 1.1, image-layout.md): blobs and
+ * index.json.
  *
  * The metadata that nodes trust is factory/publish/metadata.h's; what is here serves OCI tools, and holds the bytes.
  */
@@ -35,8 +37,9 @@ struct sf_repo_index {
 
 /* A repository without index.json has an empty one. */
 int sf_repo_index_open(const char *repository, struct sf_repo_index *ret, struct sf_error *err);
-/* Replaces a release's descriptors: its image, tagged <version>-<toolchain>[-<build>] (other architectures than amd64 add
- * theirs), and its artifacts, untagged. The newest release of a series without a build also gets <series>-<toolchain>. */
+/* Replaces a release's descriptors: its image, tagged <version>-<toolchain>[-<build>] (other architectures than
+ * amd64 add theirs), and its artifacts, untagged. The newest release of a series without a build also gets
+ * <series>-<toolchain>. */
 int sf_repo_index_put(struct sf_repo_index *index, const struct sf_index_release *release,
                       const struct sf_repo_artifact *artifacts, size_t count, struct sf_error *err);
 /* Takes a release's descriptors out; its blobs stay. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/publish/sign.c - secret keys: making them, finding them in files or behind a provider, signing with them. */
 #include "factory/publish/sign.h"
 

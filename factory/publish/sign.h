@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* factory/publish/sign.h - the only code that touches secret keys.
  *
- * A signer is a private key that lies in a file (PKCS#8 PEM, mode 0600) or behind an OpenSSL provider and is named by an
- * OSSL_STORE URI ("pkcs11:token=root;object=1", "file:/mnt/usb/root.pem"; OpenSSL's own configuration says which provider
- * serves the scheme). Ed25519, ECDSA P-256 and RSA (PSS, SHA-256) keys sign; Ed25519 is what is generated.
+ * A signer is a private key that lies in a file (PKCS#8 PEM, mode 0600) or behind an OpenSSL provider and is named by
+ * an OSSL_STORE URI ("pkcs11:token=root;object=1", "file:/mnt/usb/root.pem"; OpenSSL's own configuration says which
+ * provider serves the scheme). Ed25519, ECDSA P-256 and RSA (PSS, SHA-256) keys sign; Ed25519 is what is generated.
  */
 #ifndef SF_FACTORY_PUBLISH_SIGN_H
 #define SF_FACTORY_PUBLISH_SIGN_H

@@ -1,4 +1,6 @@
-/* tests/agent/check-process.c - a process that runs, maps, holds open or stands in a tree is found, by path or by inode. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/agent/check-process.c - a process that runs, maps, holds open or stands in a tree is found, by path or by
+ * inode. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,6 @@
-/* tests/agent/check-readahead.c - what a release's slurmd will load is in the page cache soon after it was asked for. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/agent/check-readahead.c - what a release's slurmd will load is in the page cache soon after it was asked
+ * for. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

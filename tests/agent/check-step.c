@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/agent/check-step.c - every step and every result has a word of its own that leads back to it. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/agent/check-transaction.c - the record of a switch and the memory of what failed survive a round trip. */
 #include <setjmp.h>
 #include <stdarg.h>

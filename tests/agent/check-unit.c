@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/agent/check-unit.c - slurmd's unit file: rendered, found, kept, and never taken from somebody else. */
 #include <setjmp.h>
 #include <stdarg.h>

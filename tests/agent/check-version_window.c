@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/agent/check-version_window.c - who may follow whom, with the built-in table and with one of a site's own. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/base/check-base.c - errors, digests, INI, JSON, files and processes of base/. */
 #include <stdarg.h>
 #include <stddef.h>

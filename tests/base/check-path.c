@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/base/check-path.c - links that stay, links that only look as if they did; memory pools. */
 #include <setjmp.h>
 #include <stdarg.h>

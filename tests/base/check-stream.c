@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/base/check-stream.c - sources and filters: exact sizes and digests, zstd frames, ends in odd places. */
 #include <stdarg.h>
 #include <stddef.h>

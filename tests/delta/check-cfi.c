@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/delta/check-cfi.c - call frame information is foretold from the code, and from whatever else stands there. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,7 @@
-/* tests/delta/check-codecs.c - every codec, random trees and random edits: delta, then apply, equals the new tree bit for
- * bit; a damaged or foreign delta is refused and writes nothing that is not listed. Seeds are fixed, so a failure repeats.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/delta/check-codecs.c - every codec, random trees and random edits: delta, then apply, equals the new tree bit
+ * for bit; a damaged or foreign delta is refused and writes nothing that is not listed. Seeds are fixed, so a failure
+ * repeats.
  */
 #include <setjmp.h>
 #include <stdarg.h>

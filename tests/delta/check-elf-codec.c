@@ -1,5 +1,6 @@
-/* tests/delta/check-elf-codec.c - the codec as a whole: programs that a compiler and a linker have made from almost the same source,
- * and the memory that is stated.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/delta/check-elf-codec.c - the codec as a whole: programs that a compiler and a linker have made from almost the
+ * same source, and the memory that is stated.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,7 +29,8 @@
 
 #define FUNCTIONS 120
 
-/* A source file of functions that log, count and call one another; `more` inserts one with five lines near the front. */
+/* A source file of functions that log, count and call one another; `more` inserts one with five lines near the
+ * front. */
 static int write_source(const char *path, bool more)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;

@@ -1,4 +1,6 @@
-/* tests/delta/check-linker_tables.c - tables that are computed again: on programs at hand, on damaged ones, on noise. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/delta/check-linker_tables.c - tables that are computed again: on programs at hand, on damaged ones, on
+ * noise. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

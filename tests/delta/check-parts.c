@@ -1,4 +1,6 @@
-/* tests/delta/check-parts.c - the parts of the delta codecs one by one: coder, model, map, instructions, matches, scripts. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/delta/check-parts.c - the parts of the delta codecs one by one: coder, model, map, instructions, matches,
+ * scripts. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -333,7 +335,8 @@ static void test_relocated(void **unused)
         }
 }
 
-/* Whatever is dropped, the script makes up the same file; long copies and those that go on stay, short ones far off go. */
+/* Whatever is dropped, the script makes up the same file; long copies and those that go on stay, short ones far off
+ * go. */
 static void test_prune(void **unused)
 {
         static const struct sf_step steps[] = {

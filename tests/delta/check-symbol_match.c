@@ -1,5 +1,6 @@
-/* tests/delta/check-symbol_match.c - what names, texts and numbers foretell, on two files whose parts lie in another order; and the
- * layout that travels in front. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/delta/check-symbol_match.c - what names, texts and numbers foretell, on two files whose parts lie in another
+ * order; and the layout that travels in front. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/factory/check-cache.c - placeholder prefixes, layer keys, the cache's directories and locks, trees of files. */
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/factory/check-compose.c - built files to canonical ones, and which trees are refused. */
 #include <setjmp.h>
 #include <stdarg.h>

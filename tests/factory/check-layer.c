@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/factory/check-layer.c - frames, layers and back, and what index.json says. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,6 @@
-/* tests/factory/check-metadata.c - the factory's metadata as the node's client sees it: init, publish, rotate, refresh. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/factory/check-metadata.c - the factory's metadata as the node's client sees it: init, publish, rotate,
+ * refresh. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

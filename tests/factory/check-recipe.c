@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/factory/check-recipe.c - words, recipes and what makes two recipes the same. */
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/factory/check-source.c - where sources come from and what is refused: directories, a web server that lies in
  * several ways, archives that want out.
  */

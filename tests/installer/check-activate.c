@@ -1,4 +1,6 @@
-/* The switch: one atomic rename, a hand-made install adopted instead of destroyed, and modules that a real Lmod reads. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The switch: one atomic rename, a hand-made install adopted instead of destroyed, and modules that a real Lmod
+ * reads. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>

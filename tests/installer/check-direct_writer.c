@@ -1,4 +1,6 @@
-/* tests/installer/check-direct_writer.c - whole files written beside their decoder: every length, and failures by name. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/installer/check-direct_writer.c - whole files written beside their decoder: every length, and failures by
+ * name. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Hostile layers, each wrong in one respect. The table is printed: what is wrong, what must be answered, what was. */
 #include <fcntl.h>
 #include <setjmp.h>
@@ -158,7 +159,8 @@ static void put_gnu_sparse(struct maker *m)
 
         v.type = 'S';
         maker_tar(m, &v);
-        /* old GNU format: the sparse map begins at byte 386 of the header; checksum left as it is, so it is wrong too */
+        /* old GNU format: the sparse map begins at byte 386 of the header; checksum left as it is, so it is wrong
+         * too */
         memcpy(m->tar.data + start + 386,
                "00000000000\0"
                "00000000001\0",

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/installer/check-ring.c - the memory in which compressed frames wait: bounded, never shared, never lost. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Releases on disk: made visible whole or not at all, found by name, replaced, removed. */
 #include <fcntl.h>
 #include <sched.h>

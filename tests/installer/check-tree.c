@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Installed trees: read back through relocation, compared, mended, and reused for the next release. */
 #include <fcntl.h>
 #include <setjmp.h>

@@ -1,5 +1,6 @@
-/* Unpacking honest releases: they arrive whole and relocated, on one thread or many, wholly or in part. What hostile ones
- * meet is in check-installer-hostile.c.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Unpacking honest releases: they arrive whole and relocated, on one thread or many, wholly or in part. What hostile
+ * ones meet is in check-installer-hostile.c.
  */
 #include <fcntl.h>
 #include <setjmp.h>

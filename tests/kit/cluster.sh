@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # cluster.sh TREE PREFIX COMMAND...: runs COMMAND beside a one-node Slurm cluster that lives in namespaces of its own.
 #
 # TREE (a directory anywhere) is seen at PREFIX; its programs are those of PREFIX/view, or PREFIX itself where there is no

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/kit/deltaelf.c - see deltaelf.h. */
 #include "tests/kit/deltaelf.h"
 

@@ -1,6 +1,7 @@
-/* tests/kit/deltaelf.h - small shared objects that have all the tables a delta codec looks at: symbols, relocations, PLT, code,
- * strings, frames. Two of them whose parts lie in another order tell what the codec makes of names and texts; one of them is
- * the old file of fuzzers. Not meant to be loaded.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/kit/deltaelf.h - small shared objects that have all the tables a delta codec looks at: symbols, relocations,
+ * PLT, code, strings, frames. Two of them whose parts lie in another order tell what the codec makes of names and
+ * texts; one of them is the old file of fuzzers. Not meant to be loaded.
  */
 #ifndef SF_TESTS_KIT_DELTAELF_H
 #define SF_TESTS_KIT_DELTAELF_H
@@ -32,8 +33,8 @@ struct deltaelf {
 };
 
 void deltaelf_make(struct deltaelf *e, const struct deltaelf_order *order);
-/* Positions of operands in a function: of the call of an import, the address of a text, the line number, the call of another
- * function; and whom function `i` means by them. */
+/* Positions of operands in a function: of the call of an import, the address of a text, the line number, the call of
+ * another function; and whom function `i` means by them. */
 #define DELTAELF_AT_IMPORT      5
 #define DELTAELF_AT_TEXT        12
 #define DELTAELF_AT_LINE        17

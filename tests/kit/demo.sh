@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # demo.sh DIR: the main job on real Slurm, with embedded defaults. Builds Slurm and its first dependencies from source for
 # this machine, publishes the release to a repository directory, serves that on loopback, installs it with sf-node into a
 # scratch root, and runs a job on the relocated cluster. `make demo` calls it. Everything it makes lies in DIR; a second

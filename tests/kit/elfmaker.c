@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/kit/elfmaker.c - see elfmaker.h. */
 #include "tests/kit/elfmaker.h"
 

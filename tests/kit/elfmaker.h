@@ -1,5 +1,6 @@
-/* tests/kit/elfmaker.h - odd ELF files by hand: a shared object of one loaded segment whose parts lie at fixed places, so that a
- * test can break any of them. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/kit/elfmaker.h - odd ELF files by hand: a shared object of one loaded segment whose parts lie at fixed
+ * places, so that a test can break any of them. */
 #ifndef SF_TESTS_KIT_ELFMAKER_H
 #define SF_TESTS_KIT_ELFMAKER_H
 

@@ -1,4 +1,6 @@
-/* tests/kit/fetch-cases.c - what takes more than one row to show: mirrors, waits, connections, signals, secrets, proxies. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/kit/fetch-cases.c - what takes more than one row to show: mirrors, waits, connections, signals, secrets,
+ * proxies. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/kit/fetch-kit.c - see fetch.h. */
 #include "tests/kit/fetch-kit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/kit/fetch-kit.h - what the tests that fetch from tests/kit/hostile-server.py share. */
 #ifndef SF_TESTS_KIT_FETCH_KIT_H
 #define SF_TESTS_KIT_FETCH_KIT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/kit/fetch-one.c - one fetch from the command line, for the scripts that need a real server beside it.
  *
  *     fetch-one CA_BUNDLE|- BASE PATH SIZE OFFSET LENGTH OUTPUT

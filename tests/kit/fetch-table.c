@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/kit/fetch-table.c - what the fetcher makes of a hostile world, as a table: behaviour, expected answer, got.
  *
  *     fetch-table CA_BUNDLE NAME=PORT...
  *
- * Run by tests/scenario/check-fetch-hostile.sh, which starts tests/kit/hostile-server.py (its functions are the behaviours) and names
- * its ports. Each row has its own fetcher, one retry and short timeouts.
+ * Run by tests/scenario/check-fetch-hostile.sh, which starts tests/kit/hostile-server.py (its functions are the
+ * behaviours) and names its ports. Each row has its own fetcher, one retry and short timeouts.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """A web server that fails on purpose.
 
 The first component of a request's path names the behaviour, and stands below for one Python function: GET /drip/x is answered by

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/kit/layer-maker.c - see layer.h. Tar headers are written by hand (POSIX.1-2017, ustar Interchange Format):
  * no library would write the members that these tests need.
  */

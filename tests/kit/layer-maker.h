@@ -1,5 +1,6 @@
-/* tests/kit/layer-maker.h - releases made in memory, honest or not: raw tar members on one side, the list on the other, so
- * that a test can let them disagree in exactly one respect.
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/kit/layer-maker.h - releases made in memory, honest or not: raw tar members on one side, the list on the other,
+ * so that a test can let them disagree in exactly one respect.
  */
 #ifndef SF_TESTS_KIT_LAYER_MAKER_H
 #define SF_TESTS_KIT_LAYER_MAKER_H

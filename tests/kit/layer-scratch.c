@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/kit/layer-scratch.c - see layer.h. */
 #include "tests/kit/layer-scratch.h"
 

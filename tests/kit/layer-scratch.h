@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/kit/layer-scratch.h - a directory to unpack made-up layers into. For cmocka programs. */
 #ifndef SF_TESTS_KIT_LAYER_SCRATCH_H
 #define SF_TESTS_KIT_LAYER_SCRATCH_H

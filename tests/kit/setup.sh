@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Installs what the tests use beyond the build's own needs, before the first test runs: real web servers, OCI tools, node images.
 # Root on a Debian machine only; elsewhere the tests that miss something skip aloud. SF_TEST_NO_PACKAGES=1 leaves the system alone.
 # Services that packages bring are not started: policy-rc.d says so while they are installed.

@@ -1,10 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/kit/sf-relocate-tree.c - not installed: takes every file of a release there and back.
  *
  *     sf-relocate-tree FILELIST TREE PREFIX...
  *
- * TREE holds the canonical content (the layers unpacked by hand: ROOT/opt/slurm/view), FILELIST is the release's file list,
- * as text or as its zstd blob. For each PREFIX every file is relocated to PREFIX, must no longer say the canonical
- * prefix where the map says so, and relocated back must be what the list's digest says. The last line has the figures.
+ * TREE holds the canonical content (the layers unpacked by hand: ROOT/opt/slurm/view), FILELIST is the release's file
+ * list, as text or as its zstd blob. For each PREFIX every file is relocated to PREFIX, must no longer say the
+ * canonical prefix where the map says so, and relocated back must be what the list's digest says. The last line has the
+ * figures.
  */
 #include <stdio.h>
 #include <string.h>

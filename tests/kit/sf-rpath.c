@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/kit/sf-rpath.c - not installed: rpath/ for scripts.
  *
  *     sf-rpath lint PREFIX TREE              one line per finding; exit 1 where there is one
  *     sf-rpath localize PREFIX TREE          RUNPATH entries inside PREFIX become relative to $ORIGIN, in place
- *     sf-rpath relocate PREFIX TO TREE OUT   copies the tree to the new directory OUT, every PREFIX in it replaced by TO
+ *     sf-rpath relocate PREFIX TO TREE OUT   copies the tree to the new directory OUT, PREFIX replaced by TO
  *                                            (padded in ELF files); each copy is read again, taken back and compared
  *     sf-rpath patch PREFIX TO TREE          replaces PREFIX by TO in the tree's ELF files, in place and unsynced: what
  *                                            bench/relocate-vs-patchelf.sh measures

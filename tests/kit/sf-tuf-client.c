@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/kit/sf-tuf-client.c - release/trust behind the command line that TUF conformance suites call.
  *
  *     sf-tuf-client --metadata-dir D init ROOT
  *     sf-tuf-client --metadata-url U --metadata-dir D refresh
  *     sf-tuf-client --metadata-url U --metadata-dir D --target-name P... --target-dir T --target-base-url B download
  *
- * Exit 0 or 1. The time is time(2)'s, so that faketime works on this dynamic build. --grace SECONDS and --now SECONDS are
- * ours.
+ * Exit 0 or 1. The time is time(2)'s, so that faketime works on this dynamic build. --grace SECONDS and --now SECONDS
+ * are ours.
  */
 #include <getopt.h>
 #include <stdio.h>

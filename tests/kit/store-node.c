@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/kit/store-node.c - see store.h. */
 #include "tests/kit/store-node.h"
 

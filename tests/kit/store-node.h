@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/kit/store-node.h - a made-up node with nothing on it, and a release to install. For cmocka programs. */
 #ifndef SF_TESTS_KIT_STORE_NODE_H
 #define SF_TESTS_KIT_STORE_NODE_H

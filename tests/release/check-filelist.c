@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/release/check-filelist.c - a good list word for word, and one line of each kind of lie. */
 #include <inttypes.h>
 #include <setjmp.h>
@@ -228,7 +229,8 @@ static void writes_only_what_it_reads(void **state)
         assert_int_equal(text.len, 0);
 }
 
-/* 100,000 entries in shuffled directories; the time on the processor is printed, the limit is generous because machines differ. */
+/* 100,000 entries in shuffled directories; the time on the processor is printed, the limit is generous because
+ * machines differ. */
 static void is_fast(void **state)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;

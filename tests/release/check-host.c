@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/release/check-host.c - what distributions write into os-release, and what we call them. */
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/release/check-index.c - the signed index: round trip, order, choice, and every member that may lie. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/release/check-version.c - versions, release names, what a user means by part of one, and the window. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/rpath/check-elf.c - reading ELF files that lie. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/rpath/check-lint.c - each kind of finding once, and a tree without any. */
 #include <setjmp.h>
 #include <stdarg.h>

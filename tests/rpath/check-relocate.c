@@ -1,4 +1,6 @@
-/* tests/rpath/check-relocate.c - there and back again, whatever the content, the prefixes and the sizes of the pieces. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/rpath/check-relocate.c - there and back again, whatever the content, the prefixes and the sizes of the
+ * pieces. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/rpath/check-runpath.c - RUNPATH to $ORIGIN, and strings that others use. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -204,7 +205,8 @@ static void refuses_tables_outside_the_file(void **state)
         }
 }
 
-/* Records that overlap, so that a file of n bytes would hold n/4 of them, each with a list as long: refused, not walked. */
+/* Records that overlap, so that a file of n bytes would hold n/4 of them, each with a list as long: refused, not
+ * walked. */
 static void refuses_chains_longer_than_the_file(void **state)
 {
         struct elfmaker m;

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # clang finds nothing either: every source under the project's warnings as errors, and the project's format.
 set -euo pipefail
 command -v clang >/dev/null || { echo "skipped: no clang here"; exit 77; }

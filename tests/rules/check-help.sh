@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # The verb table (as --help prints it), the man pages and the completion name the same verbs and options.
 set -euo pipefail
 failed=0

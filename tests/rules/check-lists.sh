@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # No file falls out of the build: every source, header, script and recipe is named in a Module.am. A test that
 # lost its line would be missed by nobody, and a file that no list has is not in the distribution.
 set -euo pipefail

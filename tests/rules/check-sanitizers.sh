@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Every unit test and corpus once more, built with AddressSanitizer and UndefinedBehaviorSanitizer and with warnings as
 # errors, in a distribution tree.
 set -euo pipefail

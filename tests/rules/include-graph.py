@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Who includes whom, from the sources; who calls whom, from the objects of a build.
 
     include-graph.py [--objects BUILDDIR] [--edges]

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # A small library and a small "Slurm" that needs it go the whole way from source archives to a packed release; then the
 # ways it can go wrong: a step that fails, a source that is damaged or missing, a package that changes its dependency,
 # an installation that reaches beyond the prefix, Ctrl-C.

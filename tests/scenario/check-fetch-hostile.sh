@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # The fetcher against tests/kit/hostile-server.py: prints a table of behaviours, expected and real outcomes.
 set -euo pipefail
 

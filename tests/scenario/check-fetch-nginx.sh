@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # The fetcher against a real nginx: ranges, compression, validators, a server that is restarted in the middle.
 set -euo pipefail
 

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # sf-node against repositories and servers that lie, and at bad moments: each time the documented exit code, one clear line,
 # nothing half-made, and `view` still on the release it was on. Prints a table.
 set -euo pipefail

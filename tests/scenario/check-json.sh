@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # sf-node's side of the contract with other people's scripts: every verb's --json is one object on one line with the promised
 # members, in the good case and in the bad one, and the exit code is in it. A dry run changes nothing.
 set -euo pipefail

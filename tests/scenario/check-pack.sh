@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # From a tree that gcc and a shell made at a long prefix to a published repository: import is deterministic, the layers are
 # plain tar+zstd, the file list says the truth, what must be refused is refused, and publishing may be killed and repeated.
 set -euo pipefail

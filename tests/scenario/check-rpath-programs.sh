@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Real programs: built with gcc for a long prefix, localized, relocated to two others, run there while the build prefix does
 # not exist, and taken back bit for bit.
 set -euo pipefail

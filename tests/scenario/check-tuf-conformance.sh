@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # TUF repositories of every kind, good and bad, against the client, over HTTP (tests/tuf/).
 set -euo pipefail
 : "${top_srcdir:=.}" "${top_builddir:=.}"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # The client killed at each system call that changes trusted metadata, and each of these calls failing: what is on the disk
 # is always the old file or the new one of each role, and the next refresh arrives at the new state.
 set -euo pipefail

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # the client broken on purpose in many ways: each must fail a case (tests/tuf/).
 set -euo pipefail
 : "${top_srcdir:=.}" "${top_builddir:=.}"

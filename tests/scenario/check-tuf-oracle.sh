@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # python-tuf as an independent opinion of what we sign and of what we accept (tests/tuf/oracle.py). Its packages come from
 # the machine's own package mirror and are unpacked here, not installed.
 set -euo pipefail

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # What an install says and leaves behind where the disk fails it: each failing call is injected by strace(1), on a file system
 # that is written past the page cache and on one that is not.
 set -euo pipefail

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # A prefix that plain `./configure && make install` filled becomes a release: Slurm 22.05.8 and munge, built by hand here
 # (about 5 minutes on 2 cores the first time, then kept in demo/plain), imported, published, installed and run. The build
 # prefix is hidden while it runs. 22.05 is also the release whose unit is Type=simple.

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # A node with a hand-made /opt/slurm/view directory and a job on it: the directory is adopted, and rollback goes back to it.
 set -euo pipefail
 . "$top_srcdir/tests/testbed/node.sh"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Releases that do not work: the node refuses beforehand or returns by itself, with the exit code that says which, and its
 # jobs live on. Once under Type=notify (n1), once under Type=simple (n2), at the same time.
 set -euo pipefail

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Who may follow whom: wrong order and wide steps are refused, a step back needs a flag, and units that would hurt are found
 # before anything is touched.
 set -euo pipefail

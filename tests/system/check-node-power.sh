@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # The whole node loses its power at each step of an upgrade and of a rollback. After the next boot the switch is finished or
 # undone, slurmd runs from a proven release, and the same switch succeeds.
 set -euo pipefail

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Steps of old releases: they finish on their own tree after two upgrades, status names them, and gc leaves what they use.
 set -euo pipefail
 . "$top_srcdir/tests/testbed/node.sh"

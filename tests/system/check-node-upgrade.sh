@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Four nodes with users' jobs on them are upgraded one after the other; the jobs never notice.
 set -euo pipefail
 . "$top_srcdir/tests/testbed/node.sh"

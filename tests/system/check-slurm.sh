@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # The whole way with real Slurm: `make demo`'s build (made here where it is missing: about 6 minutes on 2 cores), then
 #   - the demo itself: published, installed over HTTP, a job on the relocated cluster
 #   - the same at a second prefix

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # What an upgrade may cost, counted by the server (nginx) and by the kernel: bytes over the network by each way, bytes read and
 # written on the node, and what is fetched again after a kill. Prints a table.
 set -euo pipefail

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # tests/testbed/bed.sh - real nodes on one machine, for scenario scripts to source.
 # shellcheck shell=bash
 #

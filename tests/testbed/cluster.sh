@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # tests/testbed/cluster.sh - a Slurm cluster of bed nodes: slurmctld on ctl, slurmd on n1..nN. Sourced after bed.sh.
 # shellcheck shell=bash
 #

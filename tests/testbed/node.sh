@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # tests/testbed/node.sh - what the scenario scripts about live nodes share. Sourced by them; needs top_srcdir, top_builddir.
 # shellcheck shell=bash
 . "$top_srcdir/tests/testbed/bed.sh"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # tests/testbed/releases.sh - releases to switch between: variants of one real Slurm release. Sourced after bed.sh.
 # shellcheck shell=bash
 #

@@ -1,4 +1,6 @@
-/* tests/transport/check-fetch-file.c - repositories in a directory, and options that are refused: fetching without a server. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/transport/check-fetch-file.c - repositories in a directory, and options that are refused: fetching without a
+ * server. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

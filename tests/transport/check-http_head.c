@@ -1,4 +1,6 @@
-/* tests/transport/check-http_head.c - what strangers write: header lines and addresses, read strictly and shown safely. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/transport/check-http_head.c - what strangers write: header lines and addresses, read strictly and shown
+ * safely. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,6 @@
-/* tests/transport/check-ranges.c - asking for parts of a blob: joined across small gaps, many for more than half: the whole. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/transport/check-ranges.c - asking for parts of a blob: joined across small gaps, many for more than half:
+ * the whole. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What no honest repository serves: strictness of JSON, limits, versions, dates."""
 import json
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Delegations and downloads: who may speak for a path, in which order, under which name, with which content."""
 import hashlib
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The client workflow: root, timestamp, snapshot, targets; keys and thresholds; rollback; expiry."""
 import copy
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Breaks the client on purpose, one line at a time, and shows that some case notices: mutants.py SOURCE BUILD SCRATCH.
 
 Each mutant is a text that stands exactly once in a source file, what it becomes, and the case that is expected to fail;

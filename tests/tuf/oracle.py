@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """python-tuf, the reference implementation, as an independent opinion: oracle.py PACKAGES CLIENT FACTORY.
 
 What slurm-factory signs must verify with it; what it signs must verify with our client; and whatever our client accepts of

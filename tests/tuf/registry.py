@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Test cases: plain functions of (repository, client), in the order they are written."""
 
 CASES = []

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs the cases against a client: run.py CLIENT [PATTERN...]. One line per case; exit 1 if one failed.
 
 PATTERNs are shell-style names of cases.

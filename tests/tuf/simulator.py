@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A TUF repository in memory, a web server that serves it, and the client under test.
 
 Written from the specification alone, sharing no code with release/ or factory/: what the client accepts here was not made
