@@ -12,12 +12,12 @@
 #include "agent/node/libraries.h"
 #include "agent/node/process.h"
 #include "agent/node/slurm.h"
+#include "agent/node/slurm_conf.h"
 #include "agent/node/spank.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "release/layout.h"
 
-#define CONF_MAX    (4u << 20)
 #define SPACE_NEED  (1u << 20) /* links, units, modules, records */
 #define INODES_NEED 64
 #define ASK_SECONDS 10
@@ -125,24 +125,14 @@ int sf_check_plugins(const struct sf_checks *c, struct sf_buffer *ret, struct sf
         return r;
 }
 
-/* The last "key=value" of slurm.conf, in any case, without following its Include lines; "" where there is none. */
-static int conf_value(const char *conf, const char *key, char *out, size_t room, struct sf_error *err)
+/* The value of a key in slurm.conf or what it includes; "" where there is none. */
+static int conf_value(const struct sf_checks *c, const char *key, char *out, size_t room, struct sf_error *err)
 {
-        _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
-        char *saved = NULL;
-        size_t len = strlen(key);
-        int r = sf_fs_read(conf, CONF_MAX, &text, err);
+        _cleanup_(sf_slurm_conf_free) struct sf_slurm_conf conf = SF_SLURM_CONF_INIT;
+        int r = sf_slurm_conf_load("", c->conf, &conf, err);
+        const char *value = r == 0 ? sf_slurm_conf_get(&conf, key) : NULL;
 
-        *out = '\0';
-        for (char *line = r == 0 && text.len ? strtok_r((char *)text.data, "\n", &saved) : NULL; line;
-             line = strtok_r(NULL, "\n", &saved)) {
-                line += strspn(line, " \t");
-                if (strncasecmp(line, key, len) != 0 || line[len + strspn(line + len, " \t")] != '=')
-                        continue;
-                line += len + strspn(line + len, " \t") + 1;
-                line += strspn(line, " \t");
-                snprintf(out, room, "%.*s", (int)strcspn(line, " \t#"), line);
-        }
+        snprintf(out, room, "%s", value ? value : "");
         return r;
 }
 
@@ -155,7 +145,7 @@ int sf_check_spank(const struct sf_checks *c, struct sf_buffer *ret, struct sf_e
                 return 0;
         int r = sf_version_parse(c->version, &version, err);
         if (r == 0)
-                r = conf_value(c->conf, "PlugStackConfig", configured, sizeof configured, err);
+                r = conf_value(c, "PlugStackConfig", configured, sizeof configured, err);
         if (r < 0)
                 return r;
         _cleanup_free_ char *path = *configured ? sf_format("%s%s", c->root, configured)
@@ -171,7 +161,7 @@ int sf_check_plugin_dir(const struct sf_checks *c, struct sf_buffer *ret, struct
 
         if (!sf_fs_exists(c->conf))
                 return 0;
-        int r = conf_value(c->conf, "PluginDir", value, sizeof value, err);
+        int r = conf_value(c, "PluginDir", value, sizeof value, err);
         if (r < 0 || !*value)
                 return r;
         _cleanup_free_ char *view = sf_format("%s/" SF_NODE_VIEW "/", c->prefix);

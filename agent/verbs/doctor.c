@@ -13,6 +13,7 @@
 #include "agent/switch/checks.h"
 #include "agent/switch/node_switch.h"
 #include "agent/node/report.h"
+#include "agent/node/slurm_node.h"
 #include "agent/node/unit.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
@@ -108,6 +109,24 @@ static int check_space(const struct patient *p, struct sf_buffer *ret, struct sf
         return sf_check_space(&p->checks, ret, err);
 }
 
+/* slurmd ends at once on a host that slurm.conf does not know, unless it is told its name or is a dynamic node. */
+static int check_node(const struct patient *p, struct sf_buffer *ret, struct sf_error *err)
+{
+        _cleanup_(sf_slurm_conf_free) struct sf_slurm_conf conf = SF_SLURM_CONF_INIT;
+        struct sf_error why = SF_ERROR_INIT;
+        struct sf_slurm_node node;
+        char **hosts;
+
+        if (*p->config->root || p->config->node_name || !sf_fs_exists(p->checks.conf))
+                return 0;
+        if (sf_slurm_conf_load("", p->checks.conf, &conf, &why) < 0)
+                return sf_buffer_printf(ret, err, "%s\n", why.text);
+        hosts = sf_slurm_node_hosts(true);
+        int r = sf_slurm_node_find(&conf, NULL, (const char *const *)hosts, &node, &why);
+        sf_slurm_node_hosts_free(hosts);
+        return r < 0 ? sf_buffer_printf(ret, err, "%s\n", why.text) : 0;
+}
+
 static int check_munge(const struct patient *p, struct sf_buffer *ret, struct sf_error *err)
 {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -168,9 +187,11 @@ static const struct question {
         const char *name;
         int (*ask)(const struct patient *p, struct sf_buffer *ret, struct sf_error *err);
 } questions[] = {
-        { "libraries", check_links }, { "build paths", check_leftovers }, { "PluginDir", check_plugin_dir },
-        { "slurm.conf", check_conf }, { "SPANK", check_spank },           { "munge", check_munge },
-        { "unit", check_unit },       { "space", check_space },           { "SlurmdTimeout", check_timeout },
+        { "libraries", check_links },      { "build paths", check_leftovers },
+        { "PluginDir", check_plugin_dir }, { "slurm.conf", check_conf },
+        { "SPANK", check_spank },          { "node name", check_node },
+        { "munge", check_munge },          { "unit", check_unit },
+        { "space", check_space },          { "SlurmdTimeout", check_timeout },
 };
 
 /* One line per question, or one per finding. Returns the number of findings. */
