@@ -56,7 +56,7 @@ tools() {
 cat <<END
 # Benchmarks
 
-Made by \`make bench\` on $(date -u +%Y-%m-%d); nothing here is written by hand. To repeat: \`make demo\`, \`make check\` (they
+Made by \`make bench\` on $(date -u +%Y-%m-%d); nothing here is written by hand. To repeat: \`make demo\`, \`make check-system\` (they
 build the releases, about 10 minutes), then \`make bench\` in the same directory (the first run builds micro releases, packs the install benchmark's
 release and trees of up to 2 GB, some minutes; they are kept in bench-cache).
 
