@@ -195,11 +195,41 @@ static int read_command(struct sf_service_bus *bus, const char *path, struct sf_
                 snprintf(s->command, sizeof s->command, "%s", program);
         if (argv && argv[0])
                 snprintf(s->argv0, sizeof s->argv0, "%s", argv[0]);
-        for (char **a = argv; a && *a; a++)
+        for (char **a = argv; a && *a; a++) {
+                size_t used = strlen(s->arguments);
+                if (a > argv)
+                        snprintf(s->arguments + used, sizeof s->arguments - used, "%s%s", used ? " " : "", *a);
                 free(*a);
+        }
         free(argv);
         sd_bus_message_unref(m);
         return r < 0 ? bus_failed(err, r, NULL, "ExecStart") : 0;
+}
+
+int sf_service_list(struct sf_service_bus *bus, struct sf_words *ret, struct sf_error *err)
+{
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        sd_bus_message *reply = NULL;
+        const char *name;
+        int r = sd_bus_call_method(bus->bus, DESTINATION, MANAGER_PATH, MANAGER, "ListUnitsByPatterns", &error, &reply,
+                                   "asas", 0, 1, "*.service");
+
+        if (r >= 0)
+                r = sd_bus_message_enter_container(reply, 'a', "(ssssssouso)");
+        while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'r', "ssssssouso")) > 0) {
+                r = sd_bus_message_read(reply, "s", &name);
+                if (r >= 0 && sf_words_append(ret, name, err) < 0)
+                        r = -ENOMEM;
+                if (r >= 0)
+                        r = sd_bus_message_skip(reply, "sssssouso");
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(reply);
+        }
+        if (r < 0)
+                r = bus_failed(err, r, &error, "listing units");
+        sd_bus_message_unref(reply);
+        sd_bus_error_free(&error);
+        return r < 0 ? r : 0;
 }
 
 /* The bus object of a unit; systemd loads the unit for it where it has not yet. Owned by the caller. */
@@ -238,6 +268,8 @@ static int read_settings(struct sf_service_bus *bus, const char *path, struct sf
 
         if (r == 0)
                 r = read_string(bus, path, SERVICE, "KillMode", s->kill_mode, sizeof s->kill_mode, err);
+        if (r == 0)
+                r = read_string(bus, path, UNIT, "Id", s->id, sizeof s->id, err);
         if (r == 0)
                 r = read_string(bus, path, UNIT, "FragmentPath", s->fragment, sizeof s->fragment, err);
         if (r == 0)

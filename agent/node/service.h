@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "base/words.h"
 
 struct sf_service_bus; /* opaque: hides sd-bus */
 
@@ -31,13 +32,18 @@ struct sf_service {
         char type[16];         /* "notify", "simple", ... */
         char kill_mode[24];    /* "process" is what keeps slurmstepds alive */
         char file_state[24];   /* "enabled", "disabled", "static", ... */
+        char id[256];          /* its name, where it was asked for by an alias */
         char fragment[256];    /* the unit file, "" where there is none */
         char command[256];     /* first ExecStart: the program */
         char argv0[256];       /* and the name it is started under */
+        char arguments[1024];  /* and what follows, with blanks between; cut to the room there is */
         bool delegate;
         bool stale;            /* files changed since systemd read them */
         pid_t main_pid;        /* 0 = none */
 };
+
+/* The names of all services that systemd has loaded, running or not: "slurmd@n1.service". Owned by the caller. */
+int sf_service_list(struct sf_service_bus *bus, struct sf_words *ret, struct sf_error *err);
 
 int sf_service_read(struct sf_service_bus *bus, const char *unit, struct sf_service *ret, struct sf_error *err);
 

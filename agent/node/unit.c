@@ -158,29 +158,3 @@ int sf_unit_kept(const char *state, const char *directory, struct sf_buffer *ret
 
         return path ? sf_fs_read(path, UNIT_MAX, ret, err) : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
 }
-
-int sf_unit_check_command(const struct sf_service *loaded, const char *prefix, const char *type,
-                          struct sf_buffer *drop_in, struct sf_error *err)
-{
-        size_t len = strlen(prefix);
-        const char *arguments = arguments_of(type);
-
-        if (!*loaded->command || (strncmp(loaded->command, prefix, len) == 0 && loaded->command[len] == '/'))
-                return 0;
-        int r = sf_buffer_printf(drop_in, err,
-                                 "# /etc/systemd/system/" SF_UNIT_SLURMD ".d/sf-node.conf\n"
-                                 "[Service]\n"
-                                 "Type=%s\n"
-                                 "ExecStart=\n"
-                                 "ExecStart=@%s/view/sbin/slurmd slurmd %s $SLURMD_OPTIONS\n"
-                                 "KillMode=process\n"
-                                 "Delegate=yes\n",
-                                 type, prefix, arguments ? arguments : "");
-        if (r < 0)
-                return r;
-        return sf_error_set(
-                err, SF_ERR_USAGE,
-                "%s, which sf-node did not write, starts %s, outside of %s: a drop-in would change that (printed "
-                "on standard output)",
-                *loaded->fragment ? loaded->fragment : SF_UNIT_SLURMD, loaded->command, prefix);
-}

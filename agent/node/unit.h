@@ -8,7 +8,6 @@
 #ifndef SF_AGENT_NODE_UNIT_H
 #define SF_AGENT_NODE_UNIT_H
 
-#include "agent/node/service.h"
 #include "base/buffer.h"
 #include "base/error.h"
 
@@ -39,10 +38,5 @@ int sf_unit_kept(const char *state, const char *directory, struct sf_buffer *ret
  * one yet, written again where ours says something else. agent is the absolute path of this program. */
 int sf_unit_ensure_recovery(const char *root, const char *agent, const char *prefix, const char *toolchain,
                             struct sf_error *err);
-
-/* A loaded unit that starts slurmd from outside prefix would not notice a switch: SF_ERR_USAGE, with the drop-in that
- * would do in `drop_in`. */
-int sf_unit_check_command(const struct sf_service *loaded, const char *prefix, const char *type,
-                          struct sf_buffer *drop_in, struct sf_error *err);
 
 #endif

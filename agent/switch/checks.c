@@ -26,19 +26,8 @@ int sf_check_unit(const struct sf_checks *c, struct sf_buffer *ret, struct sf_er
 {
         int r = 0;
 
-        if (!c->unit || strcmp(c->unit->load_state, "loaded") != 0)
-                return 0;
-        if (strcmp(c->unit->kill_mode, "process") != 0)
-                r = sf_buffer_printf(
-                        ret, err,
-                        "slurmd.service has KillMode=%s: a restart would kill every job; set KillMode=process "
-                        "in a drop-in\n",
-                        c->unit->kill_mode);
-        if (r == 0 && !c->unit->delegate)
-                r = sf_buffer_puts(ret,
-                                   "slurmd.service has Delegate=no: systemd would take the steps' cgroups away; set "
-                                   "Delegate=yes in a drop-in\n",
-                                   err);
+        for (size_t i = 0; r == 0 && c->units && i < c->units->count; i++)
+                r = sf_units_judge(&c->units->items[i], c->root, c->prefix, c->unit_type ? c->unit_type : "", ret, err);
         return r;
 }
 

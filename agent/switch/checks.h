@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "agent/node/service.h"
+#include "agent/node/units.h"
 #include "base/buffer.h"
 #include "base/error.h"
 
@@ -22,11 +23,13 @@ struct sf_checks {
         const char *version;          /* its version, "" where unknown */
         const char *old_tree;         /* the active one before a switch; NULL = there is none */
         const char *conf;             /* slurm.conf */
-        const struct sf_service *unit; /* slurmd.service as loaded; NULL = no systemd here */
+        const struct sf_service *unit; /* the node's slurmd as loaded; NULL = no systemd here */
+        const struct sf_units *units; /* every unit that runs from the prefix; NULL = no systemd here */
+        const char *unit_type;        /* what the release's own slurmd unit is: "notify"; NULL = not known */
         bool old_steps;               /* steps of the old release are running */
 };
 
-int sf_check_unit(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err); /* KillMode, Delegate */
+int sf_check_unit(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err); /* KillMode, Delegate, Type of each unit */
 int sf_check_libraries(const struct sf_checks *c, struct sf_buffer *ret,
                        struct sf_error *err); /* what slurmd starts with */
 int sf_check_all_libraries(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err); /* every ELF file */

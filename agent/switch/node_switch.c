@@ -27,24 +27,48 @@
 
 static bool is_slurmd(const char *unit)
 {
-        return strcmp(unit, SF_UNIT_SLURMD) == 0;
+        return sf_daemon_of_unit(unit) == SF_DAEMON_SLURMD;
+}
+
+/* From here on the configuration names the units that this node has, not only those that a file lists. */
+static int find_units(struct sf_node_switch *live, struct sf_error *err)
+{
+        struct sf_config *own = malloc(sizeof *own);
+        int r = own ? sf_units_find(live->bus, live->config->prefix, live->config->units, &live->units, err)
+                    : sf_error_set(err, SF_ERR_NOMEM, "no memory for units");
+        const char **names = r == 0 ? calloc(live->units.count + 1, sizeof *names) : NULL;
+
+        if (r == 0 && !names)
+                r = sf_error_set(err, SF_ERR_NOMEM, "no memory for units");
+        if (r < 0) {
+                free(own);
+                return r;
+        }
+        for (size_t i = 0; i < live->units.count; i++)
+                names[i] = live->units.items[i].name;
+        *own = *live->config;
+        own->units = names;
+        own->unit_count = live->units.count;
+        live->config = live->own_config = own;
+        return 0;
 }
 
 static int look_at_services(struct sf_node_switch *live, struct sf_error *err)
 {
+        int r = find_units(live, err);
         const struct sf_config *config = live->config;
 
+        if (r < 0)
+                return r;
         if (config->unit_count > SF_NODE_SWITCH_UNITS_MAX)
-                return sf_error_set(err, SF_ERR_USAGE, "[service] names more than %d units", SF_NODE_SWITCH_UNITS_MAX);
+                return sf_error_set(err, SF_ERR_USAGE, "more than %d units run from %s", SF_NODE_SWITCH_UNITS_MAX,
+                                    config->prefix);
         for (size_t i = 0; i < config->unit_count; i++) {
-                struct sf_service s;
-                int r = sf_service_read(live->bus, config->units[i], &s, err);
-                if (r < 0)
-                        return r;
-                live->running[i] = strcmp(s.active_state, "active") == 0 || strcmp(s.active_state, "activating") == 0;
-                if (is_slurmd(config->units[i]))
-                        live->slurmd = s;
+                live->running[i] = live->units.items[i].running;
         }
+        const struct sf_unit_of_node *slurmd = sf_units_slurmd(&live->units);
+        if (slurmd)
+                live->slurmd = slurmd->service;
         return 0;
 }
 
@@ -93,6 +117,11 @@ void sf_node_switch_close(struct sf_node_switch *live)
 {
         sf_service_close(live->bus);
         live->bus = NULL;
+        sf_units_free(&live->units);
+        if (live->own_config)
+                free(live->own_config->units);
+        free(live->own_config);
+        live->own_config = NULL;
 }
 
 char *sf_node_switch_tree(const struct sf_node_switch *live, const char *directory)
@@ -103,17 +132,11 @@ char *sf_node_switch_tree(const struct sf_node_switch *live, const char *directo
 bool sf_node_switch_runs_elsewhere(const struct sf_node_switch *live, const char *directory)
 {
         _cleanup_free_ char *tree = sf_node_switch_tree(live, directory);
-        char link[64], target[PATH_MAX];
 
-        if (!live->slurmd.main_pid || !tree)
-                return false;
-        snprintf(link, sizeof link, "/proc/%d/exe", (int)live->slurmd.main_pid);
-        ssize_t len = readlink(link, target, sizeof target - 1);
-        if (len < 0)
-                return false;
-        target[len] = '\0';
-        len = (ssize_t)strlen(tree);
-        return strncmp(target, tree, (size_t)len) != 0 || target[len] != '/';
+        for (size_t i = 0; tree && i < live->units.count; i++)
+                if (live->units.items[i].in_prefix && sf_units_runs_elsewhere(&live->units.items[i], tree))
+                        return true;
+        return false;
 }
 
 /* The unit file of the release that is being activated, unless the site has one of its own. */

@@ -14,13 +14,16 @@
 #include "agent/node/config.h"
 #include "agent/node/service.h"
 #include "agent/node/slurm.h"
+#include "agent/node/units.h"
 #include "base/error.h"
 #include "installer/store.h"
 
-#define SF_NODE_SWITCH_UNITS_MAX 16
+#define SF_NODE_SWITCH_UNITS_MAX 128
 
 struct sf_node_switch {
-        const struct sf_config *config;
+        const struct sf_config *config;      /* its units are those of the set below, where there is a bus */
+        struct sf_config *own_config;        /* the copy that `config` points to then */
+        struct sf_units units;               /* every unit that runs from the prefix; items[i] is config->units[i] */
         const struct sf_store *store;
         struct sf_service_bus *bus;          /* NULL: no services here */
         struct sf_service slurmd;            /* as found; zero where there is no bus */

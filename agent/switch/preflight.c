@@ -203,22 +203,43 @@ static int judge(struct sf_buffer *findings, bool force, struct sf_error *err)
         return sf_error_set(err, SF_ERR_INCOMPATIBLE, "%s (--force goes on all the same)", first);
 }
 
-/* Findings that --force does not lift: jobs would die, or the switch would have no effect. */
-static int check_unit(const struct sf_checks *c, const char *type, struct sf_error *err)
+/* A daemon that runs now, or that a file of the site names, and whose program a switch would not change. */
+static int check_commands(const struct sf_checks *c, const char *type, struct sf_error *err)
 {
-        _cleanup_(sf_buffer_free) struct sf_buffer findings = SF_BUFFER_INIT, drop_in = SF_BUFFER_INIT;
+        int r = 0;
 
-        if (!c->unit || strcmp(c->unit->load_state, "not-found") == 0)
+        for (size_t i = 0; r == 0 && i < c->units->count; i++) {
+                const struct sf_unit_of_node *u = &c->units->items[i];
+                _cleanup_(sf_buffer_free) struct sf_buffer drop_in = SF_BUFFER_INIT;
+                r = u->running ? sf_units_check_command(u, c->prefix, type, &drop_in, err) : 0;
+                if (r == SF_ERR_USAGE)
+                        printf("%s", sf_buffer_text(&drop_in));
+        }
+        return r;
+}
+
+/* Findings that --force does not lift: jobs would die, a daemon would not come back, or the switch would have no effect. */
+static int check_units(const struct sf_checks *c, const char *type, struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer findings = SF_BUFFER_INIT;
+
+        if (!c->units)
                 return 0;
-        int r = sf_unit_check_command(c->unit, c->prefix, type, &drop_in, err);
-        if (r == SF_ERR_USAGE)
-                printf("%s", sf_buffer_text(&drop_in));
+        int r = check_commands(c, type, err);
         if (r == 0)
                 r = sf_check_unit(c, &findings, err);
         if (r < 0 || !findings.len)
                 return r;
         return sf_error_set(err, SF_ERR_INCOMPATIBLE, "%.*s", (int)strcspn(sf_buffer_text(&findings), "\n"),
                             sf_buffer_text(&findings));
+}
+
+static bool any_running(const struct sf_node_switch *live)
+{
+        for (size_t i = 0; i < live->units.count; i++)
+                if (live->units.items[i].running)
+                        return true;
+        return false;
 }
 
 /* A hand-made tree says "view" in its files: after the switch its steps look for plugins in the new release. */
@@ -247,9 +268,8 @@ int sf_preflight_run(const struct sf_preflight *p, const struct sf_store_release
                                                  : sf_fs_join(live->store->base, "view");
         _cleanup_(free_steps) struct steps steps = { 0 };
 
-        /* An image is checked where it boots, and where no slurmd runs there is nothing to hurt (doctor still
-         * tells). */
-        if (*config->root || !live->slurmd.main_pid)
+        /* An image is checked where it boots, and where nothing runs there is nothing to hurt (doctor still tells). */
+        if (*config->root || !any_running(live))
                 return 0;
         int r = tree && old_tree ? settle_older_steps(p, to->directory, err)
                                  : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
@@ -265,15 +285,17 @@ int sf_preflight_run(const struct sf_preflight *p, const struct sf_store_release
                 .old_tree = old_tree,
                 .conf = config->slurm_conf,
                 .unit = live->bus ? &live->slurmd : NULL,
+                .units = live->bus ? &live->units : NULL,
+                .unit_type = to->unit,
                 .old_steps = steps.versions && steps.versions[0],
         };
         /* Read while the questions below are asked, and nothing is stopped yet. */
-        if (r == 0)
+        if (r == 0 && live->slurmd.main_pid)
                 sf_readahead_release(tree, live->slurmd.main_pid, old_tree);
         if (r == 0)
                 r = relabel(tree, err);
         if (r == 0)
-                r = check_unit(&checks, to->unit, err);
+                r = check_units(&checks, to->unit, err);
         if (r == 0)
                 r = ask_everything(&checks, live, &findings, err);
         return r < 0 ? r : judge(&findings, config->force, err);

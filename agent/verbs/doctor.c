@@ -141,35 +141,46 @@ static int check_munge(const struct patient *p, struct sf_buffer *ret, struct sf
                                 MUNGE_SOCKET);
 }
 
+static int check_one_unit(const struct patient *p, const struct sf_unit_of_node *u, struct sf_buffer *ret,
+                          struct sf_error *err)
+{
+        const struct sf_service *service = &u->service;
+        _cleanup_(sf_buffer_free) struct sf_buffer drop_in = SF_BUFFER_INIT;
+        const char *daemon = sf_daemon_name(u->daemon);
+        struct sf_error why = SF_ERROR_INIT;
+        int r = 0;
+
+        if (sf_units_check_command(u, p->config->prefix, *p->active->unit ? p->active->unit : "notify", &drop_in,
+                                   &why) < 0)
+                r = sf_buffer_printf(ret, err, "%s\n", why.text);
+        if (r == 0 && service->argv0[0] == '/' && (u->daemon == SF_DAEMON_SLURMD || u->daemon == SF_DAEMON_SLURMCTLD))
+                r = sf_buffer_printf(ret, err,
+                                     "%s starts %s as %s: an absolute argv[0] changes releases on 'scontrol "
+                                     "reconfigure'; write ExecStart=@%s %s ...\n",
+                                     u->name, daemon, service->argv0, service->command, daemon);
+        if (r == 0 && strncmp(service->file_state, "enabled", 7) != 0 && (u->running || u->daemon == SF_DAEMON_SLURMD))
+                r = sf_buffer_printf(ret, err, "%s is %s: it will not start at boot (systemctl enable %s)\n", u->name,
+                                     *service->file_state ? service->file_state : "not installed", u->name);
+        if (r == 0 && service->stale)
+                r = sf_buffer_printf(ret, err, "%s changed on disk since systemd read it: systemctl daemon-reload\n",
+                                     u->name);
+        return r;
+}
+
+/* A node that runs none of the daemons has clients only, and needs no unit. */
 static int check_unit(const struct patient *p, struct sf_buffer *ret, struct sf_error *err)
 {
-        const struct sf_service *unit = p->checks.unit;
-        _cleanup_(sf_buffer_free) struct sf_buffer drop_in = SF_BUFFER_INIT;
-        struct sf_error why = SF_ERROR_INIT;
+        const struct sf_units *units = p->checks.units;
+        int r = units ? sf_check_unit(&p->checks, ret, err) : 0;
 
-        if (!unit)
-                return 0;
-        if (strcmp(unit->load_state, "loaded") != 0)
-                return sf_buffer_printf(ret, err,
-                                        "there is no slurmd.service (%s): 'sf-node activate RELEASE' writes it\n",
-                                        unit->load_state);
-        int r = sf_check_unit(&p->checks, ret, err);
-        if (r == 0 && sf_unit_check_command(unit, p->config->prefix, *p->active->unit ? p->active->unit : "notify",
-                                            &drop_in, &why) < 0)
-                r = sf_buffer_printf(ret, err, "%s\n", why.text);
-        if (r == 0 && unit->argv0[0] == '/')
-                r = sf_buffer_printf(
-                        ret, err,
-                        "slurmd.service starts slurmd as %s: an absolute argv[0] changes releases on 'scontrol "
-                        "reconfigure'; write ExecStart=@%s slurmd ...\n",
-                        unit->argv0, unit->command);
-        if (r == 0 && strcmp(unit->file_state, "enabled") != 0)
-                r = sf_buffer_printf(ret, err,
-                                     "slurmd.service is %s: it will not start at boot (systemctl enable slurmd)\n",
-                                     *unit->file_state ? unit->file_state : "not installed");
-        if (r == 0 && unit->stale)
-                r = sf_buffer_puts(
-                        ret, "slurmd.service changed on disk since systemd read it: systemctl daemon-reload\n", err);
+        for (size_t i = 0; units && r == 0 && i < units->count; i++) {
+                const struct sf_unit_of_node *u = &units->items[i];
+                if (strcmp(u->service.load_state, "loaded") == 0)
+                        r = check_one_unit(p, u, ret, err);
+                else if (u->configured && strcmp(u->name, SF_UNIT_SLURMD) != 0)
+                        r = sf_buffer_printf(ret, err, "[service] unit names %s, which systemd does not find (%s)\n",
+                                             u->name, u->service.load_state);
+        }
         return r;
 }
 
@@ -261,7 +272,9 @@ int sf_verb_doctor(const struct sf_config *config, const struct sf_command_line 
                                                  .tree = tree,
                                                  .version = active.foreign ? "" : active.name.version,
                                                  .conf = config->slurm_conf,
-                                                 .unit = live.bus ? &live.slurmd : NULL } };
+                                                 .unit = live.bus ? &live.slurmd : NULL,
+                                                 .units = live.bus ? &live.units : NULL,
+                                                 .unit_type = active.unit } };
                 r = examine(&p, config->json, list, &findings, &err);
                 sf_node_switch_close(&live);
         }

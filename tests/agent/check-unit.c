@@ -93,31 +93,12 @@ static void kept_text(void **state)
         assert_string_equal(sf_buffer_text(&back), sf_buffer_text(&text));
 }
 
-static void command_outside(void **state)
-{
-        _cleanup_(sf_buffer_free) struct sf_buffer drop_in = SF_BUFFER_INIT;
-        struct sf_service inside = { .command = "/opt/slurm/view/sbin/slurmd" }, none = { 0 },
-                          outside = { .command = "/opt/slurm-old/sbin/slurmd",
-                                      .fragment = "/lib/systemd/system/slurmd.service" };
-        struct sf_error err = SF_ERROR_INIT;
-
-        (void)state;
-        assert_int_equal(sf_unit_check_command(&inside, "/opt/slurm", "notify", &drop_in, &err), 0);
-        assert_int_equal(sf_unit_check_command(&none, "/opt/slurm", "notify", &drop_in, &err), 0);
-        assert_int_equal(drop_in.len, 0);
-        assert_int_equal(sf_unit_check_command(&outside, "/opt/slurm", "notify", &drop_in, &err), SF_ERR_USAGE);
-        assert_non_null(strstr(err.text, "/lib/systemd/system/slurmd.service"));
-        assert_non_null(
-                strstr(sf_buffer_text(&drop_in), "\nExecStart=\nExecStart=@/opt/slurm/view/sbin/slurmd slurmd "));
-}
-
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(rendering),
                 cmocka_unit_test_setup_teardown(owners, make_root, remove_root),
                 cmocka_unit_test_setup_teardown(kept_text, make_root, remove_root),
-                cmocka_unit_test(command_outside),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
