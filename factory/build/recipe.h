@@ -6,8 +6,8 @@
  *     version = 0.16
  *     layer = deps             the layer of the release that holds it: deps (the default), mpi, slurm
  *     depends = a b            other recipes whose files fill the prefix first
- *     also = c                 recipes that go into the same release without being in the prefix while this one is built
- *     build = small            the word that tells this release from others of the version, in a profile; the default is none
+ *     also = c                 recipes of the same release that this one is built without
+ *     build = small            in a profile: the word that its releases have in their names
  *     os = openssl zlib        libraries taken from the operating system, as [os NAME] of the toolchain lists them
  *     remove = *.la            patterns of installed paths that are thrown away; '*' also matches '/'
  *     strip = yes              strip --strip-unneeded over all ELF files (the default)
@@ -17,7 +17,7 @@
  *     sha256 = <64 hexadecimal digits>
  *     url = https://...        repeats; tried after the mirrors
  *     pool = pool/main/...     where a Debian mirror keeps the file
- *     directory = 3rd-party/x  unpack only this directory of the archive, as if it were the whole (several recipes, one archive)
+ *     directory = 3rd-party/x  unpack only this directory of the archive, as if it were the whole
  *
  *     [patch WORD]             applied before the first step, in the order they first appear
  *     file = fix-it.patch      in the directory patches/ beside the recipes

@@ -23,8 +23,8 @@ struct sf_root {
         const struct sf_cache *cache;
         const char *toolchains; /* directory of toolchain files */
         const char *name;       /* the toolchain */
-        const char *
-                from; /* directory, tarball, or an image with its transport ("docker://...", "oci:DIR:TAG"); NULL = ... */
+        /* directory, tarball, or an image with its transport ("docker://...", "oci:DIR:TAG"); NULL = ... */
+        const char *from;
         const char *registry; /* ... this and the toolchain's `image` */
         bool bare;            /* install nothing: everything is there */
 };

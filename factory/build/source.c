@@ -288,10 +288,10 @@ int sf_source_mirror(const struct sf_cache *cache, const struct sf_words *mirror
         partial = copy ? sf_format("%s.%ld.partial", copy, (long)getpid()) : NULL;
         if (!partial)
                 return sf_error_set(err, SF_ERR_NOMEM, "mirror");
-        if (sf_fs_exists(copy) && copy_file(copy, "/dev/null", &digest, NULL) == 0 &&
+        if (sf_fs_exists(copy) && copy_file(copy, "/dev/null", source->file, &digest, NULL) == 0 &&
             sf_digest_equal(&digest, &source->digest))
                 return 0;
-        if ((r = copy_file(archive, partial, &digest, err)) < 0)
+        if ((r = copy_file(archive, partial, source->file, &digest, err)) < 0)
                 return r;
         if (rename(partial, copy) < 0)
                 return sf_error_errno(err, "cannot move %s to %s", partial, copy);
