@@ -220,6 +220,8 @@ static int pack(const struct session *s, const struct sf_release_name *name, con
                 .layers = trees.layers,
                 .layer_count = trees.count,
                 .placeholder = s->sandbox.prefix,
+                .cpu = s->toolchain.cpu,
+                .sysroot = *s->root ? s->root : NULL,
                 .builds = builds,
                 .epoch = sf_pack_epoch(),
                 .finding = print_finding,
