@@ -13,6 +13,7 @@
 #define KEY_MAX (1u << 20)
 /* A line of a key may be a whole command. */
 #define SHOWN_MAX 160
+#define DEPENDS   "depends "
 
 static int split_lines(const char *text, struct sf_words *lines, struct sf_error *err)
 {
@@ -80,6 +81,12 @@ static void show_difference(const char *is, const char *was, struct sf_buffer *r
 {
         size_t same = 0, word = 0;
 
+        /* "depends NAME-VERSION-<digest>" */
+        if (strncmp(is, DEPENDS, strlen(DEPENDS)) == 0 && strlen(is) > strlen(DEPENDS) + SF_DIGEST_HEX + 1) {
+                sf_buffer_printf(ret, NULL, "it depends on %.*s, which changes",
+                                 (int)(strlen(is) - strlen(DEPENDS) - SF_DIGEST_HEX - 1), is + strlen(DEPENDS));
+                return;
+        }
         for (; is[same] && is[same] == was[same]; same++)
                 if (is[same] == ' ')
                         word = same + 1;
