@@ -29,6 +29,8 @@ static const struct sf_option options[] = {
         { "jitter", 0, "SECONDS", "wait a random time up to this first", false },
         { "no-restart", 0, NULL, "leave services alone", false },
         { "allow-downgrade", 0, NULL, "go back across a major release, at the risk of running steps", false },
+        { "restore-state", 0, NULL,
+          "on a controller, put back the copy of slurmctld's state and lose what happened since", false },
         { "keep", 0, "N", "keep the N newest releases as well", false },
         { "boot", 0, NULL, "called before the services start", false },
         { 0 },
@@ -39,10 +41,12 @@ static const char *const global_options[] = { "config", "repo", "root",  "prefix
 static const char *const list_options[] = { "all", "limit-rate", "jitter", NULL };
 static const char *const trust_options[] = { "force", NULL };
 static const char *const install_options[] = { "no-activate", "force", "dry-run", "limit-rate", "jitter", NULL };
-static const char *const upgrade_options[] = { "force",      "dry-run",         "limit-rate", "jitter",
-                                               "no-restart", "allow-downgrade", NULL };
+static const char *const upgrade_options[] = { "force",      "dry-run",         "limit-rate",    "jitter",
+                                               "no-restart", "allow-downgrade", "restore-state", NULL };
 static const char *const stage_options[] = { "force", "dry-run", "limit-rate", "jitter", NULL };
-static const char *const switch_options[] = { "force", "dry-run", "no-restart", "allow-downgrade", NULL };
+static const char *const switch_options[] = {
+        "force", "dry-run", "no-restart", "allow-downgrade", "restore-state", NULL
+};
 static const char *const gc_options[] = { "keep", "dry-run", "force", NULL };
 static const char *const recover_options[] = { "boot", NULL };
 static const char *const verify_options[] = { "repair", "limit-rate", "jitter", NULL };

@@ -163,6 +163,7 @@ static int read_options(const struct sf_command_line *line, struct sf_config *c,
         c->force = sf_option_given(line, "force");
         c->no_restart = sf_option_given(line, "no-restart");
         c->allow_downgrade = sf_option_given(line, "allow-downgrade");
+        c->restore_state = sf_option_given(line, "restore-state");
         int r = read_size_option(line, "limit-rate", &c->rate_limit, err);
         if (r == 0)
                 r = read_size_option(line, "jitter", &c->jitter, err);

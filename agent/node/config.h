@@ -33,7 +33,7 @@ struct sf_config {
         uint64_t clock_wait;       /* seconds to wait for time synchronisation where the clock is before our build */
         uint64_t delta_memory;     /* bytes a delta may need; larger ones are not used */
         uint64_t jitter;           /* seconds: wait a random time up to this before talking to the repository */
-        bool json, dry_run, force, no_restart, allow_downgrade;
+        bool json, dry_run, force, no_restart, allow_downgrade, restore_state;
         const char **units;        /* services that run from the release, in SchedMD's order; NULL-terminated */
         size_t unit_count;
         uint64_t settle_ms;        /* how long a restarted service must stay up before it is believed */

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "agent/node/libraries.h"
+#include "agent/node/plugins.h"
 #include "agent/node/process.h"
 #include "agent/node/slurm.h"
 #include "agent/node/slurm_conf.h"
@@ -21,6 +22,7 @@
 #define SPACE_NEED  (1u << 20) /* links, units, modules, records */
 #define INODES_NEED 64
 #define ASK_SECONDS 10
+#define DAEMONS_MAX 128
 
 int sf_check_unit(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err)
 {
@@ -92,26 +94,36 @@ int sf_check_all_libraries(const struct sf_checks *c, struct sf_buffer *ret, str
         return r < 0 ? r : sf_fs_walk(c->tree, check_if_elf, &e, err);
 }
 
+/* The daemons that run from the old tree, by name. */
+static size_t list_daemons(const struct sf_checks *c, pid_t *pids, const char **names, size_t room)
+{
+        size_t count = 0;
+
+        for (size_t i = 0; c->units && i < c->units->count && count < room; i++) {
+                const struct sf_unit_of_node *u = &c->units->items[i];
+                if (!u->pid || u->daemon == SF_DAEMON_OTHER)
+                        continue;
+                pids[count] = u->pid;
+                names[count++] = sf_daemon_name(u->daemon);
+        }
+        return count;
+}
+
 int sf_check_plugins(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err)
 {
-        char **mapped = NULL;
-        int r = 0;
+        _cleanup_(sf_slurm_conf_free) struct sf_slurm_conf conf = SF_SLURM_CONF_INIT;
+        pid_t pids[DAEMONS_MAX];
+        const char *names[DAEMONS_MAX];
+        struct sf_plugins plugins = { .old_tree = c->old_tree, .new_tree = c->tree, .pids = pids, .daemons = names };
+        struct sf_error broken = SF_ERROR_INIT;
 
-        if (!c->unit || !c->unit->main_pid || !c->old_tree)
+        if (!c->old_tree)
                 return 0;
-        r = sf_process_mapped(c->unit->main_pid, c->old_tree, &mapped, err);
-        for (char **m = mapped; m && *m && r == 0; m++) {
-                _cleanup_free_ char *file = sf_fs_join(c->tree, *m);
-                const char *name = strrchr(*m, '/');
-                if (!name || strncmp(*m, "lib/slurm/", 10) != 0 || strncmp(name + 1, "lib", 3) == 0)
-                        continue;
-                if (!file)
-                        r = sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-                else if (!sf_fs_exists(file))
-                        r = sf_buffer_printf(ret, err, "the running slurmd uses %s, which the release lacks\n", *m);
-        }
-        sf_process_free_names(mapped);
-        return r;
+        /* A configuration that cannot be read is another check's finding. */
+        if (c->conf && sf_slurm_conf_load("", c->conf, &conf, &broken) == 0)
+                plugins.conf = &conf;
+        plugins.count = list_daemons(c, pids, names, DAEMONS_MAX);
+        return sf_plugins_check(&plugins, ret, err);
 }
 
 /* The value of a key in slurm.conf or what it includes; "" where there is none. */

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/switch/daemon_order.h"
+#include "agent/switch/expected_units.h"
 #include "agent/switch/health.h"
 #include "agent/node/report.h"
 #include "agent/node/unit.h"
@@ -20,10 +22,11 @@
 #include "installer/activate.h"
 #include "release/layout.h"
 
-#define ASK_SECONDS     10
-#define STOP_MS         3000
-#define MESSAGE_SPACING 100 /* seconds between slurmctld's pings where SlurmdTimeout does not say */
-#define HEALTH_SLACK    30
+#define ASK_SECONDS        10
+#define STOP_MS            3000
+#define CONTROLLER_STOP_MS 600000 /* it saves its state, and is never killed for being slow */
+#define MESSAGE_SPACING    100    /* seconds between slurmctld's pings where SlurmdTimeout does not say */
+#define HEALTH_SLACK       30
 
 static bool is_slurmd(const char *unit)
 {
@@ -69,7 +72,14 @@ static int look_at_services(struct sf_node_switch *live, struct sf_error *err)
         const struct sf_unit_of_node *slurmd = sf_units_slurmd(&live->units);
         if (slurmd)
                 live->slurmd = slurmd->service;
-        return 0;
+        r = sf_expected_units_read(config->state, config->units, live->running, config->unit_count, err);
+        for (size_t i = 0; i < config->unit_count && !live->ctld.unit; i++)
+                if (live->units.items[i].daemon == SF_DAEMON_SLURMCTLD &&
+                    strcmp(live->units.items[i].service.load_state, "loaded") == 0) {
+                        live->ctld.unit = config->units[i];
+                        live->ctld.runs = live->running[i];
+                }
+        return r;
 }
 
 static void ask_controller(struct sf_node_switch *live)
@@ -107,10 +117,61 @@ int sf_node_switch_open(const struct sf_config *config, const struct sf_store *s
                 sf_node_switch_close(&live);
                 return r;
         }
-        if (live.slurmd.main_pid)
+        if (live.slurmd.main_pid || live.ctld.runs)
                 ask_controller(&live);
         *ret = live;
         return 0;
+}
+
+int sf_node_switch_plan(struct sf_node_switch *live, const struct sf_window_row *rows, const char *from_version,
+                        const char *to_version, bool restart, struct sf_error *err)
+{
+        const struct sf_config *config = live->config;
+        _cleanup_free_ char *view = sf_fs_join(live->store->base, SF_NODE_VIEW);
+        const struct sf_slurm slurm = { .tree = view, .conf = config->slurm_conf, .timeout = ASK_SECONDS };
+        struct sf_version from, to;
+        struct sf_daemon_order order = {
+                .rows = rows,
+                .slurm = slurm,
+                .root = config->root,
+                .to_version = to_version,
+                .slurmctld = live->ctld.unit,
+                .slurmd = live->slurmd.main_pid,
+                .node = config->node_name,
+                .force = config->force,
+        };
+
+        if (!view)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+        live->ctld.config = config;
+        live->ctld.slurm = slurm;
+        live->ctld.from_version = from_version;
+        live->ctld.to_version = to_version;
+        int r = sf_controller_plan(&live->ctld, err);
+        if (r == 0)
+                r = sf_controller_check(&live->ctld, restart, err);
+        bool within = sf_version_parse(from_version, &from, NULL) == 0 &&
+                      sf_version_parse(to_version, &to, NULL) == 0 && sf_version_same_series(&from, &to);
+        if (r == 0 && !within && !*config->root)
+                r = sf_daemon_order_check(&order, err);
+        /* Its tree's path was this function's. */
+        live->ctld.slurm.tree = NULL;
+        return r;
+}
+
+int sf_node_switch_begin(struct sf_node_switch *live, const char *leaving, struct sf_error *err)
+{
+        const struct sf_config *config = live->config;
+        _cleanup_free_ char *view = sf_fs_join(live->store->base, SF_NODE_VIEW);
+
+        if (!view)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+        live->ctld.slurm.tree = view;
+        int r = sf_controller_begin(&live->ctld, leaving, err);
+        live->ctld.slurm.tree = NULL;
+        return r < 0 || !live->bus
+                       ? r
+                       : sf_expected_units_write(config->state, config->units, live->running, config->unit_count, err);
 }
 
 void sf_node_switch_close(struct sf_node_switch *live)
@@ -133,9 +194,11 @@ bool sf_node_switch_runs_elsewhere(const struct sf_node_switch *live, const char
 {
         _cleanup_free_ char *tree = sf_node_switch_tree(live, directory);
 
-        for (size_t i = 0; tree && i < live->units.count; i++)
-                if (live->units.items[i].in_prefix && sf_units_runs_elsewhere(&live->units.items[i], tree))
+        for (size_t i = 0; tree && i < live->units.count; i++) {
+                const struct sf_unit_of_node *unit = &live->units.items[i];
+                if ((unit->in_prefix && sf_units_runs_elsewhere(unit, tree)) || (live->running[i] && !unit->running))
                         return true;
+        }
         return false;
 }
 
@@ -205,33 +268,58 @@ static unsigned restart_ms(const struct sf_node_switch *live)
         return (unsigned)(budget && budget < seconds ? budget : seconds) * 1000;
 }
 
+/* The unit that is switched in this place: SchedMD's order on the way up, the other way round where state is put
+ * back. */
+static size_t unit_at(const struct sf_node_switch *live, size_t place)
+{
+        return live->ctld.restores ? live->config->unit_count - 1 - place : place;
+}
+
+static bool exchanges_state(const struct sf_node_switch *live, size_t unit)
+{
+        return live->ctld.crosses && !live->ctld.follows && live->config->units[unit] == live->ctld.unit;
+}
+
+static int restart_unit(struct sf_node_switch *live, size_t i, struct sf_error *err)
+{
+        const char *unit = live->config->units[i];
+        time_t since = time(NULL);
+        double stopped = sf_clock_seconds();
+
+        sf_service_forgive(live->bus, unit);
+        int r = exchanges_state(live, i) ? sf_controller_restart(&live->ctld, live->bus, CONTROLLER_STOP_MS, err)
+                                         : sf_service_run(live->bus, SF_SERVICE_RESTART, unit, restart_ms(live), err);
+        if (is_slurmd(unit)) {
+                live->restarted = since;
+                live->downtime = (live->downtime < 0 ? 0 : live->downtime) + sf_clock_seconds() - stopped;
+        }
+        return r;
+}
+
+static int settle_unit(struct sf_node_switch *live, size_t i, const char *tree, struct sf_error *err)
+{
+        const char *unit = live->config->units[i];
+        pid_t pid;
+        int r = sf_service_settle(live->bus, unit, tree, (unsigned)live->config->settle_ms, &pid, err);
+
+        if (r == 0 && is_slurmd(unit))
+                live->slurmd.main_pid = pid;
+        return r == 0 && exchanges_state(live, i) ? sf_controller_await(&live->ctld, pid, tree, err) : r;
+}
+
 int sf_node_switch_restart(struct sf_node_switch *live, const char *directory, struct sf_error *err)
 {
         const struct sf_config *config = live->config;
         _cleanup_free_ char *tree = sf_node_switch_tree(live, directory);
         int r = tree ? 0 : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
 
-        for (size_t i = 0; live->bus && r == 0 && i < config->unit_count; i++) {
-                if (!live->running[i])
-                        continue;
-                sf_service_forgive(live->bus, config->units[i]);
-                time_t since = time(NULL);
-                double stopped = sf_clock_seconds();
-                r = sf_service_run(live->bus, SF_SERVICE_RESTART, config->units[i], restart_ms(live), err);
-                if (is_slurmd(config->units[i])) {
-                        live->restarted = since;
-                        live->downtime = (live->downtime < 0 ? 0 : live->downtime) + sf_clock_seconds() - stopped;
-                }
-        }
+        for (size_t i = 0; live->bus && r == 0 && i < config->unit_count; i++)
+                if (live->running[unit_at(live, i)])
+                        r = restart_unit(live, unit_at(live, i), err);
         /* All are up again before the first of them is watched. */
-        for (size_t i = 0; live->bus && r == 0 && i < config->unit_count; i++) {
-                pid_t pid;
-                if (!live->running[i])
-                        continue;
-                r = sf_service_settle(live->bus, config->units[i], tree, (unsigned)config->settle_ms, &pid, err);
-                if (r == 0 && is_slurmd(config->units[i]))
-                        live->slurmd.main_pid = pid;
-        }
+        for (size_t i = 0; live->bus && r == 0 && i < config->unit_count; i++)
+                if (live->running[unit_at(live, i)])
+                        r = settle_unit(live, unit_at(live, i), tree, err);
         return r;
 }
 
@@ -241,11 +329,14 @@ int sf_node_switch_stop(struct sf_node_switch *live, struct sf_error *err)
         int r = 0;
 
         for (size_t i = config->unit_count; live->bus && r == 0 && i-- > 0;) {
+                enum sf_daemon daemon = live->units.items[i].daemon;
+                bool patient = daemon == SF_DAEMON_SLURMCTLD || daemon == SF_DAEMON_SLURMDBD;
                 if (!live->running[i])
                         continue;
                 double began = sf_clock_seconds();
-                r = sf_service_run(live->bus, SF_SERVICE_STOP, config->units[i], STOP_MS, err);
-                if (r == SF_ERR_TIMEOUT)
+                r = sf_service_run(live->bus, SF_SERVICE_STOP, config->units[i], patient ? CONTROLLER_STOP_MS : STOP_MS,
+                                   err);
+                if (r == SF_ERR_TIMEOUT && !patient)
                         r = sf_service_kill_main(live->bus, config->units[i], err);
                 if (is_slurmd(config->units[i]))
                         live->downtime = (live->downtime < 0 ? 0 : live->downtime) + sf_clock_seconds() - began;

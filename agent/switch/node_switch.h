@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* agent/switch/node_switch.h - the part of a switch that touches a running node: unit file, view, services, and the way
- * back.
+/* agent/switch/node_switch.h - the part of a switch that touches a running node: unit file, view, services, and the
+ * way back.
  *
  * Where there is no systemd to talk to (--root, an image being built) services are left alone and everything else is
- * the same.
- */
+ * the same. */
 #ifndef SF_AGENT_SWITCH_NODE_SWITCH_H
 #define SF_AGENT_SWITCH_NODE_SWITCH_H
 
@@ -15,23 +14,25 @@
 #include "agent/node/service.h"
 #include "agent/node/slurm.h"
 #include "agent/node/units.h"
+#include "agent/switch/controller.h"
 #include "base/error.h"
 #include "installer/store.h"
 
 #define SF_NODE_SWITCH_UNITS_MAX 128
 
 struct sf_node_switch {
-        const struct sf_config *config;      /* its units are those of the set below, where there is a bus */
-        struct sf_config *own_config;        /* the copy that `config` points to then */
-        struct sf_units units;               /* every unit that runs from the prefix; items[i] is config->units[i] */
+        const struct sf_config *config; /* its units are those of the set below, where there is a bus */
+        struct sf_config *own_config;   /* the copy that `config` points to then */
+        struct sf_units units;          /* every unit that runs from the prefix; items[i] is config->units[i] */
         const struct sf_store *store;
-        struct sf_service_bus *bus;          /* NULL: no services here */
-        struct sf_service slurmd;            /* as found; zero where there is no bus */
-        bool running[SF_NODE_SWITCH_UNITS_MAX];     /* which of config->units were active at the start */
-        struct sf_slurm_controller controller; /* slurmctld's answer; version "" where it gave none */
-        struct sf_error controller_error;    /* why not */
-        time_t restarted;                    /* when slurmd was last restarted, 0 = not yet */
-        double downtime;                     /* seconds it was away, summed over restarts; negative = it was not */
+        struct sf_service_bus *bus;             /* NULL: no services here */
+        struct sf_service slurmd;               /* as found; zero where there is no bus */
+        bool running[SF_NODE_SWITCH_UNITS_MAX]; /* which of config->units were active, or are meant to be */
+        struct sf_slurm_controller controller;  /* slurmctld's answer; version "" where it gave none */
+        struct sf_controller ctld;        /* slurmctld on this node and its state; unit NULL where there is none */
+        struct sf_error controller_error; /* why not */
+        time_t restarted;                 /* when slurmd was last restarted, 0 = not yet */
+        double downtime;                  /* seconds it was away, summed over restarts; negative = it was not */
 };
 
 /* Looks at services and asks slurmctld with the active release's client. */
@@ -42,13 +43,23 @@ void sf_node_switch_close(struct sf_node_switch *live);
 /* The path its processes run from. Owned by the caller. */
 char *sf_node_switch_tree(const struct sf_node_switch *live, const char *directory);
 
-/* Is any of the running services a process of another tree than this release's? */
+/* Is any of the services that are meant to run a process of another tree than this release's, or none at all? */
 bool sf_node_switch_runs_elsewhere(const struct sf_node_switch *live, const char *directory);
 
-/* Keeps the unit text of `leaving` ("" = nothing was active), writes the one of `to` (the kept text where `back`, else
- * from the template), points view at it and makes systemd read the unit. Also rewrites the Lmod modules. */
+/* What the release that comes means for slurmctld and slurmdbd here, and whether their order allows it; from_version
+ * "" where it is not known. restart: services will be restarted. Fills live->ctld. SF_ERR_INCOMPATIBLE, SF_ERR_BUSY. */
+struct sf_window_row;
+int sf_node_switch_plan(struct sf_node_switch *live, const struct sf_window_row *rows, const char *from_version,
+                        const char *to_version, bool restart, struct sf_error *err);
+
+/* The last thing before a record is written: the bulk of the copy of slurmctld's state, and which services are meant
+ * to run. leaving: the active release's directory. */
+int sf_node_switch_begin(struct sf_node_switch *live, const char *leaving, struct sf_error *err);
+
+/* Keeps the unit text of `leaving` ("" = nothing was active), writes the one of `to` (the kept text where `back`,
+ * else from the template), points view at it and makes systemd read the unit. Also rewrites the Lmod modules. */
 int sf_node_switch_place(struct sf_node_switch *live, const char *leaving, const struct sf_store_release *to, bool back,
-                  struct sf_error *err);
+                         struct sf_error *err);
 
 /* Restarts what was running, in order, and believes it only when its processes stay up inside the tree. */
 int sf_node_switch_restart(struct sf_node_switch *live, const char *directory, struct sf_error *err);

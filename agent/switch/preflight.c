@@ -124,7 +124,7 @@ int sf_preflight_gate(const struct sf_preflight *p, struct sf_error *err)
 
         if (!*p->to_version)
                 return 0;
-        if (live->slurmd.main_pid && !*live->controller.version) {
+        if (live->slurmd.main_pid && !live->ctld.runs && !*live->controller.version) {
                 if (!live->config->force && !p->back)
                         return sf_error_set(err, SF_ERR_INCOMPATIBLE,
                                             "slurmctld does not say which version it is (%s); --force goes on without",
@@ -140,9 +140,10 @@ int sf_preflight_gate(const struct sf_preflight *p, struct sf_error *err)
                 .rows = p->rows,
                 .from = any_from ? "" : p->from_version,
                 .to = p->to_version,
-                .controller = live->controller.version,
+                /* A slurmctld that is switched in the same run comes first. */
+                .controller = live->ctld.runs ? p->to_version : live->controller.version,
                 .steps = steps.versions,
-                .allow_downgrade = live->config->allow_downgrade,
+                .allow_downgrade = live->config->allow_downgrade || live->config->restore_state,
         };
         return sf_version_window_check(&gate, err);
 }
@@ -218,7 +219,8 @@ static int check_commands(const struct sf_checks *c, const char *type, struct sf
         return r;
 }
 
-/* Findings that --force does not lift: jobs would die, a daemon would not come back, or the switch would have no effect. */
+/* Findings that --force does not lift: jobs would die, a daemon would not come back, or the switch would have no
+ * effect. */
 static int check_units(const struct sf_checks *c, const char *type, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer findings = SF_BUFFER_INIT;

@@ -7,6 +7,7 @@
 
 #include "agent/node/journal.h"
 #include "agent/node/state.h"
+#include "agent/switch/expected_units.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "installer/activate.h"
@@ -26,6 +27,8 @@ int sf_recovery_return(struct sf_node_switch *live, const struct sf_transaction 
         if (r == 0 && touched)
                 r = sf_node_switch_stop(live, err);
         if (r == 0)
+                r = sf_controller_return(&live->ctld, err);
+        if (r == 0)
                 r = sf_node_switch_place(live, "", &home, true, err);
         if (r < 0 || !touched)
                 return r;
@@ -33,32 +36,47 @@ int sf_recovery_return(struct sf_node_switch *live, const struct sf_transaction 
         return r < 0 ? r : sf_node_switch_health(live, &home, false, err);
 }
 
-/* slurmd may have been stopped for good when its restart was interrupted. */
-static void expect_services(struct sf_node_switch *live, const struct sf_transaction *record)
+/* Where slurmctld of the new series has taken over the state, home is where the switch led. */
+static int choose_home(struct sf_node_switch *live, struct sf_transaction *record, bool boot, struct sf_error *err)
 {
-        for (size_t i = 0; live->bus && has_touched_services(record) && i < live->config->unit_count; i++)
-                live->running[i] = true;
+        _cleanup_free_ char *tree = sf_node_switch_tree(live, record->to);
+        struct sf_controller_crash crash = {
+                .config = live->config,
+                .bus = boot ? NULL : live->bus,
+                .unit = live->ctld.unit,
+                .to = record->to,
+                .home = record->home,
+                .to_tree = tree,
+        };
+        bool forward = false;
+        int r = tree ? sf_controller_recover(&crash, &forward, err)
+                     : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+
+        if (r == 0 && forward)
+                snprintf(record->home, sizeof record->home, "%s", record->to);
+        return r;
 }
 
 /* view, unit and services of the record's home; health is not waited for, nobody could do more about it. */
-static int go_home(const struct sf_config *config, const struct sf_store *store, const struct sf_transaction *record,
+static int go_home(const struct sf_config *config, const struct sf_store *store, struct sf_transaction *record,
                    bool boot, struct sf_error *err)
 {
         struct sf_store_release home;
         struct sf_node_switch live;
-        int r = sf_store_choose(store, record->home, &home, err);
+        int r = sf_node_switch_open(config, store, &live, err);
 
         if (r < 0)
                 return r;
-        r = sf_node_switch_open(config, store, &live, err);
-        if (r < 0)
-                return r;
-        r = sf_node_switch_place(&live, "", &home, true, err);
-        if (r == 0 && !boot)
-                expect_services(&live, record);
-        if (r == 0 && !boot && !config->no_restart &&
-            (sf_node_switch_runs_elsewhere(&live, home.directory) || !live.slurmd.main_pid))
+        r = choose_home(&live, record, boot, err);
+        if (r == 0)
+                r = sf_store_choose(store, record->home, &home, err);
+        if (r == 0)
+                r = sf_node_switch_place(&live, "", &home, true, err);
+        if (r == 0 && !boot && !config->no_restart && has_touched_services(record) &&
+            sf_node_switch_runs_elsewhere(&live, home.directory))
                 r = sf_node_switch_restart(&live, home.directory, err);
+        if (r == 0)
+                r = sf_expected_units_remove(config->state, err);
         sf_node_switch_close(&live);
         return r;
 }

@@ -12,6 +12,7 @@
 #include "agent/switch/node_switch.h"
 #include "agent/node/lock.h"
 #include "agent/acquire/candidate.h"
+#include "agent/switch/expected_units.h"
 #include "agent/switch/preflight.h"
 #include "agent/switch/recovery.h"
 #include "agent/node/state.h"
@@ -76,7 +77,10 @@ static int run_plan(struct run *run, struct sf_error *err)
                 return r;
         run->report.step = SF_STEP_PREFLIGHT;
         struct sf_preflight preflight = preflight_of(run, name->version);
-        return sf_preflight_gate(&preflight, err);
+        r = sf_preflight_gate(&preflight, err);
+        return r < 0 ? r
+                     : sf_node_switch_plan(&run->live, run->offer.rows, preflight.from_version, name->version,
+                                           what->restart, err);
 }
 
 /* Download, verify, decompress, unpack and relocate: one pass, so one step; the report says which part it is in. */
@@ -132,18 +136,23 @@ static int run_activate(struct run *run, struct sf_error *err)
 
         if (!run->what->flip || run->unchanged)
                 return 0;
+        int r = sf_node_switch_begin(&run->live, run->from.directory, err);
+        if (r < 0)
+                return r;
         snprintf(run->record.verb, sizeof run->record.verb, "%s", run->what->verb);
         snprintf(run->record.from, sizeof run->record.from, "%s", run->from.directory);
         snprintf(run->record.to, sizeof run->record.to, "%s", run->to.directory);
         snprintf(run->record.home, sizeof run->record.home, "%s",
                  run->what->back ? run->to.directory : run->from.directory);
-        int r = note_step(run, SF_STEP_ACTIVATE, err);
+        r = note_step(run, SF_STEP_ACTIVATE, err);
         if (r < 0)
                 return r;
         run->recorded = true;
         r = sf_activate_current(&run->store, current, err);
         if (r == SF_ERR_EXISTS)
                 r = adopt(run, err);
+        if (r == 0 && !run->live.ctld.runs)
+                r = sf_controller_exchange(&run->live.ctld, err);
         return r < 0 ? r : sf_node_switch_place(&run->live, run->record.from, &run->to, run->what->back, err);
 }
 
@@ -163,13 +172,15 @@ static int run_health(struct run *run, struct sf_error *err)
         return r < 0 ? r : sf_node_switch_health(&run->live, &run->to, !run->what->back, err);
 }
 
-static int save_switch(struct run *run, struct sf_error *err)
+static int save_switch(struct run *run, enum sf_result result, struct sf_error *err)
 {
         snprintf(run->state.active, sizeof run->state.active, "%s", run->to.directory);
         if (strcmp(run->record.from, run->to.directory) != 0)
                 snprintf(run->state.previous, sizeof run->state.previous, "%s", run->record.from);
-        sf_state_note(&run->state, &run->report, SF_RESULT_DONE);
+        sf_state_note(&run->state, &run->report, result);
         int r = sf_state_save(run->config->state, &run->state, err);
+        if (r == 0)
+                r = sf_controller_end(run->config, err);
         return r < 0 ? r : sf_transaction_end(run->config->state, err);
 }
 
@@ -179,7 +190,9 @@ static int run_done(struct run *run, struct sf_error *err)
                 return 0;
         int r = sf_transaction_forget_failed(run->config->state, &run->to.tree, err);
         if (r == 0)
-                r = save_switch(run, err);
+                r = save_switch(run, SF_RESULT_DONE, err);
+        if (r == 0)
+                r = sf_expected_units_remove(run->config->state, err);
         if (r < 0)
                 return r;
         _cleanup_free_ char *text = sf_format("%s: switched from %s to %s", run->what->verb,
@@ -197,12 +210,26 @@ static const struct step {
         { SF_STEP_DONE, run_done },
 };
 
+/* slurmctld of the new series has the state: the node stays where it is, and a human chooses. */
+static int stay(struct run *run, const struct sf_error *why, const struct sf_error *choice, struct sf_error *err)
+{
+        int r = save_switch(run, SF_RESULT_NEEDS_HUMAN, err);
+
+        return r < 0 ? r : sf_error_set(err, SF_ERR_FAILED, "%.900s. %s", why->text, choice->text);
+}
+
 /* A step after the switch failed. Home is the release before, except for a rollback, whose goal is home already. */
 static int go_back(struct run *run, const struct sf_error *why, struct sf_error *err)
 {
         const char *home = run->record.home;
-        int r;
+        struct sf_error choice = SF_ERROR_INIT;
+        int r = sf_controller_may_return(&run->live.ctld, run->to.name.version, &choice);
 
+        if (r == 0 && !run->what->back)
+                return stay(run, why, &choice, err);
+        if (r < 0)
+                return sf_error_set(err, r, "%s; whether slurmctld has taken over its state is not known: %s",
+                                    why->text, choice.text);
         sf_log_warning("%s failed at %s: %s; going back to %s", run->report.to, sf_step_name(run->report.step),
                        why->text, *home ? home : "nothing");
         if (!*home)
@@ -210,7 +237,7 @@ static int go_back(struct run *run, const struct sf_error *why, struct sf_error 
         if (run->what->back) {
                 /* Once services were touched, view and unit are home; what is wrong with slurmd there is not for
                  * another switch to mend. Before, the record stays: the next start finishes what it says. */
-                r = run->record.step != SF_STEP_ACTIVATE ? save_switch(run, err) : 0;
+                r = run->record.step != SF_STEP_ACTIVATE ? save_switch(run, SF_RESULT_NEEDS_HUMAN, err) : 0;
                 return r < 0 ? r : sf_error_set(err, SF_ERR_FAILED, "%s; this was the way back already", why->text);
         }
         r = sf_recovery_return(&run->live, &run->record, err);
@@ -221,6 +248,8 @@ static int go_back(struct run *run, const struct sf_error *why, struct sf_error 
                 sf_state_note(&run->state, &run->report, SF_RESULT_RETURNED);
                 r = sf_state_save(run->config->state, &run->state, err);
         }
+        if (r == 0)
+                r = sf_expected_units_remove(run->config->state, err);
         return r < 0 ? r : sf_transaction_end(run->config->state, err);
 }
 

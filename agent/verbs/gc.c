@@ -13,6 +13,7 @@
 #include "agent/node/active.h"
 #include "agent/node/lock.h"
 #include "agent/node/process.h"
+#include "agent/switch/controller_copy.h"
 #include "agent/switch/recovery.h"
 #include "agent/node/report.h"
 #include "agent/node/state.h"
@@ -129,6 +130,11 @@ static int parse_keep(const struct sf_command_line *line, uint64_t *ret, struct 
         return 0;
 }
 
+static void say_copy(const char *release)
+{
+        sf_log_info("the copy of slurmctld's state of %s: the release is not installed any more", release);
+}
+
 int sf_verb_gc(const struct sf_config *config, const struct sf_command_line *line)
 {
         struct sf_error err = SF_ERROR_INIT;
@@ -158,6 +164,8 @@ int sf_verb_gc(const struct sf_config *config, const struct sf_command_line *lin
                 r = look_around(&c, &err);
         if (r == 0)
                 r = collect(&c, keep, &err);
+        if (r == 0)
+                r = sf_controller_copy_prune(config->state, &store, config->dry_run, say_copy, &err);
         if (r == 0 && !config->dry_run)
                 r = sf_store_clear(&store, &err); /* a download that nobody continued */
         snprintf(text, sizeof text, "%zu releases removed, %zu kept", config->dry_run ? (size_t)0 : c.removed, c.kept);

@@ -1,4 +1,3 @@
-/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/agent/check-hostlist.c - Slurm's short form for many names. */
 #include <setjmp.h>
 #include <stdarg.h>
