@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Builds every fuzzer with clang's libFuzzer and the sanitizers, and runs each for a while: run.sh SECONDS [NAME...]
 # Called by `make fuzz`, which hands over cppflags, cflags and libs. What is new goes to fuzz-build/NAME/, not to the corpus
-# in the tree: minimise it with `fuzz-build/fuzz-NAME -merge=1 fuzz/corpus/NAME fuzz-build/NAME` and commit what is left.
+# in the tree: `fuzz/corpus.sh NAME` merges and minimises it.
 set -euo pipefail
 
 command -v clang >/dev/null || { echo "fuzzing needs clang"; exit 77; }
@@ -40,11 +40,12 @@ for name in "$@"; do
         # shellcheck disable=SC2086
         clang -fsanitize=fuzzer,address,undefined "fuzz-build/fuzz-fuzz-$name.c.o" fuzz-build/libfuzzed.a $libs \
                 -o "fuzz-build/fuzz-$name"
-        mkdir -p "fuzz-build/$name"
+        mkdir -p "fuzz-build/$name" "fuzz-build/corpus/$name"
+        tar xJf "$sources/fuzz/corpus/$name.tar.xz" -C "fuzz-build/corpus/$name"
         echo "fuzz-$name: $seconds s"
         "fuzz-build/fuzz-$name" -max_total_time="$seconds" -max_len=65536 -timeout=10 -rss_limit_mb=2048 \
                 -print_final_stats=1 -artifact_prefix="fuzz-build/$name-" "fuzz-build/$name" \
-                "$sources/fuzz/corpus/$name" >"fuzz-build/$name.log" 2>&1 ||
+                "fuzz-build/corpus/$name" >"fuzz-build/$name.log" 2>&1 ||
                 { tail -40 "fuzz-build/$name.log"; exit 1; }
         grep -E "^Done|number_of_executed_units|peak_rss" "fuzz-build/$name.log"
 done
