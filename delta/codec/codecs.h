@@ -10,7 +10,13 @@ extern const struct sf_delta_codec sf_delta_zstd;    /* the old content as the p
 extern const struct sf_delta_codec sf_delta_bindiff; /* suffix-sorted difference */
 extern const struct sf_delta_codec sf_delta_elf;     /* the same, predicting what an address becomes */
 
-/* The encoders of the last two link libdivsufsort. */
+/* Bytes of memory that decoding takes, see sf_delta_codec.decode_memory. */
+uint64_t sf_delta_rsync_memory(const struct sf_delta_files *old, const struct sf_delta_files *new_files);
+uint64_t sf_delta_zstd_memory(const struct sf_delta_files *old, const struct sf_delta_files *new_files);
+
+/* The encoders (delta/encode/): a node links none of them. The last two link libdivsufsort. */
+extern const struct sf_delta_codec sf_delta_rsync_encoder;
+extern const struct sf_delta_codec sf_delta_zstd_encoder;
 extern const struct sf_delta_codec sf_delta_bindiff_encoder;
 extern const struct sf_delta_codec sf_delta_elf_encoder;
 

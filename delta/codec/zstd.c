@@ -9,59 +9,19 @@
 #include "base/cleanup.h"
 #include "delta/codec/codecs.h"
 
-#define LEVEL          19
-#define WINDOW_LOG_MIN 10
 #define WINDOW_LOG_MAX 31 /* of the decoder on 64-bit machines */
 
-static int window_log(uint64_t bytes)
-{
-        int log = WINDOW_LOG_MIN;
-
-        while (log < WINDOW_LOG_MAX && (UINT64_C(1) << log) < bytes)
-                log++;
-        return log;
-}
-
 /* Decoding into one buffer needs no window, only the context. */
-static uint64_t decode_memory(const struct sf_delta_files *old, const struct sf_delta_files *new_files)
+uint64_t sf_delta_zstd_memory(const struct sf_delta_files *old, const struct sf_delta_files *new_files)
 {
         (void)old;
         (void)new_files;
         return UINT64_C(1) << 20;
 }
 
-static void cleanup_cctx(ZSTD_CCtx **cctx)
-{
-        ZSTD_freeCCtx(*cctx);
-}
-
 static void cleanup_dctx(ZSTD_DCtx **dctx)
 {
         ZSTD_freeDCtx(*dctx);
-}
-
-static int encode(const struct sf_delta_files *old, const struct sf_delta_files *new, struct sf_buffer *ret_patch,
-                  struct sf_error *err)
-{
-        _cleanup_(cleanup_cctx) ZSTD_CCtx *cctx = ZSTD_createCCtx();
-        size_t old_size = sf_delta_files_size(old), new_size = sf_delta_files_size(new);
-        size_t bound = ZSTD_compressBound(new_size);
-
-        if (!cctx)
-                return sf_error_set(err, SF_ERR_NOMEM, "no memory for zstd");
-        int r = sf_buffer_reserve(ret_patch, bound, err);
-        if (r < 0)
-                return r;
-        ZSTD_CCtx_setParameter(cctx, ZSTD_c_compressionLevel, LEVEL);
-        ZSTD_CCtx_setParameter(cctx, ZSTD_c_enableLongDistanceMatching, 1);
-        ZSTD_CCtx_setParameter(cctx, ZSTD_c_windowLog, window_log(old_size + new_size));
-        ZSTD_CCtx_setParameter(cctx, ZSTD_c_contentSizeFlag, 0);
-        ZSTD_CCtx_refPrefix(cctx, sf_delta_files_bytes(old), old_size);
-        size_t n = ZSTD_compress2(cctx, ret_patch->data + ret_patch->len, bound, sf_delta_files_bytes(new), new_size);
-        if (ZSTD_isError(n))
-                return sf_error_set(err, SF_ERR_FAILED, "zstd: %s", ZSTD_getErrorName(n));
-        ret_patch->len += n;
-        return 0;
 }
 
 static int decode(const struct sf_delta_files *old, const struct sf_delta_files *new_files, const uint8_t *patch,
@@ -83,4 +43,4 @@ static int decode(const struct sf_delta_files *old, const struct sf_delta_files 
         return 0;
 }
 
-const struct sf_delta_codec sf_delta_zstd = { "zstd", decode_memory, encode, decode };
+const struct sf_delta_codec sf_delta_zstd = { "zstd", sf_delta_zstd_memory, NULL, decode };

@@ -13,7 +13,7 @@
 #include "delta/change_set.h"
 
 const struct sf_delta_codec *const sf_delta_encoders[] = { &sf_delta_elf_encoder, &sf_delta_bindiff_encoder,
-                                                           &sf_delta_zstd, &sf_delta_rsync, NULL };
+                                                           &sf_delta_zstd_encoder, &sf_delta_rsync_encoder, NULL };
 
 /* All contents of one job. */
 struct contents {
