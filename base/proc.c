@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -34,6 +35,16 @@ struct child {
         int out, errors;
 };
 
+/* Where the child stands: namespaces, root, working directory. */
+static int move_child(const struct sf_proc *proc)
+{
+        if (proc->no_network && unshare(CLONE_NEWNET) < 0)
+                return -1;
+        if (proc->root && *proc->root && (chroot(proc->root) < 0 || chdir("/") < 0))
+                return -1;
+        return proc->directory ? chdir(proc->directory) : 0;
+}
+
 /* In the child: nothing here may return. 127 says that the program could not be started, as a shell says it. */
 static void become(const struct sf_proc *proc, int out, int errors, int report)
 {
@@ -47,7 +58,7 @@ static void become(const struct sf_proc *proc, int out, int errors, int report)
         signal(SIGINT, SIG_DFL);
         signal(SIGTERM, SIG_DFL);
         if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 ||
-            dup2(errors, STDERR_FILENO) < 0 || (proc->directory && chdir(proc->directory) < 0)) {
+            dup2(errors, STDERR_FILENO) < 0 || move_child(proc) < 0) {
                 dprintf(report, "%d", errno);
                 _exit(127);
         }

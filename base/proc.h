@@ -8,16 +8,20 @@
 #define SF_BASE_PROC_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/buffer.h"
 #include "base/error.h"
 
 struct sf_proc {
-        const char *const *argv;  /* NULL-terminated; argv[0] is looked up in PATH of `env` when it has no slash */
-        const char *const *env;   /* NULL-terminated "NAME=value"; NULL = a minimal PATH, HOME=/, LC_ALL=C.UTF-8 */
-        const char *directory;    /* working directory; NULL = the caller's */
-        const char *log;          /* file that receives stdout and stderr, appended; NULL = see the buffers */
+        const char *const *argv; /* NULL-terminated; argv[0] is looked up in PATH of `env` when it has no slash */
+        const char *const *env;  /* NULL-terminated "NAME=value"; NULL = a minimal PATH, HOME=/, LC_ALL=C.UTF-8 */
+        const char *directory;   /* working directory; NULL = the caller's */
+        /* root directory of the child, which then reads `directory` and PATH; NULL or "" = the caller's */
+        const char *root;
+        bool no_network; /* a network namespace without any interface that is up; where that is refused it fails */
+        const char *log; /* file that receives stdout and stderr, appended; NULL = see the buffers */
         struct sf_buffer *output; /* receives stdout (at most output_max); NULL = discarded unless log is set */
         size_t output_max;        /* 0 = 1 MiB */
         struct sf_buffer *errors; /* receives stderr; NULL = into `output` */

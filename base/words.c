@@ -3,6 +3,7 @@
 #include "base/words.h"
 
 #include <ctype.h>
+#include <fnmatch.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,6 +119,22 @@ int sf_words_substitute(struct sf_words *words, const char *name, const char *va
         for (size_t i = 0; i < words->count && r == 0; i++)
                 r = substitute_one(&words->items[i], pattern, value, err);
         return r;
+}
+
+size_t sf_words_drop(struct sf_words *words, const char *pattern)
+{
+        size_t kept = 0, count = words->count;
+
+        for (size_t i = 0; i < count; i++) {
+                if (fnmatch(pattern, words->items[i], 0) == 0)
+                        free(words->items[i]);
+                else
+                        words->items[kept++] = words->items[i];
+        }
+        words->count = kept;
+        if (words->items)
+                words->items[kept] = NULL;
+        return count - kept;
 }
 
 const char *const *sf_words_argv(const struct sf_words *words)

@@ -12,7 +12,10 @@ struct sf_words {
         size_t count;
 };
 
-#define SF_WORDS_INIT { NULL, 0 }
+#define SF_WORDS_INIT   \
+        {               \
+                NULL, 0 \
+        }
 
 /* Appends the words of a text. White space separates; '...' and "..." hold it together, anywhere in a word and without
  * any escapes. A missing closing quote is SF_ERR_USAGE. */
@@ -24,6 +27,8 @@ int sf_words_printf(struct sf_words *words, struct sf_error *err, const char *fo
         __attribute__((format(printf, 3, 4)));
 /* Replaces every "@NAME@" in every word by `value`. */
 int sf_words_substitute(struct sf_words *words, const char *name, const char *value, struct sf_error *err);
+/* Takes every word away that matches a pattern (fnmatch(3), '*' also matches '/'). Returns how many. */
+size_t sf_words_drop(struct sf_words *words, const char *pattern);
 /* The words as argv or environment; never NULL. Borrowed. */
 const char *const *sf_words_argv(const struct sf_words *words);
 void sf_words_free(struct sf_words *words);

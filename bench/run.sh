@@ -71,7 +71,7 @@ END
 # Releases that `make demo` has not built are built here, once.
 release() { # VERSION
         ls -d "$demo/cache/builds/$1"-* >/dev/null 2>&1 ||
-                "$top_builddir/slurm-factory" --data "$here/../etc" --cache "$demo/cache" -q build-slurm --slurm-version "$1" >&2
+                "$top_builddir/slurm-factory" --data "$here/../etc" --cache "$demo/cache" -q build-slurm --profile minimal --slurm-version "$1" >&2
         basename "$(ls -d "$demo/cache/builds/$1"-* | head -n 1)"
 }
 # micro NAME COMPILER FLAGS: a micro release made with these, once

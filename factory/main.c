@@ -28,6 +28,11 @@ static const struct sf_option options[] = {
         { "slurm-version", 0, "V", "Slurm release to build, e.g. 24.11.5", false },
         { "mirror", 'm', "DIR_OR_URL", "look here for source files first; may be repeated", true },
         { "jobs", 'j', "N", "compile N files at once; default: the number of processors", false },
+        { "profile", 0, "P", "build less than everything: compute, minimal; a file of profiles/", false },
+        { "dry-run", 'n', NULL, "only say what would be reused, fetched and built, and why", false },
+        { "keep-going", 0, NULL, "after a failure build what does not depend on it", false },
+        { "from", 0, "WHAT", "make the root from a directory, a tarball, or an image as skopeo names it", false },
+        { "no-packages", 0, NULL, "install nothing into the root", false },
         { "repo", 'r', "DIR", "the repository to publish into", false },
         { "keys", 'k', "DIR", "directory of private keys; may be repeated", true },
         { "offline-keys", 0, "DIR", "keep root's and targets' keys here instead", false },
@@ -50,8 +55,12 @@ static const struct sf_option options[] = {
 };
 
 static const char *const global_options[] = { "config", "cache", "data", "json", "quiet", "verbose", NULL };
-static const char *const build_deps_options[] = { "toolchain", "mirror", "jobs", NULL };
-static const char *const build_slurm_options[] = { "slurm-version", "toolchain", "mirror", "jobs", NULL };
+static const char *const build_deps_options[] = { "toolchain",  "profile", "mirror", "jobs",
+                                                  "keep-going", "dry-run", NULL };
+static const char *const build_slurm_options[] = { "slurm-version", "toolchain",  "profile", "mirror",
+                                                   "jobs",          "keep-going", "dry-run", NULL };
+static const char *const mirror_options[] = { "slurm-version", "toolchain", "profile", "mirror", NULL };
+static const char *const root_options[] = { "from", "no-packages", NULL };
 static const char *const keys_options[] = { "repo",           "keys",   "offline-keys", "root-keys",
                                             "root-threshold", "retire", "new-key",      NULL };
 static const char *const refresh_options[] = { "repo", "keys", NULL };
@@ -103,6 +112,8 @@ static int run_command(const struct sf_factory *factory, const struct sf_command
         }
 VERB(build_deps)
 VERB(build_slurm)
+VERB(root)
+VERB(mirror)
 VERB(import)
 VERB(publish)
 VERB(withdraw)
@@ -115,6 +126,9 @@ VERB(clean)
 static const struct sf_verb verbs[] = {
         { "build-deps", "", "build every dependency of Slurm from source", 0, 0, build_deps_options, run_build_deps },
         { "build-slurm", "", "build Slurm and make a release", 0, 0, build_slurm_options, run_build_slurm },
+        { "root", "TOOLCHAIN", "make the root of another distribution, to build in", 1, 1, root_options, run_root },
+        { "mirror", "create DIR", "collect the sources of a release, for building offline", 2, 2, mirror_options,
+          run_mirror },
         { "import", "DIR", "make a release of a prefix that something else built", 1, 1, import_options, run_import },
         { "publish", "RELEASE...", "add releases to a repository", 1, SIZE_MAX, publish_options, run_publish },
         { "delta", "FROM TO", "make one delta and show what each method costs", 2, 2, delta_options, run_delta },
@@ -158,6 +172,7 @@ static int load_config(struct sf_factory *f, const char *path, struct sf_error *
         f->cache = sf_conf_get(&f->conf, "factory", "cache");
         f->data = sf_conf_get(&f->conf, "factory", "data");
         f->toolchain = sf_conf_get(&f->conf, "factory", "toolchain");
+        f->registry = sf_conf_get(&f->conf, "factory", "registry");
         f->repository = sf_conf_get(&f->conf, "repository", "directory");
         f->offline_keys = sf_conf_get(&f->conf, "repository", "offline-keys");
         if ((r = sf_conf_get_u64(&f->conf, "factory", "jobs", 4096, &jobs, err)) < 0)

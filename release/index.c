@@ -3,6 +3,7 @@
  * range and form before anybody acts on it. */
 #include "release/index.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -137,6 +138,45 @@ static int parse_release_name(const json_t *object, const char *where, const str
         return 0;
 }
 
+static int parse_libraries(const json_t *object, const char *where, char *out, size_t room, struct sf_error *err)
+{
+        json_t *array = json_object_get(object, "libraries");
+        size_t length = 0;
+
+        out[0] = '\0';
+        if (array && !json_is_array(array))
+                return sf_error_set(err, SF_ERR_CORRUPT, "%s.requires.libraries: not an array", where);
+        for (size_t i = 0; i < json_array_size(array); i++) {
+                const char *name = json_string_value(json_array_get(array, i));
+
+                if (!name || !*name || strpbrk(name, " /") || length + strlen(name) + 2 > room)
+                        return sf_error_set(err, SF_ERR_CORRUPT, "%s.requires.libraries: entry %zu is not a file name",
+                                            where, i);
+                length += (size_t)sprintf(out + length, "%s%s", length ? " " : "", name);
+        }
+        return 0;
+}
+
+/* Older factories said nothing about it. */
+static int parse_requires(const json_t *object, const char *where, struct sf_index_requires *ret, struct sf_error *err)
+{
+        json_t *requires = json_object_get(object, "requires");
+        char place[96];
+        int r = 0;
+
+        *ret = (struct sf_index_requires){ "", "", "" };
+        if (!requires)
+                return 0;
+        snprintf(place, sizeof place, "%s.requires", where);
+        if (!json_is_object(requires))
+                return sf_error_set(err, SF_ERR_CORRUPT, "%s: not an object", place);
+        if (json_object_get(requires, "libc"))
+                r = copy_string(requires, place, "libc", ret->libc, sizeof ret->libc, err);
+        if (r == 0 && json_object_get(requires, "cpu"))
+                r = copy_string(requires, place, "cpu", ret->cpu, sizeof ret->cpu, err);
+        return r < 0 ? r : parse_libraries(requires, where, ret->libraries, sizeof ret->libraries, err);
+}
+
 /* On error, what was allocated stays in *ret for sf_index_free. */
 static int parse_release(const json_t *object, const char *where, const struct sf_index *index,
                          struct sf_index_release *ret, struct sf_error *err)
@@ -155,6 +195,8 @@ static int parse_release(const json_t *object, const char *where, const struct s
                 r = parse_size(object, where, "installed", &ret->installed, err);
         if (r == 0)
                 r = copy_string(object, where, "unit", ret->unit, sizeof ret->unit, err);
+        if (r == 0)
+                r = parse_requires(object, where, &ret->requires, err);
         if (r == 0)
                 r = parse_blob(object, where, "manifest", &ret->manifest, err);
         if (r == 0)
@@ -250,6 +292,29 @@ static json_t *delta_json(const struct sf_index_delta *delta)
                          blob_json(&delta->content));
 }
 
+/* NULL, which json_pack leaves out, where nothing is known. */
+static json_t *requires_json(const struct sf_index_requires *requires)
+{
+        json_t *object, *libraries;
+
+        if (!*requires->libc && !*requires->cpu && !*requires->libraries)
+                return NULL;
+        object = json_object();
+        libraries = json_array();
+        if (*requires->libc)
+                json_object_set_new(object, "libc", json_string(requires->libc));
+        if (*requires->cpu)
+                json_object_set_new(object, "cpu", json_string(requires->cpu));
+        for (const char *name = requires->libraries; *name;) {
+                size_t length = strcspn(name, " ");
+
+                json_array_append_new(libraries, json_stringn(name, length));
+                name += length + (name[length] == ' ');
+        }
+        json_object_set_new(object, "libraries", libraries);
+        return object;
+}
+
 static json_t *release_json(const struct sf_index_release *release)
 {
         char tree[SF_DIGEST_HEX + 1];
@@ -261,11 +326,11 @@ static json_t *release_json(const struct sf_index_release *release)
                         return NULL;
                 }
         }
-        return json_pack("{s:s,s:s,s:s,s:I,s:I,s:s,s:o,s:o,s:o}", "name", release->name.text, "created",
+        return json_pack("{s:s,s:s,s:s,s:I,s:I,s:s,s:o*,s:o,s:o,s:o}", "name", release->name.text, "created",
                          release->created, "tree", sf_digest_hex(&release->tree, tree), "download",
                          (json_int_t)release->download, "installed", (json_int_t)release->installed, "unit",
-                         release->unit, "manifest", blob_json(&release->manifest), "filelist",
-                         blob_json(&release->filelist), "deltas", deltas);
+                         release->unit, "requires", requires_json(&release->requires), "manifest",
+                         blob_json(&release->manifest), "filelist", blob_json(&release->filelist), "deltas", deltas);
 }
 
 int sf_index_write(const struct sf_index *index, struct sf_buffer *ret, struct sf_error *err)

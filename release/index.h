@@ -6,6 +6,7 @@
  *       "releases": [ { "name": "24.11.5-bookworm-amd64", "created": "2026-11-23T12:00:00Z",
  *                       "tree": "<sha256 of the file list's text>", "download": 5000000, "installed": 24000000,
  *                       "unit": "notify",
+ *                       "requires": {"libc": "2.34", "cpu": "x86-64", "libraries": ["libc.so.6", "libssl.so.3"]},
  *                       "manifest": {"sha256": "...", "size": 1234}, "filelist": {"sha256": "...", "size": 20000},
  *                       "deltas": [ {"from": "<tree digest>", "codec": "elf", "memory": 90000000,
  *                                    "filelist": {"sha256": "...", "size": 4000},
@@ -38,15 +39,23 @@ struct sf_index_delta {
         struct sf_blob content;  /* container: the changed and added files */
 };
 
+/* What a node must have, as far as it is known. */
+struct sf_index_requires {
+        char libc[16];        /* the newest version of glibc's symbols that a file of the release needs; "" = unknown */
+        char cpu[16];         /* the psABI's level, "x86-64-v2", or "armv8-a"; "" = unknown */
+        char libraries[2048]; /* names of shared libraries that are not in the release, single spaces between them */
+};
+
 struct sf_index_release {
         struct sf_release_name name;
-        char created[32];        /* RFC 3339, UTC */
-        struct sf_digest tree;   /* tree digest, see filelist.h */
-        uint64_t download;       /* bytes of all layers */
-        uint64_t installed;      /* bytes of all files */
-        char unit[16];           /* slurmd's unit Type: "notify" or "simple" */
-        struct sf_blob manifest; /* OCI image manifest */
-        struct sf_blob filelist; /* zstd frame of the file list */
+        char created[32];      /* RFC 3339, UTC */
+        struct sf_digest tree; /* tree digest, see filelist.h */
+        uint64_t download;     /* bytes of all layers */
+        uint64_t installed;    /* bytes of all files */
+        char unit[16];         /* slurmd's unit Type: "notify" or "simple" */
+        struct sf_index_requires requires;
+        struct sf_blob manifest;       /* OCI image manifest */
+        struct sf_blob filelist;       /* zstd frame of the file list */
         struct sf_index_delta *deltas; /* owned */
         size_t delta_count;
 };

@@ -118,12 +118,19 @@ bool sf_hostlib_fits(const char *file, uint16_t machine)
                header.e_ident[EI_DATA] == ELFDATA2LSB && header.e_machine == machine;
 }
 
-bool sf_hostlib_has(const struct sf_hostlib *hostlib, const char *name, uint16_t machine)
+char *sf_hostlib_find(const struct sf_hostlib *hostlib, const char *name, uint16_t machine)
 {
         for (size_t i = 0; i < hostlib->count; i++) {
                 _cleanup_free_ char *file = sf_fs_join(hostlib->directories[i], name);
                 if (file && sf_hostlib_fits(file, machine))
-                        return true;
+                        return sf_steal_pointer(file);
         }
-        return false;
+        return NULL;
+}
+
+bool sf_hostlib_has(const struct sf_hostlib *hostlib, const char *name, uint16_t machine)
+{
+        _cleanup_free_ char *file = sf_hostlib_find(hostlib, name, machine);
+
+        return file != NULL;
 }

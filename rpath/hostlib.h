@@ -17,6 +17,8 @@ struct sf_hostlib; /* opaque: the list of directories */
 int sf_hostlib_open(const char *sysroot, struct sf_hostlib **ret, struct sf_error *err);
 void sf_hostlib_close(struct sf_hostlib *hostlib);
 
+/* The path of that library; owned by the caller, NULL where there is none. */
+char *sf_hostlib_find(const struct sf_hostlib *hostlib, const char *name, uint16_t machine);
 /* True where one of the directories holds a library of this name for this ELF machine (EM_X86_64, ...). */
 bool sf_hostlib_has(const struct sf_hostlib *hostlib, const char *name, uint16_t machine);
 

@@ -109,20 +109,41 @@ int sf_runpath_resolve(const char *element, size_t len, const char *path, const 
         return r;
 }
 
-/* What becomes of one element of the list. *ret_foreign: it does not lie in the tree. */
-static int rewrite_element(const char *element, size_t len, const char *path, const char *prefix, struct sf_buffer *out,
-                           bool *ret_foreign, struct sf_error *err)
+/* One file whose lists are rewritten. */
+struct rewriting {
+        const struct sf_elf *elf;
+        const char *path, *prefix;
+        const struct sf_runpath_rules *rules;
+};
+
+/* Whether the file needs anything that lies in a directory of the tree. */
+static bool is_needed(const struct rewriting *w, const char *directory)
+{
+        for (uint64_t i = 0; i < w->elf->dynamic_count; i++) {
+                Elf64_Dyn entry = sf_elf_dynamic(w->elf, i);
+                const char *name = entry.d_tag == DT_NEEDED ? sf_elf_dynstr(w->elf, entry.d_un.d_val) : NULL;
+
+                if (name && w->rules->holds(w->rules->ctx, directory, name))
+                        return true;
+        }
+        return false;
+}
+
+/* What becomes of one element of the list; *ret_drop: nothing. */
+static int rewrite_element(const struct rewriting *w, const char *element, size_t len, struct sf_buffer *out,
+                           bool *ret_drop, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer directory = SF_BUFFER_INIT;
         enum sf_runpath_place place;
-        int r = sf_runpath_resolve(element, len, path, prefix, &place, &directory, err);
+        int r = sf_runpath_resolve(element, len, w->path, w->prefix, &place, &directory, err);
 
         if (r < 0)
                 return r;
-        *ret_foreign = place != SF_RUNPATH_INSIDE;
-        if (*ret_foreign || origin_length(element, len))
+        *ret_drop = place == SF_RUNPATH_INSIDE ? w->rules->holds && !is_needed(w, sf_buffer_text(&directory))
+                                               : w->rules->drop_foreign;
+        if (place != SF_RUNPATH_INSIDE || origin_length(element, len))
                 return sf_buffer_append(out, element, len, err);
-        return append_way(path, sf_path_parent_length(path), sf_buffer_text(&directory), out, err);
+        return append_way(w->path, sf_path_parent_length(w->path), sf_buffer_text(&directory), out, err);
 }
 
 static bool has_element(const char *list, const char *element, size_t len)
@@ -138,17 +159,16 @@ static bool has_element(const char *list, const char *element, size_t len)
 }
 
 /* The whole list with its elements rewritten, each once. */
-static int rewrite_list(const char *list, const char *path, const char *prefix, bool drop_foreign,
-                        struct sf_buffer *out, struct sf_error *err)
+static int rewrite_list(const struct rewriting *w, const char *list, struct sf_buffer *out, struct sf_error *err)
 {
         size_t elements = 0;
 
         for (const char *at = list;; at++) {
                 _cleanup_(sf_buffer_free) struct sf_buffer element = SF_BUFFER_INIT;
                 size_t len = strcspn(at, ":");
-                bool foreign;
-                int r = rewrite_element(at, len, path, prefix, &element, &foreign, err);
-                if (r == 0 && !(foreign && drop_foreign) &&
+                bool drop;
+                int r = rewrite_element(w, at, len, &element, &drop, err);
+                if (r == 0 && !drop &&
                     !(elements && has_element(sf_buffer_text(out), sf_buffer_text(&element), element.len)))
                         r = sf_buffer_printf(out, err, "%s%s", elements++ ? ":" : "", sf_buffer_text(&element));
                 if (r < 0)
@@ -160,36 +180,66 @@ static int rewrite_list(const char *list, const char *path, const char *prefix, 
 }
 
 /* Rewrites the string that one dynamic entry names. Returns 1 where it was changed, 0 where not. */
-static int localize_entry(const struct sf_elf *elf, uint8_t *data, uint64_t offset, const char *path,
-                          const char *prefix, bool drop_foreign, struct sf_error *err)
+static int localize_entry(const struct rewriting *w, uint8_t *data, uint64_t offset, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer fresh = SF_BUFFER_INIT;
         struct sf_dynstr_users users;
-        const char *old = sf_elf_dynstr(elf, offset);
+        const char *old = sf_elf_dynstr(w->elf, offset);
 
         if (!old)
-                return sf_error_set(err, SF_ERR_CORRUPT, "%s: a RUNPATH has no end inside the string table", path);
+                return sf_error_set(err, SF_ERR_CORRUPT, "%s: a RUNPATH has no end inside the string table", w->path);
         size_t old_len = strlen(old);
-        int r = rewrite_list(old, path, prefix, drop_foreign, &fresh, err);
+        int r = rewrite_list(w, old, &fresh, err);
         if (r < 0 || strcmp(old, sf_buffer_text(&fresh)) == 0)
                 return r;
-        r = sf_dynstr_find_users(elf, path, offset, old_len, &users, err);
+        r = sf_dynstr_find_users(w->elf, w->path, offset, old_len, &users, err);
         if (r < 0)
                 return r;
         /* The new string and its NUL end before the longest tail that somebody else uses. */
         if (users.shared || fresh.len >= users.tail + (users.tail == old_len))
                 return 0;
-        uint8_t *place = data + elf->dynstr_offset + offset;
+        uint8_t *place = data + w->elf->dynstr_offset + offset;
         memset(place, 0, users.tail);
         if (fresh.len)
                 memcpy(place, fresh.data, fresh.len);
         return 1;
 }
 
-int sf_runpath_localize(uint8_t *data, uint64_t size, const char *path, const char *prefix, int drop_foreign,
-                        struct sf_error *err)
+static bool is_search_list(const Elf64_Dyn *entry)
+{
+        return entry->d_tag == DT_RUNPATH || entry->d_tag == DT_RPATH;
+}
+
+/* All lists of the file say what the one says that ld.so would have searched. Returns how many entries changed. */
+static int set_tags(const struct sf_elf *elf, uint8_t *data, int64_t tag)
+{
+        uint64_t list = 0;
+        bool is_runpath = false;
+        int changed = 0;
+
+        for (uint64_t i = 0; i < elf->dynamic_count; i++) {
+                Elf64_Dyn entry = sf_elf_dynamic(elf, i);
+                if (is_search_list(&entry) && (entry.d_tag == DT_RUNPATH || !is_runpath)) {
+                        list = entry.d_un.d_val;
+                        is_runpath = entry.d_tag == DT_RUNPATH;
+                }
+        }
+        for (uint64_t i = 0; i < elf->dynamic_count; i++) {
+                Elf64_Dyn entry = sf_elf_dynamic(elf, i);
+                const Elf64_Dyn wanted = { .d_tag = tag, .d_un.d_val = list };
+                if (!is_search_list(&entry) || (entry.d_tag == tag && entry.d_un.d_val == list))
+                        continue;
+                memcpy(data + elf->dynamic_offset + i * sizeof wanted, &wanted, sizeof wanted);
+                changed++;
+        }
+        return changed;
+}
+
+int sf_runpath_apply(uint8_t *data, uint64_t size, const char *path, const char *prefix,
+                     const struct sf_runpath_rules *rules, struct sf_error *err)
 {
         struct sf_elf elf;
+        const struct rewriting w = { .elf = &elf, .path = path, .prefix = prefix, .rules = rules };
         int changed = 0;
 
         if (!sf_elf_is(data, size))
@@ -199,12 +249,20 @@ int sf_runpath_localize(uint8_t *data, uint64_t size, const char *path, const ch
                 return r;
         for (uint64_t i = 0; i < elf.dynamic_count; i++) {
                 Elf64_Dyn entry = sf_elf_dynamic(&elf, i);
-                if (entry.d_tag != DT_RUNPATH && entry.d_tag != DT_RPATH)
+                if (!is_search_list(&entry))
                         continue;
-                r = localize_entry(&elf, data, entry.d_un.d_val, path, prefix, drop_foreign != 0, err);
+                r = localize_entry(&w, data, entry.d_un.d_val, err);
                 if (r < 0)
                         return r;
                 changed += r;
         }
-        return changed;
+        return changed + (rules->tag ? set_tags(&elf, data, rules->tag) : 0);
+}
+
+int sf_runpath_localize(uint8_t *data, uint64_t size, const char *path, const char *prefix, int drop_foreign,
+                        struct sf_error *err)
+{
+        const struct sf_runpath_rules rules = { .drop_foreign = drop_foreign != 0 };
+
+        return sf_runpath_apply(data, size, path, prefix, &rules, err);
 }

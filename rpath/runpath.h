@@ -8,13 +8,14 @@
 #ifndef SF_RPATH_RUNPATH_H
 #define SF_RPATH_RUNPATH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buffer.h"
 #include "base/error.h"
 
 enum sf_runpath_place {
-        SF_RUNPATH_INSIDE, /* a directory of the tree: below the prefix, or below $ORIGIN and in the tree */
+        SF_RUNPATH_INSIDE,   /* a directory of the tree: below the prefix, or below $ORIGIN and in the tree */
         SF_RUNPATH_FOREIGN,  /* anywhere else, or not to be told ($LIB, $PLATFORM) */
         SF_RUNPATH_RELATIVE, /* empty or without a leading slash: ld.so takes it from the process's working directory */
 };
@@ -23,6 +24,19 @@ enum sf_runpath_place {
  * relative to the prefix to ret_directory; ".." stays in it as it is written ("" = the prefix itself). */
 int sf_runpath_resolve(const char *element, size_t len, const char *path, const char *prefix,
                        enum sf_runpath_place *ret_place, struct sf_buffer *ret_directory, struct sf_error *err);
+
+/* What becomes of a file's search lists. */
+struct sf_runpath_rules {
+        bool drop_foreign; /* elements that do not lie inside the prefix go (an empty list is "", which ld.so ignores) */
+        /* Tells whether a directory, relative to the prefix, holds a library. Elements inside the prefix whose directory
+         * holds nothing that the file needs (DT_NEEDED) go: ld.so would also search them for modules of others that the
+         * file loads. NULL = all stay. */
+        bool (*holds)(void *ctx, const char *directory, const char *library);
+        void *ctx;
+        /* DT_RPATH: searched before LD_LIBRARY_PATH, also for what the file's libraries need. DT_RUNPATH: after it, for
+         * the file alone. 0 = as it is. */
+        int64_t tag;
+};
 
 /* Rewrites every element of every RUNPATH/RPATH of the file in `data` that lies in `prefix` (an element equal to it
  * or below it; no slash at its end). `path` is the file's own path relative to the prefix
@@ -34,5 +48,8 @@ int sf_runpath_resolve(const char *element, size_t len, const char *path, const 
  * error. */
 int sf_runpath_localize(uint8_t *data, uint64_t size, const char *path, const char *prefix, int drop_foreign,
                         struct sf_error *err);
+/* The same by rules. Where a file has both kinds of list, the RUNPATH, which counts, also becomes the other's. */
+int sf_runpath_apply(uint8_t *data, uint64_t size, const char *path, const char *prefix,
+                     const struct sf_runpath_rules *rules, struct sf_error *err);
 
 #endif

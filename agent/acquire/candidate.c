@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent/acquire/acquire.h"
+#include "agent/acquire/requires.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
@@ -65,6 +66,8 @@ static int choose_and_plan(const struct sf_config *config, const struct sf_store
 {
         int r = choose(config, wanted, offer, err);
 
+        if (r == 0 && !config->force && (r = sf_requires_check(offer->release, config->root, err)) < 0)
+                report->step = SF_STEP_PREFLIGHT;
         if (r < 0)
                 return r;
         snprintf(report->to, sizeof report->to, "%s", offer->release->name.text);

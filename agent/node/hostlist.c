@@ -197,7 +197,8 @@ static bool index_of(const struct piece *p, const struct bracket *b, const char 
         return false;
 }
 
-/* Matches name against the piece from bracket i on; every number of digits is tried, for the text behind may begin with one. */
+/* Matches name against the piece from bracket i on; every number of digits is tried, for the text behind may begin
+ * with one. */
 static bool match(const struct piece *p, const struct bracket *brackets, int count, int i, const char *name,
                   uint64_t index, uint64_t *ret)
 {

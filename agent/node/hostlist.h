@@ -1,8 +1,8 @@
 /* agent/node/hostlist.h - Slurm's short form for many names: "n[1-4,7],rack[0-3]node[00-15],login".
  *
- * As src/common/hostlist.c reads it: commas separate outside of brackets; a bracket holds numbers and ranges, a range's first
- * number says how many digits there are at least; where a name has several brackets the last one varies fastest. Nothing is
- * expanded in memory: a list may stand for millions.
+ * As src/common/hostlist.c reads it: commas separate outside of brackets; a bracket holds numbers and ranges, a range's
+ * first number says how many digits there are at least; where a name has several brackets the last one varies fastest.
+ * Nothing is expanded in memory: a list may stand for millions.
  */
 #ifndef SF_AGENT_NODE_HOSTLIST_H
 #define SF_AGENT_NODE_HOSTLIST_H

@@ -41,7 +41,8 @@ static void *grow(struct sf_pool *pool, void *items, size_t count, size_t *room,
         return grown;
 }
 
-/* One logical line from *at: comments cut, continued lines joined, escapes resolved. Appended to ret. False at the end. */
+/* One logical line from *at: comments cut, continued lines joined, escapes resolved. Appended to ret. False at the
+ * end. */
 static bool next_line(const char **at, unsigned *number, struct sf_buffer *ret, int *r, struct sf_error *err)
 {
         bool any = false, more = true;
@@ -73,7 +74,8 @@ static bool next_line(const char **at, unsigned *number, struct sf_buffer *ret, 
         return true;
 }
 
-/* "key = value" or key="a value"; an operator may stand before the equals sign. Returns what follows, NULL where it is none. */
+/* "key = value" or key="a value"; an operator may stand before the equals sign. Returns what follows, NULL where it
+ * is none. */
 static const char *read_pair(struct sf_pool *pool, const char *c, struct sf_slurm_conf_pair *ret)
 {
         const char *key = c, *value;

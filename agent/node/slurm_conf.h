@@ -1,12 +1,12 @@
 /* agent/node/slurm_conf.h - slurm.conf as Slurm reads it: its lines with those of every included file, in order.
  *
- * Source of the format: slurm.conf(5) and src/common/parse_config.c. A line holds "Key=value" pairs; keys know no case; "#"
- * begins a comment unless a backslash stands before it; a backslash at the end goes on with the next line. "Include FILE" is
- * read in place, relative to the directory of slurm.conf itself however deep it is nested, with %c for the ClusterName in
- * small letters. slurmdbd.conf, cgroup.conf and gres.conf have the same syntax.
+ * Source of the format: slurm.conf(5) and src/common/parse_config.c. A line holds "Key=value" pairs; keys know no case;
+ * "#" begins a comment unless a backslash stands before it; a backslash at the end goes on with the next line. "Include
+ * FILE" is read in place, relative to the directory of slurm.conf itself however deep it is nested, with %c for the
+ * ClusterName in small letters. slurmdbd.conf, cgroup.conf and gres.conf have the same syntax.
  *
- * Reads files only; never asks Slurm or the network. `root` ("" on a live node) stands before every path, and paths that
- * this module returns are without it.
+ * Reads files only; never asks Slurm or the network. `root` ("" on a live node) stands before every path, and paths
+ * that this module returns are without it.
  */
 #ifndef SF_AGENT_NODE_SLURM_CONF_H
 #define SF_AGENT_NODE_SLURM_CONF_H
@@ -41,14 +41,15 @@ struct sf_slurm_conf {
 
 #define SF_SLURM_CONF_INIT { 0 }
 
-/* SF_ERR_NOT_FOUND: the file itself is missing. Everything that Slurm would stumble over (a missing or circular include, a
- * line that is no pair) is SF_ERR_USAGE naming file and line. */
+/* SF_ERR_NOT_FOUND: the file itself is missing. Everything that Slurm would stumble over (a missing or circular
+ * include, a line that is no pair) is SF_ERR_USAGE naming file and line. */
 int sf_slurm_conf_load(const char *root, const char *path, struct sf_slurm_conf *ret, struct sf_error *err);
 void sf_slurm_conf_free(struct sf_slurm_conf *conf);
 
 /* The value of a key that begins its line: the last one counts, as for Slurm. NULL where there is none. */
 const char *sf_slurm_conf_get(const struct sf_slurm_conf *conf, const char *key);
-/* The number of such a value: "INFINITE" and "UNLIMITED" are UINT64_MAX; `otherwise` where there is none, or no number. */
+/* The number of such a value: "INFINITE" and "UNLIMITED" are UINT64_MAX; `otherwise` where there is none, or no
+ * number. */
 uint64_t sf_slurm_conf_number(const struct sf_slurm_conf *conf, const char *key, uint64_t otherwise);
 /* Every line that begins with a key, in order: start with after = NULL; NULL at the end. */
 const struct sf_slurm_conf_line *sf_slurm_conf_next(const struct sf_slurm_conf *conf, const char *key,

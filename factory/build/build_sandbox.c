@@ -16,8 +16,9 @@
 
 /* A directory of the file hierarchy standard that is on every system and that no build looks into: hidden below an
  * empty file system for this process only. */
-#define HIDDEN     "/media"
-#define BUILD_NAME "sf-build"
+#define HIDDEN      "/media"
+#define BUILD_NAME  "sf-build"
+#define CCACHE_NAME "sf-ccache"
 
 static int write_map(const char *path, const char *text, struct sf_error *err)
 {
@@ -60,97 +61,194 @@ static void protect_system(const char *cache)
         }
 }
 
-static int enter_namespace(const char *cache, struct sf_error *err)
+static int unshare_mounts(const char *cache, struct sf_error *err)
 {
         int r;
 
         if (strncmp(cache, HIDDEN "/", strlen(HIDDEN "/")) == 0)
                 return sf_error_set(err, SF_ERR_UNSUPPORTED, "the cache lies below %s", HIDDEN);
-        if (access(HIDDEN, X_OK) < 0)
-                return sf_error_errno(err, "%s", HIDDEN);
         if (geteuid() == 0 && unshare(CLONE_NEWNS) < 0)
                 return sf_error_errno(err, "mount namespace");
         if (geteuid() != 0 && (r = enter_user_namespace(err)) < 0)
                 return r;
         if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
                 return sf_error_errno(err, "private mounts");
-        if (mount("slurm-factory", HIDDEN, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m") < 0)
-                return sf_error_errno(err, "%s", HIDDEN);
-        protect_system(cache);
         return 0;
 }
 
-int sf_build_sandbox_open(const struct sf_cache *cache, const struct sf_toolchain *toolchain,
-                          struct sf_build_sandbox *ret, struct sf_error *err)
+static int mount_below(const char *root, const char *path, const char *from, struct sf_error *err)
 {
-        _cleanup_(sf_build_sandbox_close) struct sf_build_sandbox w = { NULL, NULL, true, NULL };
-        _cleanup_free_ char *base = NULL;
-        struct sf_error why = SF_ERROR_INIT;
+        _cleanup_free_ char *to = sf_format("%s%s", root, path);
         int r;
 
-        if (enter_namespace(cache->root, &why) < 0) {
-                w.is_private = false;
-                w.refusal = strdup(why.text);
-        }
-        base = w.is_private ? strdup(HIDDEN) : sf_fs_join(cache->root, "work");
-        w.build = base ? sf_fs_join(base, BUILD_NAME) : NULL;
-        if (!w.build || (!w.is_private && !w.refusal))
-                return sf_error_set(err, SF_ERR_NOMEM, "workshop");
-        if ((r = sf_toolchain_placeholder(toolchain, base, &w.prefix, err)) < 0)
+        if (!to)
+                return sf_error_set(err, SF_ERR_NOMEM, "%s", path);
+        r = from ? mount(from, to, NULL, MS_BIND | MS_REC, NULL)
+                 : mount("slurm-factory", to, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755");
+        return r < 0 ? sf_error_errno(err, "cannot mount %s", to) : 0;
+}
+
+/* Another root: its own files cannot be written, devices and processes are this machine's. */
+static int dress_root(const char *root, struct sf_error *err)
+{
+        static const char *const shared[] = { "/proc", "/dev", "/sys" };
+        int r;
+
+        if (mount(root, root, NULL, MS_BIND, NULL) < 0 ||
+            mount(NULL, root, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) < 0)
+                return sf_error_errno(err, "%s", root);
+        for (size_t i = 0; i < sizeof shared / sizeof *shared; i++)
+                if ((r = mount_below(root, shared[i], shared[i], err)) < 0)
+                        return r;
+        return mount_below(root, "/tmp", NULL, err);
+}
+
+static int enter_namespace(const char *cache, const char *root, struct sf_error *err)
+{
+        int r;
+
+        if (!*root && access(HIDDEN, X_OK) < 0)
+                return sf_error_errno(err, "%s", HIDDEN);
+        if ((r = unshare_mounts(cache, err)) < 0 || (*root && (r = dress_root(root, err)) < 0) ||
+            (r = mount_below(root, HIDDEN, NULL, err)) < 0)
                 return r;
-        *ret = w;
-        w = (struct sf_build_sandbox){ NULL, NULL, true, NULL };
+        if (!*root)
+                protect_system(cache);
         return 0;
 }
 
-void sf_build_sandbox_close(struct sf_build_sandbox *workshop)
+int sf_build_sandbox_open(const struct sf_cache *cache, const char *root, struct sf_build_sandbox *ret,
+                          struct sf_error *err)
 {
-        free(workshop->prefix);
-        free(workshop->build);
-        free(workshop->refusal);
-        *workshop = (struct sf_build_sandbox){ NULL, NULL, true, NULL };
+        _cleanup_(sf_build_sandbox_close) struct sf_build_sandbox w = { .is_private = true };
+        struct sf_error why = SF_ERROR_INIT;
+
+        if (!(w.root = strdup(root ? root : "")))
+                return sf_error_set(err, SF_ERR_NOMEM, "build sandbox");
+        if (enter_namespace(cache->root, w.root, &why) < 0) {
+                if (*w.root)
+                        return sf_error_set(err, SF_ERR_UNSUPPORTED, "root %s cannot be entered: %s", w.root, why.text);
+                w.is_private = false;
+                if (!(w.refusal = strdup(why.text)))
+                        return sf_error_set(err, SF_ERR_NOMEM, "build sandbox");
+        }
+        *ret = w;
+        w = (struct sf_build_sandbox){ 0 };
+        return 0;
+}
+
+/* Distributions lay links named after the compilers where PATH can put them in front. */
+static int find_ccache(const struct sf_cache *cache, const struct sf_toolchain *toolchain, const char *base,
+                       struct sf_build_sandbox *w, struct sf_error *err)
+{
+        static const char *const places[] = { "/usr/lib/ccache", "/usr/lib64/ccache" };
+        _cleanup_free_ char *kept = sf_format("%s/ccache/%s-%s", cache->root, toolchain->name, toolchain->arch);
+        int r;
+
+        if (!kept)
+                return sf_error_set(err, SF_ERR_NOMEM, "ccache");
+        for (size_t i = 0; i < sizeof places / sizeof *places && !w->compilers; i++) {
+                _cleanup_free_ char *link = sf_format("%s%s/%s", w->root, places[i], toolchain->cc);
+
+                /* Links are absolute in the root: what they say cannot be followed from here. */
+                if (link && faccessat(AT_FDCWD, link, F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
+                    !(w->compilers = strdup(places[i])))
+                        return sf_error_set(err, SF_ERR_NOMEM, "ccache");
+        }
+        if (!w->compilers)
+                return 0;
+        if ((r = sf_fs_mkdirs(kept, 0755, err)) < 0)
+                return r;
+        if (!(w->ccache = w->is_private ? sf_fs_join(base, CCACHE_NAME) : strdup(kept)))
+                return sf_error_set(err, SF_ERR_NOMEM, "ccache");
+        if (!w->is_private)
+                return 0;
+        _cleanup_free_ char *at = sf_format("%s%s", w->root, w->ccache);
+        if (!at)
+                return sf_error_set(err, SF_ERR_NOMEM, "ccache");
+        r = sf_fs_mkdirs(at, 0755, err);
+        return r < 0 ? r : mount_below(w->root, w->ccache, kept, err);
+}
+
+int sf_build_sandbox_prepare(const struct sf_cache *cache, const struct sf_toolchain *toolchain,
+                             struct sf_build_sandbox *sandbox, struct sf_error *err)
+{
+        _cleanup_free_ char *base = sandbox->is_private ? strdup(HIDDEN) : sf_fs_join(cache->root, "work");
+        int r;
+
+        sandbox->build = base ? sf_fs_join(base, BUILD_NAME) : NULL;
+        if (!sandbox->build)
+                return sf_error_set(err, SF_ERR_NOMEM, "build sandbox");
+        if ((r = sf_toolchain_placeholder(toolchain, base, &sandbox->prefix, err)) < 0)
+                return r;
+        return find_ccache(cache, toolchain, base, sandbox, err);
+}
+
+void sf_build_sandbox_close(struct sf_build_sandbox *sandbox)
+{
+        free(sandbox->root);
+        free(sandbox->prefix);
+        free(sandbox->build);
+        free(sandbox->ccache);
+        free(sandbox->compilers);
+        free(sandbox->refusal);
+        *sandbox = (struct sf_build_sandbox){ 0 };
 }
 
 static int place(const struct sf_build_sandbox *w, const char *directory, const char *path, struct sf_error *err)
 {
+        _cleanup_free_ char *at = sf_format("%s%s", w->root, path);
         int r;
 
+        if (!at)
+                return sf_error_set(err, SF_ERR_NOMEM, "build sandbox");
         /* What a killed build left at the shared path; in a namespace there is never anything. */
-        if (!w->is_private && (r = sf_fs_remove_tree(path, err)) < 0)
+        if (!w->is_private && (r = sf_fs_remove_tree(at, err)) < 0)
                 return r;
-        if ((r = sf_fs_mkdirs(path, 0755, err)) < 0)
+        if ((r = sf_fs_mkdirs(at, 0755, err)) < 0)
                 return r;
-        if (w->is_private && mount(directory, path, NULL, MS_BIND, NULL) < 0)
+        if (w->is_private && mount(directory, at, NULL, MS_BIND, NULL) < 0)
                 return sf_error_errno(err, "cannot mount %s", directory);
-        if (!w->is_private && rename(directory, path) < 0)
+        if (!w->is_private && rename(directory, at) < 0)
                 return sf_error_errno(err, "cannot move %s to the prefix", directory);
         return 0;
 }
 
 static int take_back(const struct sf_build_sandbox *w, const char *directory, const char *path, struct sf_error *err)
 {
-        if (w->is_private && umount2(path, MNT_DETACH) < 0)
-                return sf_error_errno(err, "cannot unmount %s", path);
-        if (!w->is_private && rename(path, directory) < 0)
+        _cleanup_free_ char *at = sf_format("%s%s", w->root, path);
+
+        if (!at)
+                return sf_error_set(err, SF_ERR_NOMEM, "build sandbox");
+        if (w->is_private && umount2(at, MNT_DETACH) < 0)
+                return sf_error_errno(err, "cannot unmount %s", at);
+        if (!w->is_private && rename(at, directory) < 0)
                 return sf_error_errno(err, "cannot move the prefix to %s", directory);
         return 0;
 }
 
-int sf_build_sandbox_enter(const struct sf_build_sandbox *workshop, const char *prefix_dir, const char *build_dir,
+int sf_build_sandbox_enter(const struct sf_build_sandbox *sandbox, const char *prefix_dir, const char *build_dir,
                            struct sf_error *err)
 {
-        int r = place(workshop, prefix_dir, workshop->prefix, err);
+        int r = place(sandbox, prefix_dir, sandbox->prefix, err);
 
-        if (r == 0 && (r = place(workshop, build_dir, workshop->build, err)) < 0)
-                take_back(workshop, prefix_dir, workshop->prefix, NULL);
+        if (r == 0 && build_dir && (r = place(sandbox, build_dir, sandbox->build, err)) < 0)
+                take_back(sandbox, prefix_dir, sandbox->prefix, NULL);
         return r;
 }
 
-int sf_build_sandbox_leave(const struct sf_build_sandbox *workshop, const char *prefix_dir, const char *build_dir,
+int sf_build_sandbox_leave(const struct sf_build_sandbox *sandbox, const char *prefix_dir, const char *build_dir,
                            struct sf_error *err)
 {
-        int r = take_back(workshop, prefix_dir, workshop->prefix, err);
-        int r2 = take_back(workshop, build_dir, workshop->build, r < 0 ? NULL : err);
+        int r = take_back(sandbox, prefix_dir, sandbox->prefix, err);
+        int r2 = build_dir ? take_back(sandbox, build_dir, sandbox->build, r < 0 ? NULL : err) : 0;
 
         return r < 0 ? r : r2;
+}
+
+int sf_build_sandbox_split(const struct sf_build_sandbox *sandbox, struct sf_error *err)
+{
+        if (sandbox->is_private && unshare(CLONE_NEWNS) < 0)
+                return sf_error_errno(err, "mount namespace");
+        return 0;
 }

@@ -1,47 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* factory/build/builder.h - from recipes to layers: what build-deps and build-slurm do.
+/* factory/build/builder.h - makes what a plan lacks: the layers of packages, each once, independent ones side by side.
  *
  * A layer is built in a prefix that holds its dependencies' layers and nothing else; what the package added is kept in
- * the cache under a key over everything it depends on (factory/build/cache.h), so that nothing is built twice.
+ * the cache under its key. Every package is built by a process of its own, with mounts of its own; all of them share
+ * one job server (GNU make's), so that no more than `jobs` commands run at once however many packages are being built.
+ * A run that was interrupted goes on with the layers that are not in the cache yet.
  */
 #ifndef SF_FACTORY_BUILD_BUILDER_H
 #define SF_FACTORY_BUILD_BUILDER_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 #include "base/words.h"
-#include "factory/build/cache.h"
-#include "factory/build/recipe.h"
-#include "factory/build/toolchain.h"
-#include "factory/build/build_sandbox.h"
-
-/* A layer that is in the cache. */
-struct sf_builder_layer {
-        struct sf_recipe recipe;
-        struct sf_cache_key key;
-        char *tree; /* its files; NULL while it is being built */
-};
+#include "factory/build/plan.h"
 
 struct sf_builder {
-        /* set by the caller, borrowed */
-        const struct sf_cache *cache;
-        const struct sf_toolchain *toolchain;
-        const struct sf_build_sandbox *workshop;
-        const char *data;              /* directory with recipes/ and slurm/ */
+        /* all borrowed */
+        struct sf_plan *plan;
         const struct sf_words *mirrors;
         unsigned jobs;
-        /* filled: dependencies stand before what needs them */
-        struct sf_builder_layer *layers;
-        size_t layer_count;
+        bool keep_going; /* after a failure go on with what does not depend on it */
+        /* Fetches a layer in state SF_PLAN_FETCH into the cache, in the package's own process; may be NULL. */
+        int (*fetch)(void *ctx, const struct sf_plan_layer *layer, struct sf_error *err);
+        void *fetch_ctx;
 };
 
-/* Makes every layer the Slurm recipe depends on. */
-int sf_builder_deps(struct sf_builder *build, struct sf_error *err);
-/* The same and then Slurm itself, the last of the layers. SF_ERR_USAGE lists the versions that have a recipe. */
-int sf_builder_slurm(struct sf_builder *build, const char *version, struct sf_error *err);
-/* Frees what was filled. */
-void sf_builder_free(struct sf_builder *build);
+/* Every layer of the plan is in the cache afterwards. The error is that of the first layer that failed; with keep_going
+ * the others are told aloud. */
+int sf_builder_run(struct sf_builder *builder, struct sf_error *err);
 
-/* Puts the files of layers [first, last) together in the existing directory `to`. */
-int sf_builder_compose(const struct sf_builder *build, size_t first, size_t last, const char *to, struct sf_error *err);
+/* --- private to builder.c and schedule.c --- */
+
+/* What the package's process tells the one that waits for it, in memory that both see. */
+struct sf_builder_progress {
+        char step[48];
+        unsigned number, count; /* step `number` of `count` */
+        double start;           /* of the step, sf_clock_seconds */
+};
+
+/* Provides one layer: takes the lock, looks again, fetches or builds. */
+int sf_builder_provide(const struct sf_builder *builder, const struct sf_plan_layer *layer, const char *makeflags,
+                       struct sf_builder_progress *progress, struct sf_error *err);
 
 #endif

@@ -16,9 +16,9 @@
 #include "base/fs.h"
 
 /* Layers made by an older program are not trusted to be what this one would build: raise it with each such change. */
-#define KEY_FORMAT "slurm-factory layer 1"
+#define KEY_FORMAT "slurm-factory layer 2"
 
-static const char *const kinds[] = { "sources", "buildcache", "builds", "logs", "work", "locks" };
+static const char *const kinds[] = { "sources", "buildcache", "builds", "logs", "work", "locks", "roots", "ccache" };
 
 static char *default_root(void)
 {
@@ -60,6 +60,21 @@ char *sf_cache_path(const struct sf_cache *cache, const char *kind, const char *
         return name ? sf_format("%s/%s/%s", cache->root, kind, name) : sf_format("%s/%s", cache->root, kind);
 }
 
+static int describe_os(const struct sf_recipe *recipe, const struct sf_toolchain *toolchain, struct sf_buffer *text,
+                       struct sf_error *err)
+{
+        const struct sf_toolchain_os *os;
+        int r = 0;
+
+        for (size_t i = 0; i < recipe->os.count && r == 0; i++) {
+                r = sf_toolchain_os(toolchain, recipe->os.items[i], &os, err);
+                if (r < 0)
+                        return sf_error_prefix(err, "%s", recipe->name);
+                r = sf_buffer_printf(text, err, "os %s %s %s\n", os->name, os->package, os->version);
+        }
+        return r;
+}
+
 int sf_cache_key_make(const struct sf_recipe *recipe, const struct sf_toolchain *toolchain, const char *prefix,
                       const struct sf_cache_key *const *depends, size_t depend_count, struct sf_cache_key *ret,
                       struct sf_error *err)
@@ -69,12 +84,11 @@ int sf_cache_key_make(const struct sf_recipe *recipe, const struct sf_toolchain 
         struct sf_digest digest;
         int r;
 
-        /* The recipe's identity covers the digests of its sources. */
-        r = sf_buffer_printf(&text, err, KEY_FORMAT "\npackage %s %s\nrecipe %s\n", recipe->name, recipe->version,
-                             sf_digest_hex(&recipe->identity, hex));
-        if (r == 0)
-                r = sf_buffer_printf(&text, err, "toolchain %s %s\ncompiler %s\nlibc %s\n", toolchain->name,
-                                     toolchain->arch, toolchain->compiler, toolchain->libc);
+        if ((r = sf_buffer_puts(&text, KEY_FORMAT "\n", err)) < 0 || (r = sf_recipe_describe(recipe, &text, err)) < 0 ||
+            (r = describe_os(recipe, toolchain, &text, err)) < 0)
+                return r;
+        r = sf_buffer_printf(&text, err, "toolchain %s %s\ncompiler %s\nlibc %s\n", toolchain->name, toolchain->arch,
+                             toolchain->compiler, toolchain->libc);
         if (r == 0)
                 r = sf_buffer_printf(&text, err, "cxx %s\ncflags %s\ncxxflags %s\nldflags %s\nprefix %s\n",
                                      toolchain->cxx, toolchain->cflags, toolchain->cxxflags, toolchain->ldflags,

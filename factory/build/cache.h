@@ -6,6 +6,8 @@
  *     CACHE/buildcache/<name>-<version>-<key>/key     the text whose SHA-256 is <key>: everything the layer depends on
  *     CACHE/builds/<release>/             packed releases (factory/pack/pack.h); `from` names the layers
  *     CACHE/logs/<name>-<version>/        one log per step of the last build
+ *     CACHE/roots/<toolchain>/            other distributions' systems to build in (factory/build/root.h)
+ *     CACHE/ccache/<toolchain>/           what compilers made, kept by ccache
  *     CACHE/work/, CACHE/locks/           builds in progress
  *
  * A layer directory is complete or absent: it is renamed into place after everything in it has reached the disk.

@@ -13,42 +13,14 @@
 #include "base/proc.h"
 #include "base/stop.h"
 
-/* What the progress line of a running step shows. */
-struct step_clock {
-        const struct sf_recipe *recipe;
-        const struct sf_recipe_step *step;
-        double start;
-        unsigned told; /* seconds after which a line was last printed */
-};
-
-static unsigned elapsed(const struct step_clock *clock)
-{
-        return (unsigned)(sf_clock_seconds() - clock->start);
-}
-
-/* A line that replaces itself on a terminal; elsewhere one every half minute, so that a log shows a long step going
- * on. */
-static void show(void *ctx)
-{
-        struct step_clock *clock = ctx;
-        unsigned now = elapsed(clock);
-
-        sf_log_status("  %s %s: %s  %u s", clock->recipe->name, clock->recipe->version, clock->step->name, now);
-        if (!isatty(STDERR_FILENO) && now - clock->told >= 30) {
-                sf_log_info("  %s %s: %s, %u s so far", clock->recipe->name, clock->recipe->version, clock->step->name,
-                            now);
-                clock->told = now;
-        }
-}
-
 static int substitute(const struct sf_compile *c, struct sf_words *words, struct sf_error *err)
 {
         char jobs[16];
         const struct {
                 const char *name, *value;
         } values[] = {
-                { "PREFIX", c->prefix },
-                { "SOURCE", c->source },
+                { "PREFIX", c->sandbox->prefix },
+                { "SOURCE", c->sandbox->build },
                 { "JOBS", jobs },
                 { "VERSION", c->recipe->version },
                 { "CC", c->toolchain->cc },
@@ -65,11 +37,24 @@ static int substitute(const struct sf_compile *c, struct sf_words *words, struct
         return r;
 }
 
+/* ccache stands before the compilers. Its own directory and the build's are always at the same paths, so that what
+ * another version of a package compiled is found again. */
+static int add_ccache(const struct sf_build_sandbox *sandbox, struct sf_words *env, struct sf_error *err)
+{
+        static const char *const settings[] = { "CCACHE_COMPILERCHECK=content", "CCACHE_MAXSIZE=8G" };
+        int r = 0;
+
+        if (!sandbox->ccache)
+                return 0;
+        for (size_t i = 0; i < sizeof settings / sizeof *settings && r == 0; i++)
+                r = sf_words_append(env, settings[i], err);
+        return r == 0 ? sf_words_printf(env, err, "CCACHE_DIR=%s", sandbox->ccache) : r;
+}
+
 static int make_environment(const struct sf_compile *c, const struct sf_recipe_step *step, struct sf_words *env,
                             struct sf_error *err)
 {
         static const char *const fixed[] = {
-                "PATH=@PREFIX@/bin:@PREFIX@/sbin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                 "HOME=@SOURCE@",
                 "TMPDIR=/tmp",
                 "LC_ALL=C",
@@ -82,31 +67,36 @@ static int make_environment(const struct sf_compile *c, const struct sf_recipe_s
                 "LDFLAGS=@LDFLAGS@",
                 "PKG_CONFIG_PATH=@PREFIX@/lib/pkgconfig",
         };
-        int r = 0;
+        const char *compilers = c->sandbox->compilers;
+        int r = sf_words_printf(env, err,
+                                "PATH=@PREFIX@/bin:@PREFIX@/sbin:%s%s/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
+                                "/sbin:/bin",
+                                compilers ? compilers : "", compilers ? ":" : "");
 
         for (size_t i = 0; i < sizeof fixed / sizeof *fixed && r == 0; i++)
                 r = sf_words_append(env, fixed[i], err);
         if (r == 0)
                 r = sf_words_printf(env, err, "SOURCE_DATE_EPOCH=%lld", (long long)c->epoch);
+        if (r == 0)
+                r = add_ccache(c->sandbox, env, err);
+        if (r == 0 && c->makeflags)
+                r = sf_words_printf(env, err, "MAKEFLAGS=%s", c->makeflags);
         for (size_t i = 0; i < step->env.count && r == 0; i++)
                 r = sf_words_append(env, step->env.items[i], err);
         return r < 0 ? r : substitute(c, env, err);
 }
 
-static int run_step(const struct sf_compile *c, size_t number, struct sf_error *err)
+/* Runs one command inside, with its output in `log`. */
+static int run_inside(const struct sf_compile *c, const struct sf_recipe_step *step, const char *log,
+                      struct sf_error *err)
 {
-        const struct sf_recipe_step *step = &c->recipe->steps[number];
         _cleanup_(sf_words_free) struct sf_words argv = SF_WORDS_INIT, env = SF_WORDS_INIT, directory = SF_WORDS_INIT;
-        _cleanup_free_ char *log = sf_format("%s/%zu-%s.log", c->logs, number + 1, step->name);
-        struct step_clock clock = { .recipe = c->recipe, .step = step, .start = sf_clock_seconds() };
         int r;
 
-        if (!log)
-                return sf_error_set(err, SF_ERR_NOMEM, "step %s", step->name);
         for (size_t i = 0; i < step->run.count; i++)
                 if ((r = sf_words_append(&argv, step->run.items[i], err)) < 0)
                         return r;
-        if ((r = sf_words_printf(&directory, err, "%s/%s", c->source, step->directory)) < 0 ||
+        if ((r = sf_words_printf(&directory, err, "%s/%s", c->sandbox->build, step->directory)) < 0 ||
             (r = substitute(c, &argv, err)) < 0 || (r = substitute(c, &directory, err)) < 0 ||
             (r = make_environment(c, step, &env, err)) < 0)
                 return r;
@@ -115,25 +105,75 @@ static int run_step(const struct sf_compile *c, size_t number, struct sf_error *
         const struct sf_proc proc = {
                 .argv = sf_words_argv(&argv),
                 .env = sf_words_argv(&env),
+                .root = c->sandbox->root,
                 .directory = directory.items[0],
+                .no_network = c->sandbox->is_private,
                 .log = log,
-                .tick = show,
-                .tick_ctx = &clock,
                 .stop = &sf_stop_requested,
         };
-        if ((r = sf_proc_check(&proc, err)) < 0) {
-                sf_log_progress_end();
+        return sf_proc_check(&proc, err);
+}
+
+static int run_step(const struct sf_compile *c, size_t number, struct sf_error *err)
+{
+        const struct sf_recipe_step *step = &c->recipe->steps[number];
+        _cleanup_free_ char *log = sf_format("%s/%zu-%s.log", c->logs, number + 1, step->name);
+        double start = sf_clock_seconds();
+        int r;
+
+        if (!log)
+                return sf_error_set(err, SF_ERR_NOMEM, "step %s", step->name);
+        if (c->begin)
+                c->begin(c->begin_ctx, step->name, number + 1, c->recipe->step_count);
+        if ((r = run_inside(c, step, log, err)) < 0)
                 return sf_error_prefix(err, "%s %s: step %s", c->recipe->name, c->recipe->version, step->name);
-        }
-        sf_log_info("  %s %s: %s  %u s", c->recipe->name, c->recipe->version, step->name, elapsed(&clock));
+        sf_log_info("  %s %s: %s  %.0f s", c->recipe->name, c->recipe->version, step->name, sf_clock_seconds() - start);
         return 0;
 }
 
-int sf_compile_steps(const struct sf_compile *compile, struct sf_error *err)
+/* --- patches --------------------------------------------------------------------------------------------------- */
+
+/* The patch is copied into the build, where the root's patch(1) can read it. Fuzz is refused: what does not fit
+ * exactly was made for another source. */
+static int apply_patch(const struct sf_compile *c, size_t number, struct sf_error *err)
 {
+        const struct sf_recipe_patch *patch = &c->recipe->patches[number];
+        _cleanup_(sf_buffer_free) struct sf_buffer content = SF_BUFFER_INIT;
+        _cleanup_free_ char *path = sf_fs_join(c->patches, patch->file), *strip = NULL;
+        _cleanup_free_ char *copy = sf_format("%s%s/.sf-patch", c->sandbox->root, c->sandbox->build);
+        _cleanup_free_ char *log = sf_format("%s/0-patch-%s.log", c->logs, patch->name);
+        struct sf_digest digest;
+        int r;
+
+        strip = sf_format("-p%u", (unsigned)patch->strip);
+        if (!path || !copy || !log || !strip)
+                return sf_error_set(err, SF_ERR_NOMEM, "patch %s", patch->name);
+        if ((r = sf_fs_read(path, 64u << 20, &content, err)) < 0)
+                return r;
+        sf_digest_of(content.data, content.len, &digest);
+        if (!sf_digest_equal(&digest, &patch->digest))
+                return sf_error_set(err, SF_ERR_CORRUPT, "%s: sha256 is not the recipe's", path);
+        if ((r = sf_fs_write(copy, content.data, content.len, 0644, err)) < 0)
+                return r;
+        char *argv[] = { (char[]){ "patch" },     strip, (char[]){ "-F0" }, (char[]){ "--batch" }, (char[]){ "-i" },
+                         (char[]){ ".sf-patch" }, NULL };
+        const struct sf_recipe_step step = { .name = patch->name,
+                                             .directory = ".",
+                                             .run = { argv, sizeof argv / sizeof *argv - 1 } };
+        if ((r = run_inside(c, &step, log, err)) < 0)
+                return r;
+        return unlink(copy) < 0 ? sf_error_errno(err, "%s", copy) : 0;
+}
+
+int sf_compile_run(const struct sf_compile *compile, struct sf_error *err)
+{
+        const struct sf_recipe *recipe = compile->recipe;
         int r = 0;
 
-        for (size_t i = 0; i < compile->recipe->step_count && r == 0; i++)
+        for (size_t i = 0; i < recipe->patch_count && r == 0; i++)
+                if ((r = apply_patch(compile, i, err)) < 0)
+                        sf_error_prefix(err, "%s %s: patch %s", recipe->name, recipe->version, recipe->patches[i].name);
+        for (size_t i = 0; i < recipe->step_count && r == 0; i++)
                 r = run_step(compile, i, err);
         return r;
 }

@@ -35,6 +35,17 @@ static const char *below_top(const char *path)
         return slash + 1;
 }
 
+/* What follows `only` and its slash in a path below the top directory, NULL for anything else. */
+static const char *below(const char *path, const char *only)
+{
+        const char *rest = path ? below_top(path) : NULL;
+        size_t length = strlen(only);
+
+        if (!rest || length == 0)
+                return rest;
+        return strncmp(rest, only, length) == 0 && rest[length] == '/' && rest[length + 1] ? rest + length + 1 : NULL;
+}
+
 static bool has_dotdot(const char *path)
 {
         for (const char *part = path; part; part = strchr(part, '/') ? strchr(part, '/') + 1 : NULL)
@@ -43,11 +54,11 @@ static bool has_dotdot(const char *path)
         return false;
 }
 
-static int move_entry(struct archive_entry *entry, const char *directory, struct sf_error *err)
+static int move_entry(struct archive_entry *entry, const char *directory, const char *only, struct sf_error *err)
 {
-        const char *path = below_top(archive_entry_pathname(entry)), *link = archive_entry_hardlink(entry);
+        const char *path = below(archive_entry_pathname(entry), only), *link = archive_entry_hardlink(entry);
         _cleanup_free_ char *target = sf_format("%s/%s", directory, path);
-        _cleanup_free_ char *other = link && below_top(link) ? sf_format("%s/%s", directory, below_top(link)) : NULL;
+        _cleanup_free_ char *other = below(link, only) ? sf_format("%s/%s", directory, below(link, only)) : NULL;
 
         if (!target || (link && !other))
                 return sf_error_set(err, SF_ERR_CORRUPT, "cannot place %s", path);
@@ -78,29 +89,30 @@ static int copy_entry(struct archive *in, struct archive *out, struct archive_en
         return 0;
 }
 
-static int copy_all(struct archive *in, struct archive *out, const char *directory, int64_t *epoch,
+static int copy_all(struct archive *in, struct archive *out, const char *directory, const char *only, int64_t *epoch,
                     struct sf_error *err)
 {
         struct archive_entry *entry;
         int r, count = 0;
 
         while ((r = archive_read_next_header(in, &entry)) == ARCHIVE_OK || r == ARCHIVE_WARN) {
-                if (!below_top(archive_entry_pathname(entry)))
+                if (!below(archive_entry_pathname(entry), only))
                         continue;
                 if (archive_entry_mtime(entry) > *epoch)
                         *epoch = archive_entry_mtime(entry);
-                if ((r = move_entry(entry, directory, err)) < 0 || (r = copy_entry(in, out, entry, err)) < 0)
+                if ((r = move_entry(entry, directory, only, err)) < 0 || (r = copy_entry(in, out, entry, err)) < 0)
                         return r;
                 count++;
         }
         if (r != ARCHIVE_EOF)
                 return sf_error_set(err, SF_ERR_CORRUPT, "%s", archive_error_string(in));
         if (count == 0)
-                return sf_error_set(err, SF_ERR_CORRUPT, "nothing below a top directory in it");
+                return sf_error_set(err, SF_ERR_CORRUPT, "nothing below a top directory%s%s in it",
+                                    *only ? " and " : "", only);
         return 0;
 }
 
-int sf_extract(const char *archive, const char *directory, int64_t *ret_epoch, struct sf_error *err)
+int sf_extract(const char *archive, const char *directory, const char *only, int64_t *ret_epoch, struct sf_error *err)
 {
         _cleanup_(close_reader) struct archive *in = archive_read_new();
         _cleanup_(close_writer) struct archive *out = archive_write_disk_new();
@@ -114,7 +126,7 @@ int sf_extract(const char *archive, const char *directory, int64_t *ret_epoch, s
         archive_write_disk_set_options(out, EXTRACT_FLAGS);
         if (archive_read_open_filename(in, archive, 1 << 16) != ARCHIVE_OK)
                 return sf_error_set(err, SF_ERR_CORRUPT, "%s: %s", archive, archive_error_string(in));
-        if ((r = copy_all(in, out, directory, &epoch, err)) < 0)
+        if ((r = copy_all(in, out, directory, only, &epoch, err)) < 0)
                 return sf_error_prefix(err, "%s", archive);
         *ret_epoch = epoch;
         return 0;

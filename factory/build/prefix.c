@@ -174,7 +174,7 @@ static int note_elf(void *ctx, int dirfd, const char *name, const char *path, co
         return sf_words_append(argv, path, err);
 }
 
-int sf_prefix_strip(const char *tree, struct sf_error *err)
+int sf_prefix_strip(const char *tree, const char *root, const char *at, struct sf_error *err)
 {
         _cleanup_(sf_words_free) struct sf_words argv = SF_WORDS_INIT;
         int r;
@@ -184,6 +184,6 @@ int sf_prefix_strip(const char *tree, struct sf_error *err)
         size_t words = argv.count;
         if ((r = sf_fs_walk(tree, note_elf, &argv, err)) < 0 || argv.count == words)
                 return r;
-        const struct sf_proc proc = { .argv = sf_words_argv(&argv), .directory = tree };
+        const struct sf_proc proc = { .argv = sf_words_argv(&argv), .root = root, .directory = at };
         return sf_proc_check(&proc, err);
 }

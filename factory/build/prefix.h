@@ -20,7 +20,8 @@ int sf_prefix_subtract(const char *tree, const char *base, struct sf_error *err)
 /* Deletes the files and links whose path matches one of the patterns (fnmatch(3); '*' also matches '/'). */
 int sf_prefix_remove(const char *tree, const struct sf_words *patterns, struct sf_error *err);
 
-/* Runs "strip --strip-unneeded" over the ELF files. */
-int sf_prefix_strip(const char *tree, struct sf_error *err);
+/* Runs "strip --strip-unneeded" over the ELF files: the strip of `root` ("" = this machine), where the tree lies at
+ * `at`. */
+int sf_prefix_strip(const char *tree, const char *root, const char *at, struct sf_error *err);
 
 #endif

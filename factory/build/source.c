@@ -258,16 +258,42 @@ static int try_source(const struct sf_cache *cache, const struct sf_words *mirro
 }
 
 int sf_source_fetch(const struct sf_cache *cache, const struct sf_words *mirrors, const struct sf_recipe *recipe,
-                    char **ret_path, struct sf_error *err)
+                    char **ret_path, const struct sf_recipe_source **ret_source, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer report = SF_BUFFER_INIT;
 
         for (int pass = 0; pass < 2; pass++)
                 for (size_t i = 0; i < recipe->source_count; i++) {
                         int r = try_source(cache, mirrors, &recipe->sources[i], pass == 0, ret_path, &report, err);
+                        if (r == 0)
+                                *ret_source = &recipe->sources[i];
                         if (r <= 0)
                                 return r;
                 }
         return sf_error_set(err, SF_ERR_NOT_FOUND, "no source for %s %s: %s", recipe->name, recipe->version,
                             sf_buffer_text(&report));
+}
+
+int sf_source_mirror(const struct sf_cache *cache, const struct sf_words *mirrors, const struct sf_recipe *recipe,
+                     const char *directory, struct sf_error *err)
+{
+        _cleanup_free_ char *archive = NULL, *copy = NULL, *partial = NULL;
+        const struct sf_recipe_source *source;
+        struct sf_digest digest;
+        int r = sf_source_fetch(cache, mirrors, recipe, &archive, &source, err);
+
+        if (r < 0)
+                return r;
+        copy = sf_fs_join(directory, source->file);
+        partial = copy ? sf_format("%s.%ld.partial", copy, (long)getpid()) : NULL;
+        if (!partial)
+                return sf_error_set(err, SF_ERR_NOMEM, "mirror");
+        if (sf_fs_exists(copy) && copy_file(copy, "/dev/null", source->file, &digest, NULL) == 0 &&
+            sf_digest_equal(&digest, &source->digest))
+                return 0;
+        if ((r = copy_file(archive, partial, source->file, &digest, err)) < 0)
+                return r;
+        if (rename(partial, copy) < 0)
+                return sf_error_errno(err, "cannot move %s to %s", partial, copy);
+        return 1;
 }

@@ -13,10 +13,15 @@
 #include "factory/build/cache.h"
 #include "factory/build/recipe.h"
 
-/* Ready in CACHE/sources; *ret_path is owned by the caller. SF_ERR_NOT_FOUND lists every place that was tried and
- * why it did not do. */
+/* Ready in CACHE/sources; *ret_path is owned by the caller, *ret_source is the one of the recipe's that was found.
+ * SF_ERR_NOT_FOUND lists every place that was tried and why it did not do. */
 int sf_source_fetch(const struct sf_cache *cache, const struct sf_words *mirrors, const struct sf_recipe *recipe,
-                    char **ret_path, struct sf_error *err);
+                    char **ret_path, const struct sf_recipe_source **ret_source, struct sf_error *err);
+
+/* The same, and a copy of it under its plain name in the existing directory. Returns 1 where the copy was made, 0
+ * where it was there. */
+int sf_source_mirror(const struct sf_cache *cache, const struct sf_words *mirrors, const struct sf_recipe *recipe,
+                     const char *directory, struct sf_error *err);
 
 /* The base URLs of apt's configured archives, without a trailing slash, each once; none where there is no apt. */
 int sf_source_apt_bases(struct sf_words *bases, struct sf_error *err);

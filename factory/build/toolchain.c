@@ -10,6 +10,7 @@
 #include "base/digest.h"
 #include "base/fs.h"
 #include "base/proc.h"
+#include "base/words.h"
 #include "release/host.h"
 
 /* Letters that hexadecimal digits never form: the linker cannot share this tail with another string. */
@@ -17,39 +18,110 @@
 /* Well below NAME_MAX. */
 #define COMPONENT_LENGTH 120
 
-static int load_settings(struct sf_toolchain *tc, const char *directory, struct sf_error *err)
+static int load_file(const char *directory, const char *name, struct sf_conf *conf, struct sf_error *err)
+{
+        _cleanup_free_ char *path = sf_format("%s/%s.ini", directory, name);
+
+        if (!path)
+                return sf_error_set(err, SF_ERR_NOMEM, "toolchain");
+        return sf_fs_exists(path) ? sf_conf_load(conf, path, err) : 0;
+}
+
+int sf_toolchain_load_conf(const char *directory, const char *name, struct sf_conf *conf, struct sf_error *err)
+{
+        _cleanup_(sf_conf_free) struct sf_conf own = SF_CONF_INIT;
+        const char *family;
+        int r;
+
+        if (strchr(name, '/'))
+                return sf_error_set(err, SF_ERR_USAGE, "\"%s\" is not the name of a toolchain", name);
+        if ((r = load_file(directory, "default", conf, err)) < 0 || (r = load_file(directory, name, &own, err)) < 0)
+                return r;
+        family = sf_conf_get(&own, "toolchain", "like");
+        if (family && strchr(family, '/'))
+                return sf_error_set(err, SF_ERR_USAGE, "toolchain %s: like = %s is not a name", name, family);
+        if (family && (r = load_file(directory, family, conf, err)) < 0)
+                return r;
+        return load_file(directory, name, conf, err);
+}
+
+/* The libraries of the operating system, each section once. */
+static int read_os(struct sf_toolchain *tc, struct sf_error *err)
+{
+        for (size_t i = 0; i < tc->conf.count; i++) {
+                const char *section = tc->conf.entries[i].section, *library;
+                struct sf_toolchain_os *grown, os = { .name = section + strlen("os ") };
+                bool known = strncmp(section, "os ", strlen("os ")) != 0;
+
+                for (size_t j = 0; j < tc->os_count && !known; j++)
+                        known = strcmp(tc->os[j].name, os.name) == 0;
+                if (known)
+                        continue;
+                os.package = sf_conf_get(&tc->conf, section, "package");
+                library = sf_conf_get(&tc->conf, section, "library");
+                os.library = library ? library : "";
+                if (!os.package)
+                        return sf_error_set(err, SF_ERR_USAGE, "%s: [%s] has no package", tc->conf.entries[i].file,
+                                            section);
+                if (!(grown = realloc(tc->os, (tc->os_count + 1) * sizeof *grown)))
+                        return sf_error_set(err, SF_ERR_NOMEM, "toolchain");
+                tc->os = grown;
+                tc->os[tc->os_count++] = os;
+        }
+        return 0;
+}
+
+static int read_settings(struct sf_toolchain *tc, struct sf_error *err)
 {
         uint64_t length = 288;
         const struct {
-                const char *key, *fallback;
+                const char *section, *key, *fallback;
                 const char **value;
         } settings[] = {
-                { "cc", "gcc", &tc->cc },         { "cxx", "g++", &tc->cxx },
-                { "cflags", "-O2", &tc->cflags }, { "cxxflags", "-O2", &tc->cxxflags },
-                { "ldflags", "", &tc->ldflags },
+                { "toolchain", "cc", "gcc", &tc->cc },
+                { "toolchain", "cxx", "g++", &tc->cxx },
+                { "toolchain", "cflags", "-O2", &tc->cflags },
+                { "toolchain", "cxxflags", "-O2", &tc->cxxflags },
+                { "toolchain", "ldflags", "", &tc->ldflags },
+                { "toolchain", "cpu", strcmp(tc->arch, "arm64") == 0 ? "armv8-a" : "x86-64", &tc->cpu },
+                { "root", "manager", "", &tc->manager },
         };
-        const char *const names[] = { "default", tc->name };
+        static const char *const elsewhere[][2] = { { "toolchain", "like" }, { "root", "image" } };
         int r;
 
-        for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-                _cleanup_free_ char *path = sf_format("%s/%s.ini", directory, names[i]);
-
-                if (!path)
-                        return sf_error_set(err, SF_ERR_NOMEM, "toolchain");
-                if (sf_fs_exists(path) && (r = sf_conf_load(&tc->conf, path, err)) < 0)
-                        return r;
-        }
         for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
-                const char *value = sf_conf_get(&tc->conf, "toolchain", settings[i].key);
+                const char *value = sf_conf_get(&tc->conf, settings[i].section, settings[i].key);
                 *settings[i].value = value ? value : settings[i].fallback;
         }
+        for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++)
+                sf_conf_get(&tc->conf, elsewhere[i][0], elsewhere[i][1]);
+        for (const struct sf_conf_entry *e = NULL; (e = sf_conf_next(&tc->conf, "root", "packages", e));)
+                continue;
         if ((r = sf_conf_get_u64(&tc->conf, "toolchain", "placeholder_length", 2048, &length, err)) < 0)
                 return r;
         if (length < SF_TOOLCHAIN_PLACEHOLDER_MIN)
                 return sf_error_set(err, SF_ERR_USAGE, "toolchain %s: placeholder_length %llu is below %d", tc->name,
                                     (unsigned long long)length, SF_TOOLCHAIN_PLACEHOLDER_MIN);
         tc->placeholder_length = (size_t)length;
-        return sf_conf_check_used(&tc->conf, err);
+        return read_os(tc, err);
+}
+
+/* --- asking the system ----------------------------------------------------------------------------------------- */
+
+/* The first line that a program of the root prints. *ret is owned; NULL where it prints nothing. */
+static int ask(const struct sf_toolchain *tc, const char *const *argv, char **ret, struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer out = SF_BUFFER_INIT, errors = SF_BUFFER_INIT;
+        const struct sf_proc proc = {
+                .argv = argv, .root = tc->root, .output = &out, .errors = &errors, .timeout_seconds = 60
+        };
+        int r = sf_proc_check(&proc, err);
+
+        *ret = NULL;
+        if (r < 0 || out.len == 0)
+                return r;
+        *ret = sf_format("%.*s", (int)strcspn(sf_buffer_text(&out), "\r\n"), sf_buffer_text(&out));
+        return *ret ? 0 : sf_error_set(err, SF_ERR_NOMEM, "toolchain");
 }
 
 /* gcc says 12.2.0 only when asked for the full version; clang knows just the second option. */
@@ -59,25 +131,30 @@ static int ask_compiler(struct sf_toolchain *tc, struct sf_error *err)
         int r = 0;
 
         for (size_t i = 0; i < sizeof questions / sizeof *questions; i++) {
-                _cleanup_(sf_buffer_free) struct sf_buffer out = SF_BUFFER_INIT, errors = SF_BUFFER_INIT;
-                const char *const argv[] = { tc->cc, questions[i], NULL };
-                const struct sf_proc proc = { .argv = argv, .output = &out, .errors = &errors, .timeout_seconds = 30 };
+                _cleanup_free_ char *version = NULL;
 
-                r = sf_proc_check(&proc, err);
-                if (r < 0 || out.len == 0)
+                r = ask(tc, (const char *const[]){ tc->cc, questions[i], NULL }, &version, err);
+                if (r < 0 || !version)
                         continue;
-                tc->compiler = sf_format("%s %.*s", tc->cc, (int)strcspn(sf_buffer_text(&out), "\r\n"),
-                                         sf_buffer_text(&out));
+                tc->compiler = sf_format("%s %s", tc->cc, version);
                 return tc->compiler ? 0 : sf_error_set(err, SF_ERR_NOMEM, "toolchain");
         }
         return r < 0 ? sf_error_prefix(err, "toolchain %s: compiler", tc->name)
                      : sf_error_set(err, SF_ERR_FAILED, "toolchain %s: %s does not tell its version", tc->name, tc->cc);
 }
 
+/* "glibc 2.36", from the root's own getconf. */
 static int ask_libc(struct sf_toolchain *tc, struct sf_error *err)
 {
         char text[64] = "unknown libc";
+        int r = ask(tc, (const char *const[]){ "getconf", "GNU_LIBC_VERSION", NULL }, &tc->libc, err);
 
+        if (r == 0 && tc->libc)
+                return 0;
+        if (*tc->root)
+                return r < 0 ? sf_error_prefix(err, "toolchain %s: C library", tc->name)
+                             : sf_error_set(err, SF_ERR_FAILED, "toolchain %s: unknown C library", tc->name);
+        sf_error_clear(err);
 #ifdef _CS_GNU_LIBC_VERSION
         confstr(_CS_GNU_LIBC_VERSION, text, sizeof text);
 #endif
@@ -85,27 +162,129 @@ static int ask_libc(struct sf_toolchain *tc, struct sf_error *err)
         return tc->libc ? 0 : sf_error_set(err, SF_ERR_NOMEM, "toolchain");
 }
 
-int sf_toolchain_load(const char *directory, const char *name, struct sf_toolchain *ret, struct sf_error *err)
+/* Takes "NAME VERSION" lines. dpkg names a package with its architecture ("libssl-dev:amd64") where there may be
+ * several. */
+static int note_versions(struct sf_toolchain *tc, char *text, struct sf_error *err)
 {
-        _cleanup_(sf_toolchain_free) struct sf_toolchain tc = { .conf = SF_CONF_INIT, .arch = sf_host_arch() };
-        int r = sf_host_toolchain(NULL, &tc.name, err);
+        char *state = NULL;
+
+        for (char *line = strtok_r(text, "\n", &state); line; line = strtok_r(NULL, "\n", &state)) {
+                char *space = strchr(line, ' ');
+
+                if (!space || !space[1])
+                        continue;
+                *space = '\0';
+                line[strcspn(line, ":")] = '\0';
+                for (size_t i = 0; i < tc->os_count; i++) {
+                        if (strcmp(tc->os[i].package, line) != 0 || tc->os[i].version)
+                                continue;
+                        if (!(tc->os[i].version = strdup(space + 1)))
+                                return sf_error_set(err, SF_ERR_NOMEM, "toolchain");
+                }
+        }
+        return 0;
+}
+
+static int ask_packages(struct sf_toolchain *tc, struct sf_error *err)
+{
+        static const char *const apt[] = { "dpkg-query", "-W", "-f", "${Package} ${Version}\n" };
+        static const char *const dnf[] = { "rpm", "-q", "--qf", "%{NAME} %{VERSION}-%{RELEASE}\n" };
+        const char *const *question = strcmp(tc->manager, "dnf") == 0 ? dnf : apt;
+        _cleanup_(sf_words_free) struct sf_words argv = SF_WORDS_INIT;
+        _cleanup_(sf_buffer_free) struct sf_buffer out = SF_BUFFER_INIT, errors = SF_BUFFER_INIT;
+        int r = 0;
+
+        if (tc->os_count == 0)
+                return 0;
+        for (size_t i = 0; i < sizeof apt / sizeof *apt && r == 0; i++)
+                r = sf_words_append(&argv, question[i], err);
+        for (size_t i = 0; i < tc->os_count && r == 0; i++)
+                r = sf_words_append(&argv, tc->os[i].package, err);
+        if (r < 0)
+                return r;
+        const struct sf_proc proc = {
+                .argv = sf_words_argv(&argv), .root = tc->root, .output = &out, .errors = &errors, .timeout_seconds = 60
+        };
+        /* The exit status only says that one of them is not installed, which matters where a recipe names it. */
+        r = sf_proc_run(&proc, err);
+        return r < 0 ? sf_error_prefix(err, "toolchain %s", tc->name)
+                     : note_versions(tc, (char *)(uintptr_t)sf_buffer_text(&out), err);
+}
+
+/* True where `expected` is all of `is`, or its beginning up to a dot. */
+static bool meets(const char *expected, const char *is)
+{
+        size_t length = strlen(expected);
+
+        return strncmp(expected, is, length) == 0 && (is[length] == '\0' || is[length] == '.');
+}
+
+static int check_expected(struct sf_toolchain *tc, struct sf_error *err)
+{
+        const struct {
+                const char *key, *is;
+        } facts[] = { { "compiler", tc->compiler }, { "libc", tc->libc } };
+
+        for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
+                const char *expected = sf_conf_get(&tc->conf, "expect", facts[i].key);
+
+                if (expected && !meets(expected, facts[i].is))
+                        return sf_error_set(err, SF_ERR_INCOMPATIBLE,
+                                            "toolchain %s expects %s, but %s has %s: this is not what the name stands "
+                                            "for",
+                                            tc->name, expected, *tc->root ? tc->root : "this machine", facts[i].is);
+        }
+        return 0;
+}
+
+int sf_toolchain_load(const char *directory, const char *name, const char *root, struct sf_toolchain *ret,
+                      struct sf_error *err)
+{
+        _cleanup_(sf_toolchain_free) struct sf_toolchain tc = { .conf = SF_CONF_INIT,
+                                                                .arch = sf_host_arch(),
+                                                                .root = root ? root : "" };
+        int r = sf_host_toolchain(root, &tc.name, err);
 
         if (r < 0)
                 return r;
         if (name && strcmp(name, tc.name) != 0)
                 return sf_error_set(err, SF_ERR_INCOMPATIBLE,
-                                    "toolchain %s cannot be built on this host, which is %s: run on a %s machine", name,
-                                    tc.name, name);
-        if ((r = load_settings(&tc, directory, err)) < 0 || (r = ask_compiler(&tc, err)) < 0 ||
-            (r = ask_libc(&tc, err)) < 0)
+                                    "toolchain %s cannot be built on this host, which is %s: run on a %s machine, or "
+                                    "prepare a root for it (slurm-factory root %s)",
+                                    name, tc.name, name, name);
+        if ((r = sf_toolchain_load_conf(directory, tc.name, &tc.conf, err)) < 0 || (r = read_settings(&tc, err)) < 0 ||
+            (r = ask_compiler(&tc, err)) < 0 || (r = ask_libc(&tc, err)) < 0 || (r = check_expected(&tc, err)) < 0 ||
+            (r = sf_conf_check_used(&tc.conf, err)) < 0 || (r = ask_packages(&tc, err)) < 0)
                 return r;
         *ret = tc;
         tc = (struct sf_toolchain){ .conf = SF_CONF_INIT };
         return 0;
 }
 
+int sf_toolchain_os(const struct sf_toolchain *toolchain, const char *name, const struct sf_toolchain_os **ret,
+                    struct sf_error *err)
+{
+        for (size_t i = 0; i < toolchain->os_count; i++) {
+                const struct sf_toolchain_os *os = &toolchain->os[i];
+
+                if (strcmp(os->name, name) != 0)
+                        continue;
+                if (!os->version)
+                        return sf_error_set(err, SF_ERR_NOT_FOUND, "toolchain %s: package %s (%s) is not installed",
+                                            toolchain->name, os->package, name);
+                *ret = os;
+                return 0;
+        }
+        return sf_error_set(err, SF_ERR_USAGE,
+                            "toolchain %s does not say which package is \"%s\": add [os %s] to %s.ini", toolchain->name,
+                            name, name, toolchain->name);
+}
+
 void sf_toolchain_free(struct sf_toolchain *toolchain)
 {
+        for (size_t i = 0; i < toolchain->os_count; i++)
+                free(toolchain->os[i].version);
+        free(toolchain->os);
         free(toolchain->name);
         free(toolchain->compiler);
         free(toolchain->libc);

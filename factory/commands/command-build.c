@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* factory/commands/command-build.c - the verbs about what is built: build-deps, build-slurm, matrix, clean. */
+/* factory/commands/command-build.c - the verbs about what is built: build-deps, build-slurm, mirror, root, matrix,
+ * clean. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,27 +12,33 @@
 #include "base/log.h"
 #include "base/stop.h"
 #include "factory/build/builder.h"
+#include "factory/build/root.h"
+#include "factory/build/source.h"
 #include "factory/commands/command.h"
 #include "factory/commands/matrix.h"
 #include "factory/pack/pack.h"
 
 /* What a build verb holds open. */
 struct session {
+        const struct sf_factory *factory;
         struct sf_cache cache;
         struct sf_toolchain toolchain;
-        struct sf_build_sandbox workshop;
-        struct sf_builder build;
+        struct sf_build_sandbox sandbox;
+        struct sf_plan plan;
+        char *root;
 };
 
 static void session_close(struct session *s)
 {
-        sf_builder_free(&s->build);
-        sf_build_sandbox_close(&s->workshop);
+        sf_plan_free(&s->plan);
+        sf_build_sandbox_close(&s->sandbox);
         sf_toolchain_free(&s->toolchain);
         sf_cache_close(&s->cache);
+        free(s->root);
 }
 
-static int session_open(const struct sf_factory *factory, struct session *s, struct sf_error *err)
+static int session_open(const struct sf_factory *factory, const struct sf_command_line *line, struct session *s,
+                        struct sf_error *err)
 {
         _cleanup_free_ char *toolchains = sf_fs_join(factory->data, "toolchains");
         int r;
@@ -41,23 +48,26 @@ static int session_open(const struct sf_factory *factory, struct session *s, str
         sf_stop_catch();
         /* The user's own mask must not show in what is built. */
         umask(022);
-        if ((r = sf_toolchain_load(toolchains, factory->toolchain, &s->toolchain, err)) < 0 ||
-            (r = sf_cache_open(factory->cache, &s->cache, err)) < 0 ||
-            (r = sf_build_sandbox_open(&s->cache, &s->toolchain, &s->workshop, err)) < 0)
+        s->factory = factory;
+        if ((r = sf_cache_open(factory->cache, &s->cache, err)) < 0 ||
+            (r = sf_root_find(&s->cache, factory->toolchain, &s->root, err)) < 0 ||
+            (r = sf_build_sandbox_open(&s->cache, s->root, &s->sandbox, err)) < 0 ||
+            (r = sf_toolchain_load(toolchains, factory->toolchain, s->root, &s->toolchain, err)) < 0 ||
+            (r = sf_build_sandbox_prepare(&s->cache, &s->toolchain, &s->sandbox, err)) < 0)
                 return r;
-        if (!s->workshop.is_private)
+        if (!s->sandbox.is_private)
                 sf_log_warning("no private mount namespace (%s): building at a path inside %s, which becomes part of "
                                "every layer's key",
-                               s->workshop.refusal, s->cache.root);
-        sf_log_detail("toolchain %s %s: %s, %s", s->toolchain.name, s->toolchain.arch, s->toolchain.compiler,
-                      s->toolchain.libc);
-        s->build = (struct sf_builder){
+                               s->sandbox.refusal, s->cache.root);
+        sf_log_detail("toolchain %s %s: %s, %s%s%s", s->toolchain.name, s->toolchain.arch, s->toolchain.compiler,
+                      s->toolchain.libc, *s->root ? ", in " : "", s->root);
+        s->plan = (struct sf_plan){
                 .cache = &s->cache,
                 .toolchain = &s->toolchain,
-                .workshop = &s->workshop,
+                .sandbox = &s->sandbox,
                 .data = factory->data,
-                .mirrors = &factory->mirrors,
-                .jobs = factory->jobs,
+                .profile = sf_option_get(line, "profile"),
+                .build = "",
         };
         return 0;
 }
@@ -66,10 +76,53 @@ static void report_layers(const struct session *s, json_t *result)
 {
         json_t *layers = json_array();
 
-        for (size_t i = 0; i < s->build.layer_count; i++)
-                json_array_append_new(layers, json_string(s->build.layers[i].key.name));
+        for (size_t i = 0; i < s->plan.count; i++)
+                json_array_append_new(layers, json_string(s->plan.layers[i].key.name));
         json_object_set_new(result, "toolchain", json_string(s->toolchain.name));
         json_object_set_new(result, "layers", layers);
+}
+
+/* --dry-run: what would happen to each package, and why. */
+static int print_plan(const struct session *s, json_t *result, struct sf_error *err)
+{
+        static const char *const words[] = {
+                [SF_PLAN_CACHED] = "reuse", [SF_PLAN_FETCH] = "fetch", [SF_PLAN_BUILD] = "build"
+        };
+        json_t *plan = json_array();
+        int r = 0;
+
+        for (size_t i = 0; i < s->plan.count && r == 0; i++) {
+                const struct sf_plan_layer *layer = &s->plan.layers[i];
+                _cleanup_(sf_buffer_free) struct sf_buffer why = SF_BUFFER_INIT;
+
+                if (layer->state != SF_PLAN_CACHED)
+                        r = sf_plan_explain(&s->plan, layer, &why, err);
+                if (!s->factory->json)
+                        printf("%-6s %s %s%s%s\n", words[layer->state], layer->recipe.name, layer->recipe.version,
+                               why.len ? ": " : "", sf_buffer_text(&why));
+                json_array_append_new(plan, json_pack("{s:s, s:s, s:s, s:s}", "package", layer->recipe.name, "version",
+                                                      layer->recipe.version, "action", words[layer->state], "why",
+                                                      sf_buffer_text(&why)));
+        }
+        json_object_set_new(result, "plan", plan);
+        return r;
+}
+
+/* Makes what the plan lacks, or with --dry-run only says so. Returns 1 in that case. */
+static int carry_out(struct session *s, const struct sf_command_line *line, json_t *result, struct sf_error *err)
+{
+        struct sf_builder builder = {
+                .plan = &s->plan,
+                .mirrors = &s->factory->mirrors,
+                .jobs = s->factory->jobs,
+                .keep_going = sf_option_given(line, "keep-going"),
+        };
+        int r;
+
+        report_layers(s, result);
+        if (sf_option_given(line, "dry-run"))
+                return (r = print_plan(s, result, err)) < 0 ? r : 1;
+        return sf_builder_run(&builder, err);
 }
 
 int sf_command_build_deps(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
@@ -78,10 +131,9 @@ int sf_command_build_deps(const struct sf_factory *factory, const struct sf_comm
         _cleanup_(session_close) struct session s = { 0 };
         int r;
 
-        (void)line;
-        if ((r = session_open(factory, &s, err)) < 0 || (r = sf_builder_deps(&s.build, err)) < 0)
+        if ((r = session_open(factory, line, &s, err)) < 0 || (r = sf_plan_deps(&s.plan, err)) < 0 ||
+            (r = carry_out(&s, line, result, err)) < 0)
                 return r;
-        report_layers(&s, result);
         return 0;
 }
 
@@ -98,8 +150,8 @@ static int describe(const struct session *s, struct sf_buffer *ret, struct sf_er
 {
         int r = sf_buffer_printf(ret, err, "slurm-factory %s\nepoch %lld\n", SF_VERSION, (long long)sf_pack_epoch());
 
-        for (size_t i = 0; i < s->build.layer_count && r == 0; i++)
-                r = sf_buffer_printf(ret, err, "layer %s\n", s->build.layers[i].key.name);
+        for (size_t i = 0; i < s->plan.count && r == 0; i++)
+                r = sf_buffer_printf(ret, err, "layer %s\n", s->plan.layers[i].key.name);
         return r;
 }
 
@@ -111,27 +163,65 @@ static bool is_packed(const char *directory, const char *marker, const struct sf
                memcmp(is.data, from->data, is.len) == 0;
 }
 
-/* All dependencies become one layer, Slurm, the last of the session's layers, the other. */
+/* The trees of a release's layers, in their order; a layer that no package belongs to is left out. */
+struct trees {
+        char *directory;
+        char *paths[4];
+        struct sf_pack_layer layers[4];
+        size_t count;
+};
+
+static void trees_free(struct trees *t)
+{
+        for (size_t i = 0; i < sizeof t->paths / sizeof *t->paths; i++)
+                free(t->paths[i]);
+        free(t->directory);
+}
+
+static int compose_trees(const struct session *s, const struct sf_release_name *name, struct trees *t,
+                         struct sf_error *err)
+{
+        int r;
+
+        t->directory = sf_format("%s/work/%s.layers", s->cache.root, name->text);
+        if (!t->directory)
+                return sf_error_set(err, SF_ERR_NOMEM, "pack");
+        if ((r = sf_fs_remove_tree(t->directory, err)) < 0)
+                return r;
+        for (const char *const *layer = sf_recipe_layers; *layer; layer++) {
+                char *path = t->paths[t->count] = sf_fs_join(t->directory, *layer);
+                size_t packages;
+
+                if (!path)
+                        return sf_error_set(err, SF_ERR_NOMEM, "pack");
+                if ((r = sf_fs_mkdirs(path, 0755, err)) < 0 ||
+                    (r = sf_plan_compose(&s->plan, *layer, path, &packages, err)) < 0)
+                        return r;
+                if (packages)
+                        t->layers[t->count++] = (struct sf_pack_layer){ *layer, path };
+                else
+                        free(sf_steal_pointer(t->paths[t->count]));
+        }
+        return 0;
+}
+
 static int pack(const struct session *s, const struct sf_release_name *name, const char *builds, json_t *result,
                 struct sf_error *err)
 {
-        _cleanup_free_ char *deps = sf_format("%s/work/%s.deps", s->cache.root, name->text);
-        size_t last = s->build.layer_count - 1;
+        _cleanup_(trees_free) struct trees trees = { 0 };
         struct sf_pack_result packed;
         char download[32], installed[32];
-        int r;
+        int r = compose_trees(s, name, &trees, err);
 
-        if (!deps)
-                return sf_error_set(err, SF_ERR_NOMEM, "pack");
-        if ((r = sf_fs_remove_tree(deps, err)) < 0 || (r = sf_fs_mkdirs(deps, 0755, err)) < 0 ||
-            (r = sf_builder_compose(&s->build, 0, last, deps, err)) < 0)
+        if (r < 0)
                 return r;
-        const struct sf_pack_layer layers[] = { { "deps", deps }, { "slurm", s->build.layers[last].tree } };
         const struct sf_pack pack = {
                 .name = name,
-                .layers = layers,
-                .layer_count = sizeof layers / sizeof *layers,
-                .placeholder = s->workshop.prefix,
+                .layers = trees.layers,
+                .layer_count = trees.count,
+                .placeholder = s->sandbox.prefix,
+                .cpu = s->toolchain.cpu,
+                .sysroot = *s->root ? s->root : NULL,
                 .builds = builds,
                 .epoch = sf_pack_epoch(),
                 .finding = print_finding,
@@ -146,10 +236,10 @@ static int pack(const struct session *s, const struct sf_release_name *name, con
         json_object_set_new(result, "download", json_integer((json_int_t)packed.download));
         json_object_set_new(result, "installed", json_integer((json_int_t)packed.installed));
         sf_pack_result_free(&packed);
-        return sf_fs_remove_tree(deps, err);
+        return sf_fs_remove_tree(trees.directory, err);
 }
 
-static int provide_release(const struct session *s, const char *version, json_t *result, struct sf_error *err)
+static int provide_release(const struct session *s, json_t *result, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer from = SF_BUFFER_INIT;
         _cleanup_free_ char *builds = sf_cache_path(&s->cache, "builds", NULL);
@@ -158,7 +248,8 @@ static int provide_release(const struct session *s, const char *version, json_t 
         struct sf_release_name name;
         int r;
 
-        if ((r = sf_release_name_make(version, s->toolchain.name, s->toolchain.arch, "", &name, err)) < 0 ||
+        if ((r = sf_release_name_make(s->plan.version, s->toolchain.name, s->toolchain.arch, s->plan.build, &name,
+                                      err)) < 0 ||
             (r = describe(s, &from, err)) < 0 || (r = sf_cache_lock(&s->cache, name.text, true, &lock, err)) < 0)
                 return r;
         directory = sf_cache_path(&s->cache, "builds", name.text);
@@ -185,10 +276,63 @@ int sf_command_build_slurm(const struct sf_factory *factory, const struct sf_com
 
         if (!version)
                 return sf_error_set(err, SF_ERR_USAGE, "--slurm-version is needed");
-        if ((r = session_open(factory, &s, err)) < 0 || (r = sf_builder_slurm(&s.build, version, err)) < 0)
+        if ((r = session_open(factory, line, &s, err)) < 0 || (r = sf_plan_slurm(&s.plan, version, err)) < 0 ||
+            (r = carry_out(&s, line, result, err)) < 0)
                 return r;
-        report_layers(&s, result);
-        return provide_release(&s, version, result, err);
+        return r > 0 ? 0 : provide_release(&s, result, err);
+}
+
+/* --- roots and mirrors ----------------------------------------------------------------------------------------- */
+
+int sf_command_root(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
+                    struct sf_error *err)
+{
+        _cleanup_(sf_cache_close) struct sf_cache cache = { NULL };
+        _cleanup_free_ char *toolchains = sf_fs_join(factory->data, "toolchains"), *path = NULL;
+        struct sf_root root = {
+                .cache = &cache,
+                .toolchains = toolchains,
+                .name = line->arguments[0],
+                .from = sf_option_get(line, "from"),
+                .registry = factory->registry,
+                .bare = sf_option_given(line, "no-packages"),
+        };
+        int r;
+
+        if (!toolchains)
+                return sf_error_set(err, SF_ERR_NOMEM, "root");
+        sf_stop_catch();
+        umask(022);
+        if ((r = sf_cache_open(factory->cache, &cache, err)) < 0 || (r = sf_root_prepare(&root, &path, err)) < 0)
+                return r;
+        sf_log_info("root of %s: %s", root.name, path);
+        json_object_set_new(result, "root", json_string(path));
+        return 0;
+}
+
+/* Every archive that building a release here would need, from wherever it can be had, flat in one directory. */
+int sf_command_mirror(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
+                      struct sf_error *err)
+{
+        _cleanup_(session_close) struct session s = { 0 };
+        const char *version = sf_option_get(line, "slurm-version"), *directory = line->arguments[1];
+        size_t copied = 0;
+        int r;
+
+        if (strcmp(line->arguments[0], "create") != 0)
+                return sf_error_set(err, SF_ERR_USAGE, "mirror %s: only \"mirror create DIR\" is known",
+                                    line->arguments[0]);
+        if ((r = sf_fs_mkdirs(directory, 0755, err)) < 0 || (r = session_open(factory, line, &s, err)) < 0 ||
+            (r = version ? sf_plan_slurm(&s.plan, version, err) : sf_plan_deps(&s.plan, err)) < 0)
+                return r;
+        for (size_t i = 0; i < s.plan.count; i++)
+                if ((r = sf_source_mirror(&s.cache, &factory->mirrors, &s.plan.layers[i].recipe, directory, err)) < 0)
+                        return r;
+                else
+                        copied += (size_t)r;
+        sf_log_info("%s: %zu packages' sources, %zu archives new", directory, s.plan.count, copied);
+        json_object_set_new(result, "archives", json_integer((json_int_t)copied));
+        return 0;
 }
 
 /* --- looking and cleaning -------------------------------------------------------------------------------------- */

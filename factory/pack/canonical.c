@@ -16,6 +16,9 @@
 static const char *const outliving[] = {
         "bin/mpi*",
         "share/openmpi/*-wrapper-data.txt",
+        "mpi/bin/mpi*",
+        "mpi/share/openmpi/*-wrapper-data.txt",
+        "mpi/modulefiles/*",
         "share/pmix/*-wrapper-data.txt",
         "*.pc",
         "*.service",
@@ -83,8 +86,46 @@ static int substitute_text(const char *path, const struct sf_relocation *placeho
         return 0;
 }
 
-int sf_canonical_make(const char *path, const char *placeholder, struct sf_buffer *content, struct sf_map *ret_map,
+enum sf_canonical_search sf_canonical_search(const char *path)
+{
+        static const struct {
+                const char *pattern;
+                enum sf_canonical_search search;
+        } places[] = {
+                { "sbin/*", SF_CANONICAL_DAEMON },
+                { "bin/*", SF_CANONICAL_PROGRAM },
+                { "lib/libnss_*", SF_CANONICAL_MODULE },
+                { "lib/security/*", SF_CANONICAL_MODULE },
+                { "lib/slurm/libslurm*", SF_CANONICAL_LIBRARY },
+                { "lib/libslurm*", SF_CANONICAL_LIBRARY },
+        };
+
+        for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+                if (fnmatch(places[i].pattern, path, 0) == 0)
+                        return places[i].search;
+        return SF_CANONICAL_PLUGIN;
+}
+
+static int set_search(const char *path, const char *placeholder, struct sf_buffer *content,
+                      bool (*holds)(void *ctx, const char *directory, const char *library), void *ctx,
                       struct sf_error *err)
+{
+        enum sf_canonical_search search = sf_canonical_search(path);
+        const struct sf_runpath_rules rules = {
+                .holds = search == SF_CANONICAL_PLUGIN || search == SF_CANONICAL_MODULE ? NULL : holds,
+                .ctx = ctx,
+                .tag = search == SF_CANONICAL_DAEMON ? DT_RUNPATH : DT_RPATH,
+        };
+        /* Nothing lies below "//": every element stays as it is. */
+        int r = sf_runpath_apply(content->data, content->len, path, search == SF_CANONICAL_MODULE ? "//" : placeholder,
+                                 &rules, err);
+
+        return r < 0 ? r : 0;
+}
+
+int sf_canonical_make(const char *path, const char *placeholder, struct sf_buffer *content,
+                      bool (*holds)(void *ctx, const char *directory, const char *library), void *ctx,
+                      struct sf_map *ret_map, struct sf_error *err)
 {
         _cleanup_free_ uint64_t *offsets = NULL;
         _cleanup_free_ char *padded = NULL;
@@ -93,7 +134,7 @@ int sf_canonical_make(const char *path, const char *placeholder, struct sf_buffe
         int r;
 
         if (kind == SF_MAP_BINARY) {
-                r = sf_runpath_localize(content->data, content->len, path, placeholder, 0, err);
+                r = set_search(path, placeholder, content, holds, ctx, err);
                 if (r < 0)
                         return r;
         }

@@ -150,6 +150,20 @@ static int stage_file(const struct sf_compose *tree, const char *path, const str
         return sf_fs_write_all(fd, content->data, content->len, staged, err);
 }
 
+/* Whether a directory of the release has a library: in this layer's own tree, or staged from an earlier one. */
+static bool holds(void *ctx, const char *directory, const char *library)
+{
+        const struct walk *walk = ctx;
+        const char *const trees[] = { walk->root, walk->tree->stage };
+
+        for (size_t i = 0; i < sizeof trees / sizeof *trees; i++) {
+                _cleanup_free_ char *path = sf_format("%s/%s/%s", trees[i], directory, library);
+                if (path && access(path, F_OK) == 0)
+                        return true;
+        }
+        return false;
+}
+
 /* `name` as seen from dirfd; its mode decides about 0755. */
 static int add_file(const struct walk *walk, int dirfd, const char *name, const char *path, mode_t mode,
                     struct sf_error *err)
@@ -167,7 +181,8 @@ static int add_file(const struct walk *walk, int dirfd, const char *name, const 
         if (r == 0 && hidden)
                 sf_compose_finding(walk->tree, "%s: names the build prefix inside compressed content", path);
         if (r == 0)
-                r = sf_canonical_make(path, walk->tree->placeholder, &content, &entry.map, err);
+                r = sf_canonical_make(path, walk->tree->placeholder, &content, holds, (void *)(uintptr_t)walk,
+                                      &entry.map, err);
         if (r < 0)
                 return r;
         entry.size = content.len;

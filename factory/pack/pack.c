@@ -4,6 +4,7 @@
 #include "factory/pack/pack.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,6 +14,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "factory/pack/layer.h"
+#include "factory/pack/needs.h"
 #include "factory/pack/oci.h"
 #include "factory/pack/compose.h"
 #include "factory/pack/unit_type.h"
@@ -138,7 +140,8 @@ static int lint(struct packing *p, struct sf_error *err)
         const struct sf_lint_options options = { .prefix = p->placeholder,
                                                  .trees = trees,
                                                  .tree_count = 1,
-                                                 .foreign = is_foreign(p->pack->name),
+                                                 .sysroot = p->pack->sysroot,
+                                                 .foreign = !p->pack->sysroot && is_foreign(p->pack->name),
                                                  .finding = lint_finding,
                                                  .ctx = p };
         struct sf_lint *lint;
@@ -305,7 +308,10 @@ static int write_release(struct packing *p, struct sf_error *err)
         strcpy(index.toolchain, p->pack->name->toolchain);
         strcpy(index.arch, p->pack->name->arch);
         sf_oci_time(p->pack->epoch, p->release.created);
+        snprintf(p->release.requires.cpu, sizeof p->release.requires.cpu, "%s", p->pack->cpu ? p->pack->cpu : "");
         r = sf_unit_type_of(p->stage, p->pack->name->version, p->release.unit, err);
+        if (r == 0)
+                r = sf_needs_collect(&p->tree, &p->release.requires, err);
         if (r == 0)
                 r = sf_index_write(&index, &text, err);
         return r < 0 ? r : put_file(p, "release.json", &text, err);

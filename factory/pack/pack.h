@@ -20,8 +20,8 @@
 #include "release/version.h"
 
 struct sf_pack_layer {
-        const char *name;        /* "deps", "slurm" */
-        const char *directory;   /* holds the prefix's contents (bin, lib, ...), built for the placeholder; only read */
+        const char *name;      /* "deps", "slurm" */
+        const char *directory; /* holds the prefix's contents (bin, lib, ...), built for the placeholder; only read */
 };
 
 struct sf_pack {
@@ -32,21 +32,24 @@ struct sf_pack {
         const struct sf_pack_layer *layers;
         size_t layer_count;
         const char *placeholder; /* the prefix the trees were built for, at least SF_PLACEHOLDER_MIN characters */
-        bool force; /* accept a shorter placeholder, and only warn of what rpath/lint.h finds (import --force) */
-        bool follow_links;       /* symbolic links that leave their tree are replaced by what they point to (import) */
-        const char *builds;      /* directory of releases, made where missing: CACHE/builds */
-        int64_t epoch;           /* time stamp of members and of the OCI config: sf_pack_epoch() */
+        bool force;        /* accept a shorter placeholder, and only warn of what rpath/lint.h finds (import --force) */
+        bool follow_links; /* symbolic links that leave their tree are replaced by what they point to (import) */
+        const char *cpu;   /* the least processor (release/index.h); NULL = not known */
+        const char *sysroot; /* the system it was built in, whose libraries are looked at; NULL = this machine, where
+                                  * its name fits */
+        const char *builds;  /* directory of releases, made where missing: CACHE/builds */
+        int64_t epoch;       /* time stamp of members and of the OCI config: sf_pack_epoch() */
         /* Told every reason to refuse, one line each without LF; may be NULL. */
         void (*finding)(void *ctx, const char *text);
         void *finding_ctx;
 };
 
 struct sf_pack_result {
-        char *directory;      /* BUILDS/<release>, owned: free with sf_pack_result_free */
-        uint64_t download;    /* bytes of all layers */
-        uint64_t installed;   /* bytes of all files */
+        char *directory;    /* BUILDS/<release>, owned: free with sf_pack_result_free */
+        uint64_t download;  /* bytes of all layers */
+        uint64_t installed; /* bytes of all files */
         size_t file_count;
-        size_t relocated;     /* files with a relocation map */
+        size_t relocated; /* files with a relocation map */
         size_t frame_count;
 };
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/agent/check-hostlist.c - Slurm's short form for many names. */
 #include <setjmp.h>
 #include <stdarg.h>

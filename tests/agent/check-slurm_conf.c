@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tests/agent/check-slurm_conf.c - slurm.conf in pieces, and which node of it this host is. */
 #include <setjmp.h>
 #include <stdarg.h>

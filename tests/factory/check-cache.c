@@ -51,10 +51,7 @@ static struct sf_toolchain example(void)
 
 static struct sf_recipe example_recipe(void)
 {
-        struct sf_recipe recipe = { .name = "x", .version = "1" };
-
-        memset(recipe.identity.bytes, 7, sizeof recipe.identity.bytes);
-        return recipe;
+        return (struct sf_recipe){ .name = "x", .version = "1", .layer = "deps", .strip = true };
 }
 
 /* --- placeholder ----------------------------------------------------------------------------------------------- */
@@ -113,18 +110,18 @@ static void toolchain_is_measured_and_configured(void **state)
         (void)state;
         assert_int_equal(sf_fs_mkdirs(directory, 0755, NULL), 0);
         assert_int_equal(sf_fs_write(file, good, strlen(good), 0644, NULL), 0);
-        assert_int_equal(sf_toolchain_load(directory, NULL, &tc, &err), 0);
+        assert_int_equal(sf_toolchain_load(directory, NULL, NULL, &tc, &err), 0);
         assert_string_equal(tc.cflags, "-O3");
         assert_int_equal(tc.placeholder_length, 300);
         assert_int_equal(strncmp(tc.compiler, "gcc ", 4), 0);
         assert_true(tc.compiler[4] >= '0' && tc.compiler[4] <= '9');
         sf_toolchain_free(&tc);
-        assert_int_equal(sf_toolchain_load(directory, "atlantis", &tc, &err), SF_ERR_INCOMPATIBLE);
+        assert_int_equal(sf_toolchain_load(directory, "atlantis", NULL, &tc, &err), SF_ERR_INCOMPATIBLE);
         assert_non_null(strstr(err.text, "atlantis"));
         assert_int_equal(sf_fs_write(file, small, strlen(small), 0644, NULL), 0);
-        assert_int_equal(sf_toolchain_load(directory, NULL, &tc, &err), SF_ERR_USAGE);
+        assert_int_equal(sf_toolchain_load(directory, NULL, NULL, &tc, &err), SF_ERR_USAGE);
         assert_int_equal(sf_fs_write(file, wrong, strlen(wrong), 0644, NULL), 0);
-        assert_true(sf_toolchain_load(directory, NULL, &tc, &err) < 0);
+        assert_true(sf_toolchain_load(directory, NULL, NULL, &tc, &err) < 0);
         assert_non_null(strstr(err.text, "no-such-compiler"));
 }
 
@@ -144,20 +141,27 @@ static void a_key_covers_everything_that_matters(void **state)
 {
         static char gcc13[] = "gcc 13.1.0", libc[] = "glibc 2.39", noble[] = "noble";
         char name_a[] = "a", name_b[] = "b";
+        static char version_1[] = "3.0.1", version_2[] = "3.0.2", word[] = "openssl";
+        struct sf_toolchain_os older = { "openssl", "libssl-dev", "", version_1 };
+        struct sf_toolchain_os newer = { "openssl", "libssl-dev", "", version_2 };
+        struct sf_recipe_patch patch = { .name = "p", .file = "p.patch", .strip = 1 };
+        char *openssl[] = { word, NULL };
         const struct sf_cache_key a = { NULL, name_a }, b = { NULL, name_b };
-        char *names[12];
+        char *names[16];
         size_t count = 0;
 
         (void)state;
-        for (int variant = 0; variant < 11; variant++) {
+        for (int variant = 0; variant < 15; variant++) {
                 struct sf_recipe recipe = example_recipe();
                 struct sf_toolchain tc = example();
+                tc.os = &older;
+                tc.os_count = 1;
                 const char *prefix = "/p";
                 const struct sf_cache_key *depend = NULL;
 
                 switch (variant) {
                 case 1:
-                        recipe.identity.bytes[0] = 8;
+                        recipe.strip = false;
                         break;
                 case 2:
                         recipe.version = "2";
@@ -185,6 +189,20 @@ static void a_key_covers_everything_that_matters(void **state)
                         break;
                 case 10:
                         depend = &b;
+                        break;
+                case 11:
+                        recipe.layer = "mpi";
+                        break;
+                case 12:
+                        recipe.patches = &patch;
+                        recipe.patch_count = 1;
+                        break;
+                case 13:
+                        recipe.os = (struct sf_words){ openssl, 1 };
+                        break;
+                case 14:
+                        recipe.os = (struct sf_words){ openssl, 1 };
+                        tc.os = &newer;
                         break;
                 default:
                         break;

@@ -54,7 +54,7 @@ static void canonical(const char *path, const char *text, size_t len, struct sf_
         struct sf_error err = SF_ERROR_INIT;
 
         assert_int_equal(sf_buffer_append(content, text, len, &err), 0);
-        if (sf_canonical_make(path, PLACEHOLDER, content, map, &err) < 0)
+        if (sf_canonical_make(path, PLACEHOLDER, content, NULL, NULL, map, &err) < 0)
                 fail_msg("%s", err.text);
 }
 

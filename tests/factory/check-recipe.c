@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <glob.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -124,6 +125,73 @@ static void a_second_file_completes_the_first(void **state)
         sf_recipe_free(&r);
 }
 
+static void a_later_file_takes_words_away(void **state)
+{
+        static const char common[] = "[package]\nname = s\nversion = 0\ndepends = a b\nalso = m\nos = openssl\n"
+                                     "[step configure]\nrun = ./configure --with-a --with-b=/x 'two words'\n"
+                                     "[step extra]\nrun = true\n[step make]\nrun = make\n" SOURCE;
+        static const struct {
+                const char *second, *expected; /* expected NULL: it is read */
+        } cases[] = {
+                { "[package]\ndrop-depends = a\ndrop-also = m\ndrop-steps = extra\n"
+                  "[step configure]\ndrop = --with-a --with-b=* 'two words'\nrun = --with-c\n",
+                  NULL },
+                { "[step configure]\ndrop = --with-d\n", "no \"--with-d\" to drop" },
+                { "[step configure]\ndrop = --with-c\nrun = --with-c\n", "no \"--with-c\" to drop" },
+                { "[package]\ndrop-depends = c\n", "no \"c\" to drop" },
+                { "[package]\ndrop-steps = no-such\n", "no step \"no-such\" to drop" },
+                { "[step configure]\ndrop = --no-such*\n", "" },
+        };
+        struct sf_error err = SF_ERROR_INIT;
+        struct sf_recipe r;
+
+        (void)state;
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                int code = load(common, cases[i].second, &r, &err);
+
+                if (cases[i].expected && *cases[i].expected) {
+                        assert_int_equal(code, SF_ERR_USAGE);
+                        assert_non_null(strstr(err.text, cases[i].expected));
+                        continue;
+                }
+                assert_int_equal(code, 0);
+                if (!cases[i].expected) {
+                        assert_int_equal(r.depends.count, 1);
+                        assert_string_equal(r.depends.items[0], "b");
+                        assert_int_equal(r.also.count, 0);
+                        assert_int_equal(r.step_count, 2);
+                        assert_int_equal(r.steps[0].run.count, 2);
+                        assert_string_equal(r.steps[0].run.items[1], "--with-c");
+                }
+                sf_recipe_free(&r);
+        }
+}
+
+static void patches_and_layers_are_read(void **state)
+{
+        struct sf_error err = SF_ERROR_INIT;
+        struct sf_recipe r;
+
+        (void)state;
+        assert_int_equal(
+                load("[package]\nname = x\nversion = 1\nlayer = mpi\n[patch b]\nfile = b.patch\nsha256 = " HEX_B
+                     "\nstrip = 0\n[patch a]\nfile = a.patch\nsha256 = " HEX_A "\n" SOURCE
+                     "directory = sub/dir\n[step make]\nrun = make\n",
+                     NULL, &r, &err),
+                0);
+        assert_string_equal(r.layer, "mpi");
+        assert_string_equal(r.sources[0].directory, "sub/dir");
+        assert_int_equal(r.patch_count, 2);
+        assert_string_equal(r.patches[0].name, "b");
+        assert_int_equal(r.patches[0].strip, 0);
+        assert_int_equal(r.patches[1].strip, 1);
+        sf_recipe_free(&r);
+        assert_int_equal(load("[package]\nname = x\nversion = 1\nlayer = top\n" SOURCE "[step make]\nrun = make\n",
+                              NULL, &r, &err),
+                         SF_ERR_USAGE);
+        assert_non_null(strstr(err.text, "layer \"top\""));
+}
+
 static void identity_is_what_counts(void **state)
 {
         static const struct {
@@ -187,32 +255,65 @@ static void mistakes_are_named(void **state)
 }
 
 /* The recipes that are shipped can be read, and Slurm's versions fit its common part. */
-static void shipped_recipes_are_whole(void **state)
+static void check_patches(const char *top, const struct sf_recipe *recipe)
 {
-        static const char *const names[] = { "munge", "hwloc", "json-c" }, *const versions[] = { "22.05.8", "24.11.5" };
-        const char *top = getenv("top_srcdir");
+        for (size_t i = 0; i < recipe->patch_count; i++) {
+                _cleanup_free_ char *path = sf_format("%s/etc/recipes/patches/%s", top, recipe->patches[i].file);
+                _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
+                struct sf_digest digest;
+
+                assert_int_equal(sf_fs_read(path, 1u << 24, &text, NULL), 0);
+                sf_digest_of(text.data, text.len, &digest);
+                if (!sf_digest_equal(&digest, &recipe->patches[i].digest))
+                        fail_msg("%s has another digest than recipe %s says", path, recipe->name);
+        }
+}
+
+/* Loads the files as one recipe and checks what it names: other recipes, patches. */
+static void check_shipped(const char *top, const char *const *paths, size_t count)
+{
         struct sf_error err = SF_ERROR_INIT;
         struct sf_recipe r;
+
+        if (sf_recipe_load(paths, count, &r, &err) < 0)
+                fail_msg("%s: %s", paths[count - 1], err.text);
+        check_patches(top, &r);
+        const struct sf_words *const lists[] = { &r.depends, &r.also };
+        for (size_t l = 0; l < 2; l++)
+                for (size_t i = 0; i < lists[l]->count; i++) {
+                        _cleanup_free_ char *other = sf_format("%s/etc/recipes/%s.ini", top, lists[l]->items[i]);
+                        if (!sf_fs_exists(other))
+                                fail_msg("%s names %s, which has no recipe", paths[0], lists[l]->items[i]);
+                }
+        sf_recipe_free(&r);
+}
+
+static void shipped_recipes_are_whole(void **state)
+{
+        const char *top = getenv("top_srcdir");
+        _cleanup_free_ char *slurm = sf_format("%s/etc/recipes/slurm.ini", top ? top : "");
+        _cleanup_free_ char *recipes = sf_format("%s/etc/recipes/*.ini", top ? top : "");
+        _cleanup_free_ char *versions = sf_format("%s/etc/slurm/*.ini", top ? top : "");
+        _cleanup_free_ char *profiles = sf_format("%s/etc/profiles/*.ini", top ? top : "");
+        glob_t r, v, p;
 
         (void)state;
         if (!top)
                 skip();
-        for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-                _cleanup_free_ char *path = sf_format("%s/etc/recipes/%s.ini", top, names[i]);
-                if (sf_recipe_load((const char *const[]){ path }, 1, &r, &err) < 0)
-                        fail_msg("%s", err.text);
-                assert_string_equal(r.name, names[i]);
-                sf_recipe_free(&r);
+        assert_int_equal(glob(recipes, 0, NULL, &r), 0);
+        assert_int_equal(glob(versions, 0, NULL, &v), 0);
+        assert_int_equal(glob(profiles, 0, NULL, &p), 0);
+        for (size_t i = 0; i < r.gl_pathc; i++)
+                if (strcmp(r.gl_pathv[i], slurm) != 0)
+                        check_shipped(top, (const char *const[]){ r.gl_pathv[i] }, 1);
+        for (size_t i = 0; i < v.gl_pathc; i++) {
+                check_shipped(top, (const char *const[]){ slurm, v.gl_pathv[i] }, 2);
+                for (size_t j = 0; j < p.gl_pathc; j++)
+                        check_shipped(top, (const char *const[]){ slurm, v.gl_pathv[i], p.gl_pathv[j] }, 3);
         }
-        for (size_t i = 0; i < sizeof versions / sizeof *versions; i++) {
-                _cleanup_free_ char *common = sf_format("%s/etc/recipes/slurm.ini", top);
-                _cleanup_free_ char *own = sf_format("%s/etc/slurm/%s.ini", top, versions[i]);
-                if (sf_recipe_load((const char *const[]){ common, own }, 2, &r, &err) < 0)
-                        fail_msg("%s", err.text);
-                assert_string_equal(r.version, versions[i]);
-                assert_int_equal(r.depends.count, 3);
-                sf_recipe_free(&r);
-        }
+        globfree(&r);
+        globfree(&v);
+        globfree(&p);
 }
 
 int main(void)
@@ -221,6 +322,8 @@ int main(void)
                 cmocka_unit_test(words_are_split_without_a_shell),
                 cmocka_unit_test(a_recipe_is_read),
                 cmocka_unit_test(a_second_file_completes_the_first),
+                cmocka_unit_test(a_later_file_takes_words_away),
+                cmocka_unit_test(patches_and_layers_are_read),
                 cmocka_unit_test(identity_is_what_counts),
                 cmocka_unit_test(mistakes_are_named),
                 cmocka_unit_test(shipped_recipes_are_whole),

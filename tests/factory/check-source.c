@@ -118,6 +118,7 @@ struct fixture {
         struct sf_words mirrors;
         struct sf_error err;
         char *path;
+        const struct sf_recipe_source *found;
 };
 
 /* A recipe for CONTENT and an empty cache; `place` is where the recipe or a mirror points to, "%u" being the port. */
@@ -138,7 +139,7 @@ static void prepare(struct fixture *f, const char *mirror, const char *url)
 
 static int fetch(struct fixture *f)
 {
-        return sf_source_fetch(&f->cache, &f->mirrors, &f->recipe, &f->path, &f->err);
+        return sf_source_fetch(&f->cache, &f->mirrors, &f->recipe, &f->path, &f->found, &f->err);
 }
 
 static void finish(struct fixture *f)
@@ -235,7 +236,7 @@ static void a_bad_mirror_does_not_stop_the_search(void **state)
         assert_content(f.path);
         /* From now on the cache has it: nobody is asked any more. */
         f.source.urls.count = f.mirrors.count = 0;
-        assert_int_equal(sf_source_fetch(&f.cache, &f.mirrors, &f.recipe, &again, &f.err), 0);
+        assert_int_equal(sf_source_fetch(&f.cache, &f.mirrors, &f.recipe, &again, &f.found, &f.err), 0);
         assert_string_equal(again, f.path);
         free(again);
         f.source.urls.count = f.mirrors.count = 1;
@@ -328,12 +329,35 @@ static void archives_lose_their_top_and_keep_their_times(void **state)
 
         (void)state;
         assert_int_equal(sf_fs_mkdirs(to, 0755, NULL), 0);
-        assert_int_equal(sf_extract(archive, to, &epoch, NULL), 0);
+        assert_int_equal(sf_extract(archive, to, "", &epoch, NULL), 0);
         assert_int_equal(epoch, 3000);
         assert_int_equal(stat(b, &st), 0);
         assert_int_equal(st.st_mtime, 3000);
         assert_int_equal(stat(c, &st), 0);
         assert_int_equal(st.st_mtime, 2000);
+}
+
+static void one_directory_of_an_archive_is_enough(void **state)
+{
+        static const struct member members[] = { { "top-1/a", NULL, 1000 },
+                                                 { "top-1/3rd-party/x/b", NULL, 3000 },
+                                                 { "top-1/3rd-party/xy/c", NULL, 4000 },
+                                                 { "top-1/3rd-party/x/sub/d", NULL, 2000 } };
+        _cleanup_free_ char *archive = make_archive(members, 4), *to = sf_format("%s/part", scratch);
+        _cleanup_free_ char *b = sf_fs_join(to, "b"), *d = sf_fs_join(to, "sub/d"), *a = sf_fs_join(to, "a");
+        _cleanup_free_ char *c = sf_fs_join(to, "c"), *empty = sf_format("%s/none", scratch);
+        struct sf_error err = SF_ERROR_INIT;
+        int64_t epoch = 0;
+
+        (void)state;
+        assert_int_equal(sf_fs_mkdirs(to, 0755, NULL), 0);
+        assert_int_equal(sf_extract(archive, to, "3rd-party/x", &epoch, NULL), 0);
+        assert_int_equal(epoch, 3000);
+        assert_true(sf_fs_exists(b) && sf_fs_exists(d));
+        assert_false(sf_fs_exists(a) || sf_fs_exists(c));
+        assert_int_equal(sf_fs_mkdirs(empty, 0755, NULL), 0);
+        assert_int_equal(sf_extract(archive, empty, "3rd-party/nothing", &epoch, &err), SF_ERR_CORRUPT);
+        assert_non_null(strstr(err.text, "3rd-party/nothing"));
 }
 
 static void archives_may_not_lead_out(void **state)
@@ -354,7 +378,7 @@ static void archives_may_not_lead_out(void **state)
                 struct sf_error err = SF_ERROR_INIT;
                 int64_t epoch;
 
-                assert_true(sf_extract(archive, to, &epoch, &err) < 0);
+                assert_true(sf_extract(archive, to, "", &epoch, &err) < 0);
                 assert_non_null(strstr(err.text, archive));
                 assert_false(sf_fs_exists(out));
         }
@@ -369,7 +393,7 @@ static void what_is_no_archive_is_refused(void **state)
         (void)state;
         assert_int_equal(sf_fs_mkdirs(to, 0755, NULL), 0);
         assert_int_equal(sf_fs_write(path, CONTENT, strlen(CONTENT), 0644, NULL), 0);
-        assert_int_equal(sf_extract(path, to, &epoch, NULL), SF_ERR_CORRUPT);
+        assert_int_equal(sf_extract(path, to, "", &epoch, NULL), SF_ERR_CORRUPT);
 }
 
 int main(void)
@@ -381,6 +405,7 @@ int main(void)
                 cmocka_unit_test(an_alternative_in_the_cache_is_preferred),
                 cmocka_unit_test(apt_names_its_archives),
                 cmocka_unit_test(archives_lose_their_top_and_keep_their_times),
+                cmocka_unit_test(one_directory_of_an_archive_is_enough),
                 cmocka_unit_test(archives_may_not_lead_out),
                 cmocka_unit_test(what_is_no_archive_is_refused),
         };

@@ -20,9 +20,9 @@ trap '[ -z "$server" ] || kill "$server" 2>/dev/null || :' EXIT
 say() { printf '\n== %s  [%d s]\n' "$*" $((SECONDS - started)); }
 
 say "1. Dependencies of Slurm, from source"
-factory build-deps
+factory build-deps --profile minimal
 say "2. Slurm $version, from source"
-factory build-slurm --slurm-version "$version"
+factory build-slurm --profile minimal --slurm-version "$version"
 release=$(basename "$(ls -d "$demo/cache/builds/$version-"* | head -n 1)")
 
 say "3. Publish $release, signed"

@@ -78,6 +78,14 @@ static const struct {
         const char *old, *new;
         int expected;
 } lies[] = {
+        { "\"unit\"", "\"requires\":{\"cpu\":\"x86-64-v2\",\"libc\":\"2.34\",\"libraries\":[\"a.so.1\"]},\"unit\"", 0 },
+        { "\"unit\"", "\"requires\":{},\"unit\"", 0 },
+        { "\"unit\"", "\"requires\":[],\"unit\"", SF_ERR_CORRUPT },
+        { "\"unit\"", "\"requires\":{\"libc\":2},\"unit\"", SF_ERR_CORRUPT },
+        { "\"unit\"", "\"requires\":{\"libraries\":{}},\"unit\"", SF_ERR_CORRUPT },
+        { "\"unit\"", "\"requires\":{\"libraries\":[\"a b\"]},\"unit\"", SF_ERR_CORRUPT },
+        { "\"unit\"", "\"requires\":{\"libraries\":[\"a/b\"]},\"unit\"", SF_ERR_CORRUPT },
+        { "\"unit\"", "\"requires\":{\"libraries\":[1]},\"unit\"", SF_ERR_CORRUPT },
         { "\"unit\"", "\"later\":{\"x\":[1]},\"unit\"", 0 }, /* a member of the future */
         { "\"index\":1", "\"index\":2", SF_ERR_UNSUPPORTED },
         { "\"index\":1", "\"index\":0", SF_ERR_CORRUPT },

@@ -238,9 +238,86 @@ static void ignores_what_is_not_dynamic(void **state)
         assert_int_equal(sf_runpath_localize(m.data, m.size, "bin/x", P, 0, NULL), 0);
 }
 
+/* lib/slurm has libslurmfull.so, lib has libhwloc.so.15. */
+static bool example_holds(void *ctx, const char *directory, const char *library)
+{
+        (void)ctx;
+        return (strcmp(directory, "lib/slurm") == 0 && strcmp(library, "libslurmfull.so") == 0) ||
+               (strcmp(directory, "lib") == 0 && strcmp(library, "libhwloc.so.15") == 0);
+}
+
+static void keeps_only_directories_that_are_needed(void **state)
+{
+        static const struct {
+                const char *needed, *before, *after;
+        } cases[] = {
+                { "libslurmfull.so", P "/lib:" P "/lib/slurm", "$ORIGIN/../lib/slurm" },
+                { "libhwloc.so.15", P "/lib:" P "/lib/slurm", "$ORIGIN/../lib" },
+                { "libc.so.6", P "/lib:" P "/lib/slurm", "" },
+                { "libc.so.6", P "/lib:/opt/site/lib", "/opt/site/lib" },
+        };
+        const struct sf_runpath_rules rules = { .holds = example_holds };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                struct elfmaker m;
+
+                elfmaker_start(&m);
+                uint64_t needed = elfmaker_string(&m, cases[i].needed), list = elfmaker_string(&m, cases[i].before);
+                elfmaker_dynamic(&m, DT_NEEDED, needed);
+                elfmaker_dynamic(&m, DT_RPATH, list);
+                elfmaker_finish(&m);
+                assert_int_equal(sf_runpath_apply(m.data, m.size, "bin/srun", P, &rules, NULL), 1);
+                assert_string_equal(elfmaker_text(&m, list), cases[i].after);
+        }
+}
+
+static uint64_t tag_at(const struct elfmaker *m, unsigned index, uint64_t *ret_value)
+{
+        Elf64_Dyn entry;
+
+        memcpy(&entry, m->data + ELFMAKER_DYNAMIC + index * sizeof entry, sizeof entry);
+        *ret_value = entry.d_un.d_val;
+        return (uint64_t)entry.d_tag;
+}
+
+static void sets_the_kind_of_list(void **state)
+{
+        static const struct {
+                int64_t first, second, wanted; /* second 0: there is only one list */
+        } cases[] = {
+                { DT_RUNPATH, 0, DT_RPATH },        { DT_RPATH, 0, DT_RUNPATH },          { DT_RPATH, 0, DT_RPATH },
+                { DT_RPATH, DT_RUNPATH, DT_RPATH }, { DT_RUNPATH, DT_RPATH, DT_RUNPATH },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                const struct sf_runpath_rules rules = { .tag = cases[i].wanted };
+                struct elfmaker m;
+                uint64_t value;
+
+                elfmaker_start(&m);
+                uint64_t a = elfmaker_string(&m, "$ORIGIN/a"), b = elfmaker_string(&m, "$ORIGIN/b");
+                elfmaker_dynamic(&m, cases[i].first, a);
+                if (cases[i].second)
+                        elfmaker_dynamic(&m, cases[i].second, b);
+                elfmaker_finish(&m);
+                assert_true(sf_runpath_apply(m.data, m.size, "bin/srun", P, &rules, NULL) >= 0);
+                /* The RUNPATH's list is the one that was searched. */
+                uint64_t searched = cases[i].second == DT_RUNPATH ? b : a;
+                for (unsigned entry = 0; entry < (cases[i].second ? 2u : 1u); entry++) {
+                        assert_int_equal(tag_at(&m, entry, &value), cases[i].wanted);
+                        assert_int_equal(value, searched);
+                }
+                assert_int_equal(sf_runpath_apply(m.data, m.size, "bin/srun", P, &rules, NULL), 0);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(keeps_only_directories_that_are_needed),
+                cmocka_unit_test(sets_the_kind_of_list),
                 cmocka_unit_test(rewrites_lists),
                 cmocka_unit_test(keeps_tails_that_others_use),
                 cmocka_unit_test(leaves_what_can_not_be_changed),

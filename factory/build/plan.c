@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/build/plan.c - see plan.h. */
+#include "factory/build/plan.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/fs.h"
+#include "factory/build/prefix.h"
+#include "release/version.h"
+
+/* Deeper than any sane chain of recipes: a cycle. */
+#define DEPTH_MAX 32
+#define SUFFIX    ".ini"
+
+const struct sf_plan_layer *sf_plan_find(const struct sf_plan *plan, const char *name)
+{
+        for (size_t i = 0; i < plan->count; i++)
+                if (strcmp(plan->layers[i].recipe.name, name) == 0)
+                        return &plan->layers[i];
+        return NULL;
+}
+
+void sf_plan_mark_needed(const struct sf_plan *plan, const struct sf_recipe *recipe, bool *needed)
+{
+        for (size_t i = 0; i < recipe->depends.count; i++) {
+                const struct sf_plan_layer *layer = sf_plan_find(plan, recipe->depends.items[i]);
+
+                if (layer && !needed[layer - plan->layers]) {
+                        needed[layer - plan->layers] = true;
+                        sf_plan_mark_needed(plan, &layer->recipe, needed);
+                }
+        }
+}
+
+/* --- the graph ------------------------------------------------------------------------------------------------- */
+
+static void layer_free(struct sf_plan_layer *layer)
+{
+        sf_recipe_free(&layer->recipe);
+        sf_cache_key_free(&layer->key);
+        free(layer->tree);
+}
+
+static int make_key(const struct sf_plan *plan, struct sf_plan_layer *layer, struct sf_error *err)
+{
+        size_t count = layer->recipe.depends.count;
+        _cleanup_free_ const struct sf_cache_key **keys = calloc(count + 1, sizeof *keys);
+
+        if (!keys)
+                return sf_error_set(err, SF_ERR_NOMEM, "plan");
+        for (size_t i = 0; i < count; i++)
+                keys[i] = &sf_plan_find(plan, layer->recipe.depends.items[i])->key;
+        return sf_cache_key_make(&layer->recipe, plan->toolchain, plan->sandbox->prefix, keys, count, &layer->key, err);
+}
+
+static int look_up(const struct sf_plan *plan, struct sf_plan_layer *layer, struct sf_error *err)
+{
+        int r = sf_cache_find(plan->cache, &layer->key, &layer->tree, err);
+
+        layer->state = r == 0 ? SF_PLAN_CACHED : SF_PLAN_BUILD;
+        if (r != SF_ERR_NOT_FOUND)
+                return r;
+        sf_error_clear(err);
+        return 0;
+}
+
+static int add_recipes(struct sf_plan *plan, const char *owner, const struct sf_words *names, unsigned depth,
+                       struct sf_error *err);
+
+/* Takes the recipe, also on failure. */
+static int add_layer(struct sf_plan *plan, struct sf_recipe *recipe, unsigned depth, struct sf_error *err)
+{
+        _cleanup_(layer_free) struct sf_plan_layer layer = { .recipe = *recipe };
+        struct sf_plan_layer *grown;
+        struct sf_words also;
+        int r;
+
+        if ((r = add_recipes(plan, layer.recipe.name, &layer.recipe.depends, depth, err)) < 0 ||
+            (r = make_key(plan, &layer, err)) < 0 || (r = look_up(plan, &layer, err)) < 0)
+                return r;
+        grown = realloc(plan->layers, (plan->count + 1) * sizeof *grown);
+        if (!grown)
+                return sf_error_set(err, SF_ERR_NOMEM, "plan");
+        plan->layers = grown;
+        plan->layers[plan->count++] = layer;
+        also = layer.recipe.also;
+        layer = (struct sf_plan_layer){ .tree = NULL };
+        return add_recipes(plan, recipe->name, &also, depth, err);
+}
+
+static int add_recipes(struct sf_plan *plan, const char *owner, const struct sf_words *names, unsigned depth,
+                       struct sf_error *err)
+{
+        if (depth > DEPTH_MAX)
+                return sf_error_set(err, SF_ERR_USAGE, "recipe %s depends on itself", owner);
+        for (size_t i = 0; i < names->count; i++) {
+                _cleanup_free_ char *path = sf_format("%s/recipes/%s" SUFFIX, plan->data, names->items[i]);
+                struct sf_recipe recipe;
+                int r;
+
+                if (sf_plan_find(plan, names->items[i]))
+                        continue;
+                if (!path)
+                        return sf_error_set(err, SF_ERR_NOMEM, "plan");
+                if ((r = sf_recipe_load((const char *const[]){ path }, 1, &recipe, err)) < 0)
+                        return sf_error_prefix(err, "%s needs %s", owner, names->items[i]);
+                if ((r = add_layer(plan, &recipe, depth + 1, err)) < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* --- Slurm's versions ------------------------------------------------------------------------------------------ */
+
+static int is_recipe(const struct dirent *entry)
+{
+        size_t length = strlen(entry->d_name);
+
+        return length > strlen(SUFFIX) && strcmp(entry->d_name + length - strlen(SUFFIX), SUFFIX) == 0;
+}
+
+/* Somebody who mistypes a version wants to see those there are. */
+static int unknown_version(struct dirent **entries, int count, const char *version, struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer known = SF_BUFFER_INIT;
+
+        for (int i = 0; i < count; i++)
+                sf_buffer_printf(&known, NULL, " %.*s", (int)(strlen(entries[i]->d_name) - strlen(SUFFIX)),
+                                 entries[i]->d_name);
+        return sf_error_set(err, SF_ERR_USAGE, "no recipe for Slurm %s; there are:%s", version,
+                            count > 0 ? sf_buffer_text(&known) : " none");
+}
+
+/* The version as a file says it: the wanted one, or the newest of the series that is meant, or of all for "".
+ * Entries are sorted. */
+static char *choose_version(struct dirent **entries, int count, const char *wanted)
+{
+        struct sf_version series, is;
+        bool whole = sf_version_parse(wanted, &series, NULL) < 0 || series.has_micro;
+
+        for (int i = count - 1; i >= 0; i--) {
+                _cleanup_free_ char *version = strndup(entries[i]->d_name, strlen(entries[i]->d_name) - strlen(SUFFIX));
+
+                if (version &&
+                    (!*wanted || strcmp(version, wanted) == 0 ||
+                     (!whole && sf_version_parse(version, &is, NULL) == 0 && sf_version_same_series(&is, &series))))
+                        return sf_steal_pointer(version);
+        }
+        return NULL;
+}
+
+static int resolve_version(const struct sf_plan *plan, const char *wanted, char **ret, struct sf_error *err)
+{
+        _cleanup_free_ char *directory = sf_format("%s/slurm", plan->data);
+        struct dirent **entries = NULL;
+        int count = directory ? scandir(directory, &entries, is_recipe, versionsort) : -1;
+
+        *ret = choose_version(entries, count, wanted);
+        int r = *ret ? 0 : unknown_version(entries, count, wanted, err);
+        for (int i = 0; i < count; i++)
+                free(entries[i]);
+        free(entries);
+        return r;
+}
+
+/* The profile's file; NULL for "full", which is everything. */
+static int profile_path(const struct sf_plan *plan, char **ret, struct sf_error *err)
+{
+        const char *profile = plan->profile;
+
+        *ret = NULL;
+        if (!profile || strcmp(profile, "full") == 0)
+                return 0;
+        if (!(*ret = sf_format("%s/profiles/%s" SUFFIX, plan->data, profile)))
+                return sf_error_set(err, SF_ERR_NOMEM, "plan");
+        if (strchr(profile, '/') || !sf_fs_exists(*ret))
+                return sf_error_set(err, SF_ERR_USAGE, "there is no profile %s: no %s", profile, *ret);
+        return 0;
+}
+
+static int load_slurm(struct sf_plan *plan, struct sf_recipe *ret, struct sf_error *err)
+{
+        _cleanup_free_ char *common = sf_format("%s/recipes/slurm" SUFFIX, plan->data), *profile = NULL;
+        _cleanup_free_ char *own = sf_format("%s/slurm/%s" SUFFIX, plan->data, plan->version);
+        int r;
+
+        if (!common || !own)
+                return sf_error_set(err, SF_ERR_NOMEM, "plan");
+        if ((r = profile_path(plan, &profile, err)) < 0)
+                return r;
+        return sf_recipe_load((const char *const[]){ common, own, profile }, profile ? 3 : 2, ret, err);
+}
+
+/* --- entries --------------------------------------------------------------------------------------------------- */
+
+int sf_plan_slurm(struct sf_plan *plan, const char *version, struct sf_error *err)
+{
+        struct sf_recipe slurm;
+        int r;
+
+        if ((r = resolve_version(plan, version, &plan->version, err)) < 0 || (r = load_slurm(plan, &slurm, err)) < 0)
+                return r;
+        if ((r = add_layer(plan, &slurm, 0, err)) < 0)
+                return r;
+        plan->build = sf_plan_find(plan, "slurm")->recipe.build;
+        return 0;
+}
+
+int sf_plan_deps(struct sf_plan *plan, struct sf_error *err)
+{
+        struct sf_recipe slurm;
+        int r;
+
+        /* What Slurm depends on differs little from version to version; that of the newest counts. */
+        if ((r = resolve_version(plan, "", &plan->version, err)) < 0 || (r = load_slurm(plan, &slurm, err)) < 0)
+                return r;
+        if ((r = add_recipes(plan, slurm.name, &slurm.depends, 0, err)) == 0)
+                r = add_recipes(plan, slurm.name, &slurm.also, 0, err);
+        sf_recipe_free(&slurm);
+        free(plan->version);
+        plan->version = NULL;
+        return r;
+}
+
+void sf_plan_free(struct sf_plan *plan)
+{
+        for (size_t i = 0; i < plan->count; i++)
+                layer_free(&plan->layers[i]);
+        free(plan->layers);
+        free(plan->version);
+        plan->layers = NULL;
+        plan->version = NULL;
+        plan->count = 0;
+}
+
+int sf_plan_compose(const struct sf_plan *plan, const char *release_layer, const char *to, size_t *ret_count,
+                    struct sf_error *err)
+{
+        int r = 0;
+
+        *ret_count = 0;
+        for (size_t i = 0; i < plan->count && r == 0; i++) {
+                if (strcmp(plan->layers[i].recipe.layer, release_layer) != 0)
+                        continue;
+                r = sf_prefix_add(plan->layers[i].tree, to, err);
+                ++*ret_count;
+        }
+        return r;
+}

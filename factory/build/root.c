@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/build/root.c - see root.h. Everything is made in a hidden directory, which gets its name when it is
+ * checked. */
+#include "factory/build/root.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "base/stop.h"
+#include "factory/build/toolchain.h"
+
+/* Where a root is made. */
+struct making {
+        const struct sf_root *root;
+        char *work; /* CACHE/roots/.NAME.new */
+        char *tree; /* in it */
+        char *log;
+        struct sf_conf conf; /* the toolchain's file */
+};
+
+static void making_free(struct making *m)
+{
+        free(m->work);
+        free(m->tree);
+        free(m->log);
+        sf_conf_free(&m->conf);
+}
+
+int sf_root_find(const struct sf_cache *cache, const char *name, char **ret, struct sf_error *err)
+{
+        char *tree = name && !strchr(name, '/') ? sf_format("%s/roots/%s/tree", cache->root, name) : strdup("");
+
+        if (tree && *tree && !sf_fs_exists(tree)) {
+                free(tree);
+                tree = strdup("");
+        }
+        *ret = tree;
+        return tree ? 0 : sf_error_set(err, SF_ERR_NOMEM, "root");
+}
+
+/* Runs a program of this machine with its output in the log. */
+static int run(const struct making *m, const char *const *argv, struct sf_error *err)
+{
+        static const char *const env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                                           "HOME=/root", "LC_ALL=C.UTF-8", NULL };
+        const struct sf_proc proc = { .argv = argv, .env = env, .log = m->log, .stop = &sf_stop_requested };
+
+        sf_log_status("root of %s: %s", m->root->name, argv[0]);
+        return sf_proc_check(&proc, err);
+}
+
+/* --- where it comes from --------------------------------------------------------------------------------------- */
+
+static int copy_directory(const struct making *m, const char *from, struct sf_error *err)
+{
+        _cleanup_free_ char *contents = sf_format("%s/.", from);
+        const char *const argv[] = { "cp", "-a", "--one-file-system", contents, m->tree, NULL };
+
+        return contents ? run(m, argv, err) : sf_error_set(err, SF_ERR_NOMEM, "root");
+}
+
+static int unpack_tarball(const struct making *m, const char *from, struct sf_error *err)
+{
+        const char *const argv[] = { "tar", "-x", "--numeric-owner", "--exclude=./dev/*", "-C", m->tree, "-f",
+                                     from,  NULL };
+
+        return run(m, argv, err);
+}
+
+/* The digest that the image had when it was copied: what the name meant then. */
+static int note_digest(const struct making *m, const char *layout, const char *from, struct sf_error *err)
+{
+        const char *const argv[] = { "skopeo", "inspect", "--format", "{{.Digest}}", layout, NULL };
+        _cleanup_(sf_buffer_free) struct sf_buffer out = SF_BUFFER_INIT, errors = SF_BUFFER_INIT;
+        const struct sf_proc proc = { .argv = argv, .output = &out, .errors = &errors, .timeout_seconds = 60 };
+        _cleanup_free_ char *origin = sf_fs_join(m->work, "origin"), *text = NULL;
+        int r = sf_proc_check(&proc, err);
+
+        if (r < 0)
+                return r;
+        text = sf_format("%s %s", from, sf_buffer_text(&out));
+        if (!origin || !text)
+                return sf_error_set(err, SF_ERR_NOMEM, "root");
+        sf_log_info("image %s is %.*s", from, (int)strcspn(sf_buffer_text(&out), "\n"), sf_buffer_text(&out));
+        return sf_fs_write(origin, text, strlen(text), 0644, err);
+}
+
+static int unpack_image(const struct making *m, const char *from, struct sf_error *err)
+{
+        _cleanup_free_ char *image = sf_fs_join(m->work, "image"), *bundle = sf_fs_join(m->work, "bundle");
+        _cleanup_free_ char *layout = sf_format("oci:%s/image:root", m->work);
+        _cleanup_free_ char *tagged = sf_format("%s/image:root", m->work),
+                            *rootfs = sf_format("%s/bundle/rootfs", m->work);
+        int r;
+
+        if (!image || !bundle || !layout || !tagged || !rootfs)
+                return sf_error_set(err, SF_ERR_NOMEM, "root");
+        const char *const copy[] = { "skopeo", "--insecure-policy", "copy", from, layout, NULL };
+        const char *const unpack[] = { "umoci", "unpack", "--image", tagged, bundle, NULL };
+        if ((r = run(m, copy, err)) < 0 || (r = note_digest(m, layout, from, err)) < 0 || (r = run(m, unpack, err)) < 0)
+                return r;
+        if (rmdir(m->tree) < 0 || rename(rootfs, m->tree) < 0)
+                return sf_error_errno(err, "cannot move %s to %s", rootfs, m->tree);
+        if ((r = sf_fs_remove_tree(bundle, err)) < 0)
+                return r;
+        return sf_fs_remove_tree(image, err);
+}
+
+/* The reference that the toolchain's file and the configuration make together. */
+static int choose_source(struct making *m, char **ret, struct sf_error *err)
+{
+        const char *image = sf_conf_get(&m->conf, "root", "image");
+
+        if (m->root->from)
+                *ret = strdup(m->root->from);
+        else if (image && m->root->registry)
+                *ret = sf_format("%s%s", m->root->registry, image);
+        else
+                return sf_error_set(
+                        err, SF_ERR_USAGE,
+                        "say what the root of %s is made from: --from a directory, a tarball or an image, or "
+                        "[factory] registry in the configuration%s%s",
+                        m->root->name, image ? " for the image " : "", image ? image : "");
+        return *ret ? 0 : sf_error_set(err, SF_ERR_NOMEM, "root");
+}
+
+static int obtain(struct making *m, struct sf_error *err)
+{
+        _cleanup_free_ char *from = NULL, *origin = sf_fs_join(m->work, "origin");
+        struct stat st;
+        int r = choose_source(m, &from, err);
+
+        if (r < 0)
+                return r;
+        if (!origin)
+                return sf_error_set(err, SF_ERR_NOMEM, "root");
+        if (stat(from, &st) < 0) {
+                if (!strchr(from, ':'))
+                        return sf_error_errno(err, "%s", from);
+                return unpack_image(m, from, err);
+        }
+        if ((r = sf_fs_write(origin, from, strlen(from), 0644, err)) < 0)
+                return r;
+        return S_ISDIR(st.st_mode) ? copy_directory(m, from, err) : unpack_tarball(m, from, err);
+}
+
+/* --- packages -------------------------------------------------------------------------------------------------- */
+
+static int run_inside(const struct making *m, const struct sf_words *argv, struct sf_error *err)
+{
+        static const char *const env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8",
+                                           "DEBIAN_FRONTEND=noninteractive", NULL };
+        const struct sf_proc proc = {
+                .argv = sf_words_argv(argv), .env = env, .root = m->tree, .log = m->log, .stop = &sf_stop_requested
+        };
+
+        sf_log_status("root of %s: %s", m->root->name, argv->items[0]);
+        return sf_proc_check(&proc, err);
+}
+
+/* Lasts as long as the process. A package's service must not start: policy-rc.d says so for Debian's. */
+static int dress(const struct making *m, struct sf_error *err)
+{
+        static const char *const shared[] = { "/proc", "/dev", "/sys", "/etc/resolv.conf" };
+        static const char policy[] = "#!/bin/sh\nexit 101\n";
+        _cleanup_free_ char *rc = sf_format("%s/usr/sbin/policy-rc.d", m->tree);
+
+        if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+                return sf_error_errno(err, "mount namespace");
+        for (size_t i = 0; i < sizeof shared / sizeof *shared; i++) {
+                _cleanup_free_ char *to = sf_format("%s%s", m->tree, shared[i]);
+                bool is_file = i == 3;
+
+                if (!to)
+                        return sf_error_set(err, SF_ERR_NOMEM, "root");
+                if (is_file && (!sf_fs_exists(shared[i]) || (unlink(to) < 0 && errno != ENOENT) ||
+                                sf_fs_write(to, "", 0, 0644, err) < 0))
+                        continue;
+                if (mount(shared[i], to, NULL, MS_BIND | MS_REC, NULL) < 0)
+                        return sf_error_errno(err, "cannot mount %s", to);
+        }
+        if (!rc)
+                return sf_error_set(err, SF_ERR_NOMEM, "root");
+        return sf_fs_exists(rc) ? 0 : sf_fs_write(rc, policy, strlen(policy), 0755, err);
+}
+
+static int install(struct making *m, struct sf_error *err)
+{
+        static const char *const commands[][2] = {
+                { "apt", "apt-get install -y --no-install-recommends" },
+                { "dnf", "dnf install -y --setopt=install_weak_deps=False" },
+        };
+        const char *manager = sf_conf_get(&m->conf, "root", "manager");
+        _cleanup_(sf_words_free) struct sf_words argv = SF_WORDS_INIT, update = SF_WORDS_INIT;
+        const struct sf_conf_entry *entry = NULL;
+        int r = 0;
+
+        for (size_t i = 0; i < sizeof commands / sizeof *commands && r == 0; i++)
+                if (manager && strcmp(manager, commands[i][0]) == 0)
+                        r = sf_words_split(&argv, commands[i][1], err);
+        if (r == 0 && argv.count == 0)
+                return sf_error_set(err, SF_ERR_USAGE, "toolchain %s: manager = %s is neither apt nor dnf",
+                                    m->root->name, manager ? manager : "(nothing)");
+        while (r == 0 && (entry = sf_conf_next(&m->conf, "root", "packages", entry)))
+                r = sf_words_split(&argv, entry->value, err);
+        if (r == 0 && (r = dress(m, err)) == 0 && strcmp(manager, "apt") == 0 &&
+            (r = sf_words_split(&update, "apt-get update", err)) == 0)
+                r = run_inside(m, &update, err);
+        return r < 0 ? r : run_inside(m, &argv, err);
+}
+
+static int record_packages(struct making *m, struct sf_error *err)
+{
+        const char *manager = sf_conf_get(&m->conf, "root", "manager");
+        bool rpm = manager && strcmp(manager, "dnf") == 0;
+        const char *const dpkg_argv[] = { "dpkg-query", "-W", "-f", "${Package} ${Version}\n", NULL };
+        const char *const rpm_argv[] = { "rpm", "-qa", "--qf", "%{NAME} %{VERSION}-%{RELEASE}\n", NULL };
+        _cleanup_(sf_buffer_free) struct sf_buffer out = SF_BUFFER_INIT, errors = SF_BUFFER_INIT;
+        _cleanup_free_ char *path = sf_fs_join(m->work, "packages");
+        const struct sf_proc proc = { .argv = rpm ? rpm_argv : dpkg_argv,
+                                      .root = m->tree,
+                                      .output = &out,
+                                      .errors = &errors,
+                                      .timeout_seconds = 120 };
+        int r = path ? sf_proc_check(&proc, err) : sf_error_set(err, SF_ERR_NOMEM, "root");
+
+        return r < 0 ? r : sf_fs_write(path, out.data, out.len, 0644, err);
+}
+
+/* In a process of its own, whose mounts end with it. */
+static int in_child(struct making *m, int (*work)(struct making *m, struct sf_error *err), struct sf_error *err)
+{
+        struct sf_error said = SF_ERROR_INIT;
+        int ends[2], status;
+
+        if (pipe(ends) < 0)
+                return sf_error_errno(err, "root");
+        pid_t pid = fork();
+        if (pid == 0) {
+                bool failed = work(m, &said) < 0;
+                _exit(failed && write(ends[1], &said, sizeof said) >= 0);
+        }
+        close(ends[1]);
+        ssize_t n = pid < 0 ? -1 : read(ends[0], &said, sizeof said);
+        close(ends[0]);
+        if (pid < 0 || waitpid(pid, &status, 0) < 0)
+                return sf_error_errno(err, "root");
+        if (n == sizeof said)
+                return sf_error_set(err, said.code, "%s", said.text);
+        return status == 0 ? 0 : sf_error_set(err, SF_ERR_FAILED, "root of %s: status %d", m->root->name, status);
+}
+
+/* --- the whole ------------------------------------------------------------------------------------------------- */
+
+/* What the sandbox mounts over must be there: the root is read-only then. */
+static int make_places(const struct making *m, struct sf_error *err)
+{
+        static const char *const places[] = { "media", "proc", "dev", "sys", "tmp" };
+        int r = 0;
+
+        for (size_t i = 0; i < sizeof places / sizeof *places && r == 0; i++) {
+                _cleanup_free_ char *path = sf_fs_join(m->tree, places[i]);
+                r = path ? sf_fs_mkdirs(path, 0755, err) : sf_error_set(err, SF_ERR_NOMEM, "root");
+        }
+        return r;
+}
+
+static int fill(struct making *m, struct sf_error *err)
+{
+        struct sf_toolchain toolchain;
+        int r;
+
+        if ((r = sf_toolchain_load_conf(m->root->toolchains, m->root->name, &m->conf, err)) < 0 ||
+            (r = obtain(m, err)) < 0 || (r = make_places(m, err)) < 0 ||
+            (!m->root->bare && (r = in_child(m, install, err)) < 0) ||
+            (r = sf_toolchain_load(m->root->toolchains, m->root->name, m->tree, &toolchain, err)) < 0)
+                return r;
+        sf_log_info("root of %s: %s, %s", toolchain.name, toolchain.compiler, toolchain.libc);
+        sf_toolchain_free(&toolchain);
+        return record_packages(m, err);
+}
+
+static int put_in_place(const struct making *m, const char *final, struct sf_error *err)
+{
+        _cleanup_free_ char *old = sf_format("%s.old", m->work);
+        int r;
+
+        if (!old)
+                return sf_error_set(err, SF_ERR_NOMEM, "root");
+        if ((r = sf_fs_remove_tree(old, err)) < 0)
+                return r;
+        if (rename(final, old) < 0 && errno != ENOENT)
+                return sf_error_errno(err, "cannot move %s", final);
+        if (rename(m->work, final) < 0)
+                return sf_error_errno(err, "cannot move %s to %s", m->work, final);
+        return sf_fs_remove_tree(old, err);
+}
+
+int sf_root_prepare(const struct sf_root *root, char **ret_path, struct sf_error *err)
+{
+        _cleanup_(making_free) struct making m = { .root = root, .conf = SF_CONF_INIT };
+        _cleanup_free_ char *final = sf_format("%s/roots/%s", root->cache->root, root->name), *path = NULL;
+        int r;
+
+        if (strchr(root->name, '/') || root->name[0] == '.')
+                return sf_error_set(err, SF_ERR_USAGE, "\"%s\" is not the name of a toolchain", root->name);
+        if (geteuid() != 0)
+                return sf_error_set(err, SF_ERR_UNSUPPORTED, "a root with the right owners can only be made as root");
+        m.work = sf_format("%s/roots/.%s.new", root->cache->root, root->name);
+        m.tree = m.work ? sf_fs_join(m.work, "tree") : NULL;
+        m.log = sf_format("%s/logs/root-%s.log", root->cache->root, root->name);
+        path = final ? sf_fs_join(final, "tree") : NULL;
+        if (!m.tree || !m.log || !path)
+                return sf_error_set(err, SF_ERR_NOMEM, "root");
+        if ((r = sf_fs_remove_tree(m.work, err)) < 0 || (r = sf_fs_mkdirs(m.tree, 0755, err)) < 0)
+                return r;
+        r = fill(&m, err);
+        sf_log_progress_end();
+        if (r < 0)
+                return sf_error_prefix(err, "root of %s", root->name);
+        if ((r = put_in_place(&m, final, err)) < 0)
+                return r;
+        *ret_path = sf_steal_pointer(path);
+        return 0;
+}

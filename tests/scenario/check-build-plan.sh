@@ -1,0 +1,195 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What a plan says before anything is built, and what the build then does: patches, words that a version takes away, one
+# archive for two recipes, layers, independent packages side by side, a failure that others survive, sources mirrored and
+# used without a network.
+set -euo pipefail
+
+factory=$top_builddir/slurm-factory
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/sf-check-plan.XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
+cd "$scratch"
+unset SLURM_FACTORY_CACHE_DIR
+mkdir -p data/recipes/patches data/slurm data/toolchains data/profiles mirror
+printf '[mirror]\nurl = mirror\n' >conf
+printf '[toolchain]\ncflags = -O2 -g0\nldflags = -Wl,--build-id=none\n' >data/toolchains/default.ini
+
+fail() {
+        echo "FAILED: $*" >&2
+        [ ! -f out ] || sed 's/^/    /' out >&2
+        exit 1
+}
+run() { # run WANTED-EXIT-CODE VERB...: output in ./out
+        local wanted=$1 code=0
+        shift
+        "$factory" --config conf --data data --cache cache "$@" >out 2>&1 || code=$?
+        [ "$code" = "$wanted" ] || fail "exit code $code instead of $wanted: $*"
+}
+expect() { grep -q -- "$1" out || fail "no \"$1\" in the output"; }
+refuse() { ! grep -q -- "$1" out || fail "\"$1\" in the output"; }
+digest() { sha256sum "$1" | cut -d' ' -f1; }
+
+# One archive with two packages in it and a third beside them.
+mkdir -p both-1.0/sub/a both-1.0/sub/b
+for p in a b; do
+        printf 'all:\n\tsleep $(WAIT)\ninstall:\n\tinstall -D -m 644 text $(P)/share/%s\n' $p >both-1.0/sub/$p/Makefile
+        echo "text of $p" >both-1.0/sub/$p/text
+done
+tar -c --sort=name --owner=0 --group=0 --mtime=@1000000000 both-1.0 | gzip -n >mirror/both-1.0.tar.gz
+cat >data/recipes/patches/b.patch <<'END'
+--- a/text
++++ b/text
+@@ -1 +1 @@
+-text of b
++patched text of b
+END
+recipe() { # recipe NAME EXTRA...: lines of [package]; the rest is the same
+        local name=$1
+        shift
+        printf '[package]\nname = %s\nversion = 1.0\n' "$name"
+        printf '%s\n' "$@"
+        printf '[source]\nfile = both-1.0.tar.gz\nsha256 = %s\ndirectory = sub/%s\n' "$(digest mirror/both-1.0.tar.gz)" "$name"
+        printf '[step make]\nrun = make WAIT=0.1\n[step install]\nrun = make install P=@PREFIX@\n'
+}
+recipe a >data/recipes/a.ini
+{ recipe b; printf '[patch text]\nfile = b.patch\nsha256 = %s\n' "$(digest data/recipes/patches/b.patch)"; } >data/recipes/b.ini
+mkdir -p c-1.0
+printf 'install:\n\tinstall -D -m 644 Makefile $(P)/mpi/share/c\n' >c-1.0/Makefile
+tar -c --sort=name --owner=0 --group=0 --mtime=@1000000000 c-1.0 | gzip -n >mirror/c-1.0.tar.gz
+cat >data/recipes/c.ini <<END
+[package]
+name = c
+version = 1.0
+layer = mpi
+[source]
+file = c-1.0.tar.gz
+sha256 = $(digest mirror/c-1.0.tar.gz)
+[step install]
+run = make install P=@PREFIX@
+END
+mkdir -p small-9.9.1
+printf 'int main(void) { return 0; }\n' >small-9.9.1/main.c
+printf 'slurmd: main.c\n\t$(CC) -o $@ main.c\ninstall: slurmd\n\ttest ! -e $(P)/mpi\n\tinstall -D slurmd $(P)/sbin/slurmd\n\techo $(WORDS) >$(P)/words\n' >small-9.9.1/Makefile
+tar -c --sort=name --owner=0 --group=0 --mtime=@1000000000 small-9.9.1 | gzip -n >mirror/small-9.9.1.tar.gz
+cat >data/recipes/slurm.ini <<'END'
+[package]
+name = slurm
+layer = slurm
+depends = a b
+also = c
+[step install]
+run = make install P=@PREFIX@ "WORDS=one" --no-print-directory
+END
+for v in 9.9.1 9.9.2 9.10.1; do
+        printf '[package]\nversion = %s\n[source]\nfile = small-9.9.1.tar.gz\nsha256 = %s\n' $v "$(digest mirror/small-9.9.1.tar.gz)" >data/slurm/$v.ini
+done
+printf '[step install]\ndrop = WORDS=*\nrun = "WORDS=two"\n' >>data/slurm/9.10.1.ini
+printf '[package]\nbuild = less\ndrop-depends = b\ndrop-also = c\n' >data/profiles/less.ini
+
+echo "== before anything is built"
+run 0 build-slurm --slurm-version 9.9 --dry-run
+expect '^build  a 1.0: never built here$'
+expect '^build  slurm 9.9.2: never built here$'
+[ ! -e cache/work/* ] && [ -z "$(ls cache/buildcache)" ] || fail "a dry run built something"
+
+echo "== one archive, two recipes, a patch, a layer of its own"
+run 0 build-slurm --slurm-version 9.9.1 --jobs 2
+[ "$(ls cache/sources | wc -l)" = 3 ] || fail "sources: $(ls cache/sources)"
+grep -qx 'text of a' cache/buildcache/a-1.0-*/tree/share/a || fail "package a is not what its directory holds"
+grep -qx 'patched text of b' cache/buildcache/b-1.0-*/tree/share/b || fail "the patch was not applied"
+toolchain=$(sed -n 's/^toolchain //p' cache/buildcache/a-*/key | tr ' ' -)
+release=cache/builds/9.9.1-$toolchain
+grep -q ' mpi/share/c$' "$release/filelist" || fail "the mpi layer is not in the release"
+[ "$(grep -c '^layer ' "$release/filelist")" = 3 ] || fail "not three layers: $(grep '^layer ' "$release/filelist")"
+[ "$(grep '^layer ' "$release/filelist" | grep -o 'deps\|mpi\|slurm' | xargs)" = "deps mpi slurm" ] || fail "the layers' order"
+grep -qx one cache/buildcache/slurm-9.9.1-*/tree/words || fail "words of the common file"
+
+echo "== another version: only Slurm, and the words that it takes away"
+run 0 build-slurm --slurm-version 9.10 --dry-run
+expect '^reuse  a 1.0$'
+expect '^reuse  c 1.0$'
+expect '^build  slurm 9.10.1: "package slurm 9.10.1\|^build  slurm 9.10.1: package ... "9.10.1" instead of "9.9.1"'
+run 0 build-slurm --slurm-version 9.10
+grep -qx two cache/buildcache/slurm-9.10.1-*/tree/words || fail "the version's words"
+[ "$(grep -c ': building' out)" = 1 ] || fail "more than Slurm was built"
+
+echo "== a profile has another name and fewer packages"
+run 0 build-slurm --slurm-version 9.9.1 --profile less
+[ -d "$release-less" ] || fail "no release with the profile's word: $(ls cache/builds)"
+! grep -q 'share/b$\|mpi/share/c$' "$release-less/filelist" || fail "the profile left out nothing"
+run 2 build-slurm --slurm-version 9.9.1 --profile none
+expect 'there is no profile none'
+
+echo "== why a layer is built again"
+sed -i 's/WAIT=0.1/WAIT=0.2/' data/recipes/a.ini
+run 0 build-slurm --slurm-version 9.9.1 --dry-run
+expect '^build  a 1.0: step ... "WAIT=0.2" instead of "WAIT=0.1"'
+expect '^reuse  b 1.0$'
+expect '^build  slurm 9.9.1: it depends on a-1.0, which changes$'
+sed -i 's/WAIT=0.2/WAIT=0.1/' data/recipes/a.ini
+
+echo "== a patch that does not fit, or is not the recipe's"
+cp data/recipes/b.ini b.good
+cp data/recipes/patches/b.patch patch.good
+echo '# more' >>data/recipes/patches/b.patch
+sed -i 's/WAIT=0.1/WAIT=0.3/' data/recipes/b.ini
+run 3 build-deps
+expect "b 1.0: patch text: .*b.patch: sha256 is not the recipe's"
+sed 's/text of b/text of nobody/' patch.good >data/recipes/patches/b.patch
+sed -i "s/$(digest patch.good)/$(digest data/recipes/patches/b.patch)/" data/recipes/b.ini
+run 3 build-deps
+expect 'b 1.0: patch text: '
+cp b.good data/recipes/b.ini
+cp patch.good data/recipes/patches/b.patch
+
+echo "== independent packages side by side, within --jobs"
+sed -i 's/WAIT=0.1/WAIT=1.5/' data/recipes/[ab].ini
+start=$(date +%s%N)
+run 0 build-deps --jobs 2
+[ $((($(date +%s%N) - start) / 1000000)) -lt 2900 ] || fail "two waits of 1.5 s took 3 s: one after the other"
+awk '/a 1.0: building/ {a = NR} /b 1.0: building/ {b = NR} /built in/ && !first {first = NR} END {exit !(a < first && b < first)}' out ||
+        fail "the second package began after the first was done"
+sed -i 's/WAIT=1.5/WAIT=1.6/' data/recipes/[ab].ini
+start=$(date +%s%N)
+run 0 build-deps --jobs 1
+[ $((($(date +%s%N) - start) / 1000000)) -ge 3200 ] || fail "with --jobs 1 two packages were built at once"
+
+echo "== a failure, with and without --keep-going"
+sed -i 's/run = make WAIT=1.6/run = false/' data/recipes/a.ini
+sed -i 's/WAIT=1.6/WAIT=0.4/' data/recipes/b.ini
+run 3 build-slurm --slurm-version 9.9.1 --jobs 1
+expect 'a 1.0: step make'
+refuse 'b 1.0: built'
+run 3 build-slurm --slurm-version 9.9.1 --jobs 1 --keep-going
+expect 'b 1.0: built'
+refuse 'slurm 9.9.1: building'
+sed -i 's/run = false/run = make WAIT=0.1/' data/recipes/a.ini
+run 0 build-slurm --slurm-version 9.9.1
+expect 'b 1.0: cached'
+
+echo "== sources collected, then everything offline"
+run 0 mirror create offline --slurm-version 9.9.1
+[ "$(ls offline | xargs)" = "both-1.0.tar.gz c-1.0.tar.gz small-9.9.1.tar.gz" ] || fail "mirrored: $(ls offline)"
+run 0 mirror create offline --slurm-version 9.9.1
+expect ' 0 archives new'
+run 2 mirror delete offline
+offline="unshare -n"
+$offline true 2>/dev/null || offline="unshare -rn"
+if $offline true 2>/dev/null; then
+        printf '' >empty.conf
+        $offline "$factory" --config empty.conf --data data --cache fresh --mirror offline build-slurm --slurm-version 9.9.1 >out 2>&1 ||
+                fail "not built without a network"
+        [ -s "fresh/builds/9.9.1-$toolchain/release.json" ] || fail "no release in the fresh cache"
+        cmp "fresh/builds/9.9.1-$toolchain/release.json" "$release/release.json" || fail "another release than with a network"
+else
+        echo "   skipped: no network namespaces here"
+fi
+
+echo "== steps have no network"
+if [ "$(id -u)" = 0 ]; then
+        sed -i 's/^run = make WAIT=0.1/run = sh -c "test $(grep -c : \/proc\/net\/dev) = 1"/' data/recipes/a.ini
+        run 0 build-deps
+else
+        echo "   skipped: needs namespaces"
+fi
+echo "all well"
