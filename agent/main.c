@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* agent/main.c - sf-node: the table of verbs, and what happens before each of them. */
 #include <signal.h>
-#include <stdio.h>
 #include <sys/stat.h>
 
 #include "agent/node/config.h"
 #include "agent/node/report.h"
 #include "agent/verbs/verbs.h"
-#include "base/log.h"
-#include "base/verb.h"
+#include "base/program.h"
 
 static const struct sf_option options[] = {
         { "config", 0, "FILE", "read this file instead of /etc/sf-node", false },
@@ -51,33 +49,10 @@ static const char *const gc_options[] = { "keep", "dry-run", "force", NULL };
 static const char *const recover_options[] = { "boot", NULL };
 static const char *const verify_options[] = { "repair", "limit-rate", "jitter", NULL };
 
-/* Loads the configuration, opens the log, runs. */
-static int with_config(int (*verb)(const struct sf_config *, const struct sf_command_line *),
-                       const struct sf_command_line *line)
-{
-        struct sf_error err = SF_ERROR_INIT;
-        struct sf_config config;
-        enum sf_log_level level = sf_option_given(line, "quiet")     ? SF_LOG_QUIET
-                                  : sf_option_given(line, "verbose") ? SF_LOG_VERBOSE
-                                                                     : SF_LOG_NORMAL;
-
-        sf_log_open("sf-node", level);
-        if (sf_config_load(line, &config, &err) < 0) {
-                struct sf_report report;
-                sf_report_start(&report, line->verb->name);
-                report.step = SF_STEP_CONFIGURATION;
-                return sf_report_failed(&report, sf_option_given(line, "json"), SF_EXIT_USAGE, &err);
-        }
-        int code = verb(&config, line);
-        sf_config_free(&config);
-        return code;
-}
-
 #define VERB(name)                                                           \
         static int run_##name(void *ctx, const struct sf_command_line *line) \
         {                                                                    \
-                (void)ctx;                                                   \
-                return with_config(sf_verb_##name, line);                    \
+                return sf_verb_##name(ctx, line);                            \
         }
 VERB(trust)
 VERB(list)
@@ -120,22 +95,19 @@ static const struct sf_program program = {
         .verbs = verbs,
 };
 
+static int load(void *ctx, const struct sf_command_line *line, struct sf_error *err)
+{
+        return sf_config_load(line, ctx, err);
+}
+
 int main(int argc, char **argv)
 {
-        struct sf_error err = SF_ERROR_INIT;
-        struct sf_command_line line;
+        static const struct sf_program_calls calls = { load, sf_report_refused };
+        struct sf_config config = { 0 };
 
         umask(022);
         signal(SIGPIPE, SIG_IGN);
-        sf_log_open("sf-node", SF_LOG_NORMAL);
-        int r = sf_verb_parse(&program, argc, argv, &line, &err);
-        if (r > 0)
-                return SF_EXIT_DONE;
-        if (r < 0) {
-                sf_log_error("%s", err.text);
-                return SF_EXIT_USAGE;
-        }
-        int code = line.verb->run(NULL, &line);
-        sf_command_line_free(&line);
+        int code = sf_program_main(&program, &calls, &config, argc, argv);
+        sf_config_free(&config);
         return code;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* base/error.c - see error.h. The text is a fixed buffer on purpose: reporting a failure must not fail. */
+/* base/error.c - see error.h. The text is a fixed buffer on purpose: reporting a failure must not fail. One line is
+ * promised: what came from outside may hold line breaks, control characters or bytes that are no text. */
 #include "base/error.h"
 
 #include <errno.h>
@@ -7,25 +8,23 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One line is promised: text that came from outside may hold line breaks or control characters. */
-static void flatten(char *text)
-{
-        for (char *c = text; *c; c++)
-                if ((unsigned char)*c < 0x20 || *c == 0x7f)
-                        *c = ' ';
-}
+#include "base/printable.h"
+
+/* For callers that want no text: sf_error_prefix() has to return the code that it was called about. */
+static _Thread_local int last_code = SF_ERR_FAILED;
 
 int sf_error_set(struct sf_error *err, int code, const char *format, ...)
 {
         va_list args;
 
+        last_code = code;
         if (!err)
                 return code;
         err->code = code;
         va_start(args, format);
         vsnprintf(err->text, sizeof err->text, format, args);
         va_end(args);
-        flatten(err->text);
+        sf_printable_flatten(err->text);
         return code;
 }
 
@@ -49,15 +48,16 @@ int sf_error_errno(struct sf_error *err, const char *format, ...)
         int number = errno;
         va_list args;
 
+        last_code = code_of_errno(number);
         if (!err)
-                return code_of_errno(number);
-        err->code = code_of_errno(number);
+                return last_code;
+        err->code = last_code;
         va_start(args, format);
         vsnprintf(err->text, sizeof err->text, format, args);
         va_end(args);
         size_t used = strlen(err->text);
         snprintf(err->text + used, sizeof err->text - used, ": %s", strerror(number));
-        flatten(err->text);
+        sf_printable_flatten(err->text);
         errno = number;
         return err->code;
 }
@@ -68,19 +68,21 @@ int sf_error_prefix(struct sf_error *err, const char *format, ...)
         va_list args;
 
         if (!err)
-                return SF_ERR_FAILED;
+                return last_code;
         memcpy(inner, err->text, sizeof inner);
         va_start(args, format);
         vsnprintf(err->text, sizeof err->text, format, args);
         va_end(args);
         size_t used = strlen(err->text);
         snprintf(err->text + used, sizeof err->text - used, ": %s", inner);
-        flatten(err->text);
+        sf_printable_flatten(err->text);
         return err->code;
 }
 
 void sf_error_clear(struct sf_error *err)
 {
+        if (!err)
+                return;
         err->code = 0;
         err->text[0] = '\0';
 }

@@ -41,12 +41,13 @@ enum sf_error_code {
 
 struct sf_error {
         int code;                       /* 0 or an sf_error_code */
-        char text[SF_ERROR_TEXT_MAX];   /* one line, UTF-8, always NUL-terminated, truncated if longer */
+        char text[SF_ERROR_TEXT_MAX];   /* one line of printable UTF-8 (printable.h), truncated if longer */
 };
 
 #define SF_ERROR_INIT { 0, "" }
 
-/* Sets code and text; returns code, so that `return sf_error_set(...)` reads well. err may be NULL. */
+/* Sets code and text; returns code, so that `return sf_error_set(...)` reads well. err may be NULL, here and in all
+ * functions below: then only the code is of use. */
 int sf_error_set(struct sf_error *err, int code, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
 
@@ -54,7 +55,8 @@ int sf_error_set(struct sf_error *err, int code, const char *format, ...)
  * SF_ERR_NOT_FOUND, ENOMEM SF_ERR_NOMEM; everything else SF_ERR_IO. Uses and keeps the caller's errno. */
 int sf_error_errno(struct sf_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Puts "<formatted>: " before the text; returns the code that is already there. */
+/* Puts "<formatted>: " before the text; returns the code that is already there, which for err == NULL is the one that was
+ * set last in this thread. */
 int sf_error_prefix(struct sf_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Back to "no error". */

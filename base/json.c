@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "base/escape.h"
+
 /* jansson limits the nesting depth itself (2,048), far above ours: measured on the parsed value. */
 static bool too_deep(const json_t *value, unsigned left)
 {
@@ -152,6 +155,22 @@ int sf_json_array(const json_t *object, const char *where, const char *key, json
                 return SF_ERR_CORRUPT;
         *ret = v;
         return 0;
+}
+
+/* --- output ---------------------------------------------------------------------------------------------------- */
+
+json_t *sf_json_text(const char *text)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer safe = SF_BUFFER_INIT;
+
+        if (!text)
+                return json_null();
+        return sf_escape_append(&safe, text, true, NULL) < 0 ? NULL : json_string(sf_buffer_text(&safe));
+}
+
+void sf_json_set_name(json_t *object, const char *key, const char *text)
+{
+        json_object_set_new(object, key, *text ? sf_json_text(text) : json_null());
 }
 
 /* --- canonical form -------------------------------------------------------------------------------------------- */

@@ -31,6 +31,13 @@ int sf_json_bool(const json_t *object, const char *where, const char *key, bool 
 int sf_json_object(const json_t *object, const char *where, const char *key, json_t **ret, struct sf_error *err);
 int sf_json_array(const json_t *object, const char *where, const char *key, json_t **ret, struct sf_error *err);
 
+/* A string value of any text: bytes that are not UTF-8, which JSON cannot hold, become "\\xff". A text of NULL
+ * is null. NULL only without memory.
+ * For what is shown; never for what is signed or read back. */
+json_t *sf_json_text(const char *text);
+/* The same as a member; "" is null. */
+void sf_json_set_name(json_t *object, const char *key, const char *text);
+
 /* OLPC canonical JSON (wiki.laptop.org/go/Canonical_JSON): sorted keys, no white space, only \" and \\ escaped,
  * integers only: what TUF signs. Appends to ret. */
 int sf_json_canonical(const json_t *value, struct sf_buffer *ret, struct sf_error *err);

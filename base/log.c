@@ -8,7 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buffer.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/escape.h"
 
 static const char *program_name = "slurm-factory";
 static enum sf_log_level current_level = SF_LOG_NORMAL;
@@ -26,57 +29,45 @@ enum sf_log_level sf_log_level(void)
         return current_level;
 }
 
-static void print_line(const char *before, const char *format, va_list args)
+/* Appends what the arguments make of the format, fit for a terminal. */
+static void add_printable(struct sf_buffer *line, const char *format, va_list args)
 {
+        _cleanup_free_ char *text = NULL;
+
+        if (vasprintf(&text, format, args) < 0)
+                text = NULL;
+        else
+                sf_escape_append(line, text, false, NULL);
+}
+
+/* One write per line: those of several programs on one terminal do not mix. */
+static void print_line(enum sf_log_level level, const char *before, const char *format, va_list args)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer line = SF_BUFFER_INIT;
+
+        if (current_level < level)
+                return;
         sf_log_progress_end();
-        fputs(before, stderr);
-        vfprintf(stderr, format, args);
-        fputc('\n', stderr);
+        if (*before)
+                sf_buffer_printf(&line, NULL, "%s: %s", program_name, before + 1);
+        add_printable(&line, format, args);
+        fprintf(stderr, "%s\n", sf_buffer_text(&line));
 }
 
-void sf_log_info(const char *format, ...)
-{
-        va_list args;
-
-        if (current_level < SF_LOG_NORMAL)
-                return;
-        va_start(args, format);
-        print_line("", format, args);
-        va_end(args);
-}
-
-void sf_log_detail(const char *format, ...)
-{
-        va_list args;
-
-        if (current_level < SF_LOG_VERBOSE)
-                return;
-        va_start(args, format);
-        print_line("", format, args);
-        va_end(args);
-}
-
-void sf_log_warning(const char *format, ...)
-{
-        va_list args;
-        char before[96];
-
-        snprintf(before, sizeof before, "%s: warning: ", program_name);
-        va_start(args, format);
-        print_line(before, format, args);
-        va_end(args);
-}
-
-void sf_log_error(const char *format, ...)
-{
-        va_list args;
-        char before[96];
-
-        snprintf(before, sizeof before, "%s: ", program_name);
-        va_start(args, format);
-        print_line(before, format, args);
-        va_end(args);
-}
+/* The four differ in level and in what stands before the text (behind a mark: the program's name and it). */
+#define LOG_FUNCTION(name, level, before)                \
+        void name(const char *format, ...)               \
+        {                                                \
+                va_list args;                            \
+                                                         \
+                va_start(args, format);                  \
+                print_line(level, before, format, args); \
+                va_end(args);                            \
+        }
+LOG_FUNCTION(sf_log_info, SF_LOG_NORMAL, "")
+LOG_FUNCTION(sf_log_detail, SF_LOG_VERBOSE, "")
+LOG_FUNCTION(sf_log_warning, SF_LOG_QUIET, "!warning: ")
+LOG_FUNCTION(sf_log_error, SF_LOG_QUIET, "!")
 
 char *sf_log_size(uint64_t bytes, char out[32])
 {
@@ -121,10 +112,11 @@ void sf_log_status(const char *format, ...)
 
         if (current_level != SF_LOG_NORMAL || !isatty(STDERR_FILENO))
                 return;
-        fputs("\r\033[K", stderr);
+        _cleanup_(sf_buffer_free) struct sf_buffer line = SF_BUFFER_INIT;
         va_start(args, format);
-        vfprintf(stderr, format, args);
+        add_printable(&line, format, args);
         va_end(args);
+        fprintf(stderr, "\r\033[K%s", sf_buffer_text(&line));
         fflush(stderr);
         line_drawn = true;
 }

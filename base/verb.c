@@ -40,7 +40,7 @@ static const struct sf_verb *find_verb(const struct sf_program *program, const c
 
 /* --- help ------------------------------------------------------------------------------------------------------ */
 
-static void print_option(const struct sf_option *o)
+static void print_option(struct sf_buffer *out, const struct sf_option *o)
 {
         char left[64];
         char letter[5] = "    ";
@@ -49,71 +49,75 @@ static void print_option(const struct sf_option *o)
                 snprintf(letter, sizeof letter, "-%c, ", o->letter);
         snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name, o->argument ? " " : "",
                  o->argument ? o->argument : "");
-        printf("  %-28s %s\n", left, o->help);
+        sf_buffer_printf(out, NULL, "  %-28s %s\n", left, o->help);
 }
 
-static void print_listed_options(const struct sf_program *program, const char *const *names)
+static void print_listed_options(struct sf_buffer *out, const struct sf_program *program, const char *const *names)
 {
         for (const struct sf_option *o = program->options; o->name; o++)
                 if (is_listed(names, o->name))
-                        print_option(o);
+                        print_option(out, o);
 }
 
-static void print_program_help(const struct sf_program *program)
+static void print_program_help(struct sf_buffer *out, const struct sf_program *program)
 {
-        printf("%s %s - %s\n\nUsage: %s [OPTION]... VERB [ARGUMENT]...\n\nVerbs:\n", program->name, program->version,
-               program->summary, program->name);
+        sf_buffer_printf(out, NULL, "%s %s - %s\n\nUsage: %s [OPTION]... VERB [ARGUMENT]...\n\nVerbs:\n", program->name,
+                         program->version, program->summary, program->name);
         for (const struct sf_verb *v = program->verbs; v->name; v++) {
                 char left[64];
                 snprintf(left, sizeof left, "%s %s", v->name, v->synopsis);
-                printf("  %-28s %s\n", left, v->help);
+                sf_buffer_printf(out, NULL, "  %-28s %s\n", left, v->help);
         }
-        printf("\nOptions for every verb:\n");
-        print_listed_options(program, program->global_options);
-        printf("      --help                   this text, or a verb's own\n"
-               "      --version                the version of the program\n");
+        sf_buffer_printf(out, NULL, "\nOptions for every verb:\n");
+        print_listed_options(out, program, program->global_options);
+        sf_buffer_printf(out, NULL,
+                         "      --help                   this text, or a verb's own\n"
+                         "      --version                the version of the program\n");
 }
 
-static void print_verb_help(const struct sf_program *program, const struct sf_verb *verb)
+static void print_verb_help(struct sf_buffer *out, const struct sf_program *program, const struct sf_verb *verb)
 {
-        printf("Usage: %s [OPTION]... %s%s%s\n\n%s\n", program->name, verb->name, *verb->synopsis ? " " : "",
-               verb->synopsis, verb->help);
+        sf_buffer_printf(out, NULL, "Usage: %s [OPTION]... %s%s%s\n\n%s\n", program->name, verb->name,
+                         *verb->synopsis ? " " : "", verb->synopsis, verb->help);
         if (verb->options && verb->options[0]) {
-                printf("\nOptions of this verb:\n");
-                print_listed_options(program, verb->options);
+                sf_buffer_printf(out, NULL, "\nOptions of this verb:\n");
+                print_listed_options(out, program, verb->options);
         }
-        printf("\nOptions for every verb:\n");
-        print_listed_options(program, program->global_options);
+        sf_buffer_printf(out, NULL, "\nOptions for every verb:\n");
+        print_listed_options(out, program, program->global_options);
 }
 
-static void print_names(const struct sf_program *program, const char *const *names)
+static void print_names(struct sf_buffer *out, const struct sf_program *program, const char *const *names)
 {
         for (const struct sf_option *o = program->options; o->name; o++)
                 if (is_listed(names, o->name))
-                        printf(" --%s", o->name);
+                        sf_buffer_printf(out, NULL, " --%s", o->name);
 }
 
-void sf_verb_print_completion(const struct sf_program *program)
+static void print_completion(struct sf_buffer *out, const struct sf_program *program)
 {
-        printf("# bash completion for %s, made by '%s --completion'\n_sf()\n{\n", program->name, program->name);
-        printf("        local word=${COMP_WORDS[COMP_CWORD]} verb= i\n"
-               "        for ((i = 1; i < COMP_CWORD; i++)); do\n                case ${COMP_WORDS[i]} in\n");
+        sf_buffer_printf(out, NULL, "# bash completion for %s, made by '%s --completion'\n_sf()\n{\n", program->name,
+                         program->name);
+        sf_buffer_printf(out, NULL,
+                         "        local word=${COMP_WORDS[COMP_CWORD]} verb= i\n"
+                         "        for ((i = 1; i < COMP_CWORD; i++)); do\n                case ${COMP_WORDS[i]} in\n");
         for (const struct sf_verb *v = program->verbs; v->name; v++)
-                printf("                %s) verb=%s ;;\n", v->name, v->name);
-        printf("                esac\n        done\n        case $verb in\n");
+                sf_buffer_printf(out, NULL, "                %s) verb=%s ;;\n", v->name, v->name);
+        sf_buffer_printf(out, NULL, "                esac\n        done\n        case $verb in\n");
         for (const struct sf_verb *v = program->verbs; v->name; v++) {
-                printf("        %s) set --", v->name);
-                print_names(program, v->options);
-                printf(" ;;\n");
+                sf_buffer_printf(out, NULL, "        %s) set --", v->name);
+                print_names(out, program, v->options);
+                sf_buffer_printf(out, NULL, " ;;\n");
         }
-        printf("        *) set --");
+        sf_buffer_printf(out, NULL, "        *) set --");
         for (const struct sf_verb *v = program->verbs; v->name; v++)
-                printf(" %s", v->name);
-        printf(" ;;\n        esac\n        set -- \"$@\"");
-        print_names(program, program->global_options);
-        printf(" --help --version\n        COMPREPLY=($(compgen -W \"$*\" -- \"$word\"))\n}\n"
-               "complete -o default -F _sf %s\n",
-               program->name);
+                sf_buffer_printf(out, NULL, " %s", v->name);
+        sf_buffer_printf(out, NULL, " ;;\n        esac\n        set -- \"$@\"");
+        print_names(out, program, program->global_options);
+        sf_buffer_printf(out, NULL,
+                         " --help --version\n        COMPREPLY=($(compgen -W \"$*\" -- \"$word\"))\n}\n"
+                         "complete -o default -F _sf %s\n",
+                         program->name);
 }
 
 /* --- parsing --------------------------------------------------------------------------------------------------- */
@@ -150,11 +154,11 @@ static int take_long(struct walk *w, const char *text, struct sf_error *err)
                 return 0;
         }
         if (strcmp(text, "version") == 0) {
-                printf("%s %s\n", w->program->name, w->program->version);
+                sf_buffer_printf(&w->line->text, NULL, "%s %s\n", w->program->name, w->program->version);
                 return 1;
         }
         if (strcmp(text, "completion") == 0) {
-                sf_verb_print_completion(w->program);
+                print_completion(&w->line->text, w->program);
                 return 1;
         }
         const struct sf_option *option = find_option(w->program, text, len);
@@ -255,25 +259,37 @@ int sf_verb_parse(const struct sf_program *program, int argc, char **argv, struc
         int r = take_all(&w, err);
         if (r == 0 && w.help) {
                 if (line.verb)
-                        print_verb_help(program, line.verb);
+                        print_verb_help(&line.text, program, line.verb);
                 else
-                        print_program_help(program);
+                        print_program_help(&line.text, program);
                 r = 1;
         }
         if (r == 0)
                 r = check(&w, err);
-        if (r != 0) {
-                sf_command_line_free(&line);
-                return r;
-        }
         *ret = line;
-        return 0;
+        return r;
+}
+
+bool sf_verb_is_asked(const struct sf_program *program, int argc, char **argv, const char *name)
+{
+        for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+                if (strncmp(argv[i], "--", 2) != 0)
+                        continue;
+                size_t len = strcspn(argv[i] + 2, "=");
+                const struct sf_option *option = find_option(program, argv[i] + 2, len);
+                if (option && strcmp(option->name, name) == 0)
+                        return true;
+                /* The next word may be a value that looks like an option. */
+                i += option && option->argument && !argv[i][2 + len];
+        }
+        return false;
 }
 
 void sf_command_line_free(struct sf_command_line *line)
 {
         free(line->arguments);
         free(line->values);
+        sf_buffer_free(&line->text);
         *line = (struct sf_command_line){ 0 };
 }
 

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 
 /* One option. Long form only has a name ("root"), `letter` 0 where there is none. */
@@ -31,6 +32,7 @@ struct sf_command_line {
         size_t argument_count;
         struct sf_option_value *values;
         size_t value_count;
+        struct sf_buffer text; /* help, version or completion script, where that was asked for */
 };
 
 struct sf_verb {
@@ -52,8 +54,8 @@ struct sf_program {
 };
 
 /* Parses argv (options may stand anywhere, "--" ends them, "--name=value" and "--name value" are the same).
- * --help and --version are handled here. Returns 0 with *ret filled, 1 when help or version was printed and the program
- * is done, SF_ERR_USAGE otherwise. */
+ * --help, --version and --completion are handled here. Returns 0; 1 where ret->text is all that was asked for; SF_ERR_USAGE
+ * otherwise, with as much in *ret as was understood. *ret is to be freed in every case. */
 int sf_verb_parse(const struct sf_program *program, int argc, char **argv, struct sf_command_line *ret,
                   struct sf_error *err);
 void sf_command_line_free(struct sf_command_line *line);
@@ -64,7 +66,7 @@ bool sf_option_given(const struct sf_command_line *line, const char *name);
 /* The values of a repeating option one after the other; start with *cursor = 0; NULL at the end. */
 const char *sf_option_next(const struct sf_command_line *line, const char *name, size_t *cursor);
 
-/* Writes the bash completion script of the program to standard output (hidden verb "--completion"). */
-void sf_verb_print_completion(const struct sf_program *program);
+/* Does this switch stand in argv, whatever else is wrong there? */
+bool sf_verb_is_asked(const struct sf_program *program, int argc, char **argv, const char *name);
 
 #endif

@@ -3,14 +3,15 @@
  *
  * The table of verbs, the settings they share, and what an exit code means. Each verb lives in a command-*.c.
  */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/output.h"
 #include "base/parallel.h"
+#include "base/program.h"
 #include "factory/commands/command.h"
 
 #define CONFIG_FILE "/etc/slurm-factory.conf"
@@ -81,14 +82,13 @@ static int exit_code(int code)
 
 static void print_json(json_t *result, int code, const struct sf_error *err, double seconds)
 {
-        json_object_set_new(result, "result", json_string(code < 0 ? "failed" : "ok"));
+        json_object_set_new(result, "result", sf_json_text(code < 0 ? "failed" : "ok"));
         json_object_set_new(result, "seconds", json_integer((json_int_t)(seconds + 0.5)));
         if (code < 0) {
-                json_object_set_new(result, "class", json_string(sf_error_class(code)));
-                json_object_set_new(result, "error", json_string(err->text));
+                json_object_set_new(result, "class", sf_json_text(sf_error_class(code)));
+                json_object_set_new(result, "error", sf_json_text(err->text));
         }
-        json_dumpf(result, stdout, JSON_COMPACT | JSON_SORT_KEYS);
-        putchar('\n');
+        sf_output_json(result);
 }
 
 static int run_command(const struct sf_factory *factory, const struct sf_command_line *line, sf_command_fn *command)
@@ -96,11 +96,12 @@ static int run_command(const struct sf_factory *factory, const struct sf_command
         struct sf_error err = SF_ERROR_INIT;
         _cleanup_json_ json_t *result = json_object();
 
+        json_object_set_new(result, "verb", json_string(line->verb->name));
         double start = sf_clock_seconds();
         int r = command(factory, line, result, &err);
         if (r < 0)
                 sf_log_error("%s: %s", line->verb->name, err.text);
-        if (factory->json)
+        if (sf_output_is_json())
                 print_json(result, r, &err, sf_clock_seconds() - start);
         return exit_code(r);
 }
@@ -233,8 +234,24 @@ static int apply_options(struct sf_factory *f, const struct sf_command_line *lin
                 f->jobs = sf_parallel_processors();
         if (!f->data)
                 f->data = SF_DATADIR;
-        f->json = sf_option_given(line, "json");
         return 0;
+}
+
+static int load(void *ctx, const struct sf_command_line *line, struct sf_error *err)
+{
+        int r = load_config(ctx, sf_option_get(line, "config"), err);
+
+        return r < 0 ? r : apply_options(ctx, line, err);
+}
+
+static int refuse(const char *verb, bool loading, const struct sf_error *err)
+{
+        _cleanup_json_ json_t *result = json_object();
+
+        sf_json_set_name(result, "verb", verb);
+        sf_log_error("%s", err->text);
+        print_json(result, err->code, err, 0);
+        return loading ? EXIT_USAGE : exit_code(err->code);
 }
 
 static void factory_free(struct sf_factory *f)
@@ -246,25 +263,8 @@ static void factory_free(struct sf_factory *f)
 
 int main(int argc, char **argv)
 {
+        static const struct sf_program_calls calls = { load, refuse };
         _cleanup_(factory_free) struct sf_factory factory = { .conf = SF_CONF_INIT };
-        _cleanup_(sf_command_line_free) struct sf_command_line line = { 0 };
-        struct sf_error err = SF_ERROR_INIT;
 
-        sf_log_open(program.name, SF_LOG_NORMAL);
-        int r = sf_verb_parse(&program, argc, argv, &line, &err);
-        if (r > 0)
-                return EXIT_DONE;
-        if (r == 0 && sf_option_given(&line, "quiet"))
-                sf_log_open(program.name, SF_LOG_QUIET);
-        if (r == 0 && sf_option_given(&line, "verbose"))
-                sf_log_open(program.name, SF_LOG_VERBOSE);
-        if (r == 0)
-                r = load_config(&factory, sf_option_get(&line, "config"), &err);
-        if (r == 0)
-                r = apply_options(&factory, &line, &err);
-        if (r < 0) {
-                sf_log_error("%s", err.text);
-                return exit_code(r);
-        }
-        return line.verb->run(&factory, &line);
+        return sf_program_main(&program, &calls, &factory, argc, argv);
 }

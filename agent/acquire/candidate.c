@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/output.h"
 
 static int check_withdrawn(const struct sf_config *config, const struct sf_candidate *offer, struct sf_error *err)
 {
@@ -144,14 +145,14 @@ json_t *sf_candidate_json(const struct sf_candidate *offer, const char *steps)
         const struct sf_fetch_plan *plan = &offer->plan;
         json_t *object = json_object();
 
-        json_object_set_new(object, "way", json_string(sf_fetch_plan_way_name(plan->way)));
+        json_object_set_new(object, "way", sf_json_text(sf_fetch_plan_way_name(plan->way)));
         for (enum sf_fetch_plan_way way = SF_FETCH_PLAN_DELTA;
              plan->way != SF_FETCH_PLAN_NOTHING && way <= SF_FETCH_PLAN_FULL; way++) {
                 uint64_t bytes = sf_fetch_plan_way_bytes(plan, way);
                 json_object_set_new(object, sf_fetch_plan_way_name(way),
                                     bytes == SF_FETCH_PLAN_IMPOSSIBLE ? json_null() : json_integer((json_int_t)bytes));
         }
-        json_object_set_new(object, "steps", json_string(steps));
+        json_object_set_new(object, "steps", sf_json_text(steps));
         return object;
 }
 
@@ -162,19 +163,19 @@ static void print_costs(const struct sf_fetch_plan *plan)
         for (enum sf_fetch_plan_way way = SF_FETCH_PLAN_DELTA; way <= SF_FETCH_PLAN_FULL; way++) {
                 uint64_t bytes = sf_fetch_plan_way_bytes(plan, way);
                 if (bytes == SF_FETCH_PLAN_IMPOSSIBLE)
-                        printf("%-9s -\n", sf_fetch_plan_way_name(way));
+                        sf_output_line("%-9s -", sf_fetch_plan_way_name(way));
                 else
-                        printf("%-9s %llu bytes (%s)%s\n", sf_fetch_plan_way_name(way), (unsigned long long)bytes,
-                               sf_log_size(bytes, size), way == plan->way ? "  <- chosen" : "");
+                        sf_output_line("%-9s %llu bytes (%s)%s", sf_fetch_plan_way_name(way), (unsigned long long)bytes,
+                                       sf_log_size(bytes, size), way == plan->way ? "  <- chosen" : "");
         }
 }
 
 void sf_candidate_print(const struct sf_candidate *offer, const char *name, const char *steps)
 {
-        printf("release   %s\n", name);
+        sf_output_line("release   %s", name);
         if (offer->plan.way != SF_FETCH_PLAN_NOTHING)
                 print_costs(&offer->plan);
         else
-                printf("fetch     nothing: the release is on this disk\n");
-        printf("steps     %s\n", steps);
+                sf_output_line("fetch     nothing: the release is on this disk");
+        sf_output_line("steps     %s", steps);
 }

@@ -38,7 +38,7 @@ struct sf_config {
         size_t unit_count;
         uint64_t settle_ms;        /* how long a restarted service must stay up before it is believed */
         uint64_t restart_timeout;  /* seconds for one restart */
-        uint64_t health_timeout; /* seconds until slurmctld must have heard of the new slurmd; 0 = from SlurmdTimeout */
+        uint64_t health_timeout; /* seconds until slurmctld must have the new slurmd's registration; 0 = 60 */
         uint64_t hook_timeout;     /* seconds for each site check */
         enum sf_old_steps old_steps;
         uint64_t old_steps_wait;   /* seconds, for SF_OLD_STEPS_WAIT */

@@ -193,28 +193,6 @@ static int look_at_maps(struct search *s, pid_t pid, struct sf_error *err)
         return r;
 }
 
-/* slurmstepd calls itself "slurmstepd: [123.batch]". */
-static void describe(struct sf_process_user *user)
-{
-        _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
-        char path[64];
-
-        snprintf(path, sizeof path, "/proc/%d/comm", (int)user->pid);
-        if (sf_fs_read(path, 64, &text, NULL) == 0)
-                snprintf(user->command, sizeof user->command, "%.*s", (int)strcspn(sf_buffer_text(&text), "\n"),
-                         sf_buffer_text(&text));
-        user->stepd = strcmp(user->command, "slurmstepd") == 0;
-        if (!user->stepd)
-                return;
-        sf_buffer_free(&text);
-        snprintf(path, sizeof path, "/proc/%d/cmdline", (int)user->pid);
-        if (sf_fs_read(path, 64u << 10, &text, NULL) < 0)
-                return;
-        const char *open = strchr(sf_buffer_text(&text), '[');
-        if (open)
-                snprintf(user->step, sizeof user->step, "%.*s", (int)strcspn(open + 1, "]"), open + 1);
-}
-
 static int look_at_process(struct search *s, pid_t pid, struct sf_error *err)
 {
         static const char *const links[] = { "exe", "cwd", "root" };
@@ -232,7 +210,7 @@ static int look_at_process(struct search *s, pid_t pid, struct sf_error *err)
         if (r == 0)
                 r = look_at_files(s, pid, err);
         for (size_t i = first; i < s->user_count; i++)
-                describe(&s->users[i]);
+                sf_process_describe(&s->users[i]);
         return r;
 }
 

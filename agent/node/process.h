@@ -8,6 +8,7 @@
 #ifndef SF_AGENT_NODE_PROCESS_H
 #define SF_AGENT_NODE_PROCESS_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -16,11 +17,11 @@
 
 struct sf_process_user {
         pid_t pid;
-        size_t tree;       /* index into the trees asked for */
-        char command[16];  /* comm of proc(5) */
-        char how[8];       /* "exe", "maps", "cwd", "root" or "fd" */
-        bool stepd;        /* a slurmstepd */
-        char step[48];     /* what it serves: "123.batch", "123.0"; "" where it does not say */
+        size_t tree;      /* index into the trees asked for */
+        char command[16]; /* comm of proc(5) */
+        char how[8];      /* "exe", "maps", "cwd", "root" or "fd" */
+        bool stepd;       /* a step of a job: it runs slurmstepd from this tree, as root or as we do */
+        char step[48];    /* what it serves: "123.batch", "123.0"; "" where it does not say */
 };
 
 /* Every process but ourselves that uses one of the trees (absolute paths without a trailing slash), each once per
@@ -32,5 +33,17 @@ int sf_process_find(const char *const *trees, size_t tree_count, struct sf_proce
  * sf_process_free_names(). */
 int sf_process_mapped(pid_t pid, const char *tree, char ***ret, struct sf_error *err);
 void sf_process_free_names(char **names);
+
+/* Fills command, stepd and step of a user whose pid and how are known. */
+void sf_process_describe(struct sf_process_user *user);
+
+/* The program that a process runs, also where its file has gone by now. False and "" where that cannot
+ * be read. */
+bool sf_process_program(pid_t pid, char *out, size_t room);
+/* Does it run a program inside this tree? The tree's path may lead through symbolic links. `program` is filled as above. */
+bool sf_process_runs_from(pid_t pid, const char *tree, char program[PATH_MAX]);
+
+/* Are both in the same control group? False where that cannot be read. */
+bool sf_process_same_group(pid_t a, pid_t b);
 
 #endif

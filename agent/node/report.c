@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/output.h"
 
 void sf_report_start(struct sf_report *report, const char *verb)
 {
@@ -22,30 +23,30 @@ static void print_json(const struct sf_report *r, enum sf_result result, int exi
 {
         _cleanup_json_ json_t *object = json_object();
 
-        json_object_set_new(object, "verb", json_string(r->verb));
-        json_object_set_new(object, "result", json_string(sf_result_name(result)));
-        json_object_set_new(object, "step", json_string(sf_step_name(r->step)));
-        json_object_set_new(object, "from", *r->from ? json_string(r->from) : json_null());
-        json_object_set_new(object, "to", *r->to ? json_string(r->to) : json_null());
+        sf_json_set_name(object, "verb", r->verb);
+        json_object_set_new(object, "result", sf_json_text(sf_result_name(result)));
+        json_object_set_new(object, "step", sf_json_text(sf_step_name(r->step)));
+        sf_json_set_name(object, "from", r->from);
+        sf_json_set_name(object, "to", r->to);
         json_object_set_new(object, "bytes_fetched", json_integer((json_int_t)r->bytes_fetched));
         json_object_set_new(object, "seconds", json_real(sf_clock_seconds() - r->started));
         json_object_set_new(object, "downtime_seconds", r->downtime < 0 ? json_null() : json_real(r->downtime));
+        if (*r->proof)
+                json_object_set_new(object, "proof", sf_json_text(r->proof));
         json_object_set_new(object, "exit", json_integer(exit_code));
         if (err) {
-                json_object_set_new(object, "class", json_string(sf_error_class(err->code)));
-                json_object_set_new(object, "error", json_string(err->text));
+                json_object_set_new(object, "class", sf_json_text(sf_error_class(err->code)));
+                json_object_set_new(object, "error", sf_json_text(err->text));
         }
         if (r->details)
                 json_object_update(object, r->details);
-        json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
-        putchar('\n');
-        fflush(stdout);
+        sf_output_json(object);
 }
 
-int sf_report_done(const struct sf_report *report, bool json, const char *summary)
+int sf_report_done(const struct sf_report *report, const char *summary)
 {
         sf_log_progress_end();
-        if (json)
+        if (sf_output_is_json())
                 print_json(report, report->result, SF_EXIT_DONE, NULL);
         else if (summary)
                 sf_log_info("%s", summary);
@@ -66,7 +67,7 @@ static enum sf_result result_of(int code)
         }
 }
 
-int sf_report_failed(const struct sf_report *report, bool json, int code, const struct sf_error *err)
+int sf_report_failed(const struct sf_report *report, int code, const struct sf_error *err)
 {
         char what[400];
 
@@ -84,7 +85,19 @@ int sf_report_failed(const struct sf_report *report, bool json, int code, const 
                              code == SF_EXIT_RETURNED ? "back on" : "still on", report->still);
         else
                 sf_log_error("%s failed at %s: %s; no release is active", what, sf_step_name(report->step), err->text);
-        if (json)
-                print_json(report, result_of(code), code, err);
+        print_json(report, result_of(code), code, err);
         return code;
+}
+
+int sf_report_refused(const char *verb, bool loading, const struct sf_error *err)
+{
+        struct sf_report report;
+
+        sf_report_start(&report, verb);
+        report.step = SF_STEP_CONFIGURATION;
+        if (loading)
+                return sf_report_failed(&report, SF_EXIT_USAGE, err);
+        sf_log_error("%s", err->text);
+        print_json(&report, SF_RESULT_USAGE, SF_EXIT_USAGE, err);
+        return SF_EXIT_USAGE;
 }

@@ -26,17 +26,22 @@ struct sf_report {
         uint64_t bytes_fetched;
         double started;  /* CLOCK_MONOTONIC seconds */
         double downtime; /* seconds slurmd was away, negative = it was not restarted */
+        char proof[256]; /* why a restarted slurmd is believed, a sentence; "" where none was restarted */
         json_t *details; /* members that this verb adds to the JSON object; NULL = none. The caller's. */
 };
 
 void sf_report_start(struct sf_report *report, const char *verb);
 
 /* The good end. Prints the JSON object on standard output, or `summary` (may be NULL) for people on standard error. */
-int sf_report_done(const struct sf_report *report, bool json, const char *summary);
+int sf_report_done(const struct sf_report *report, const char *summary);
 
 /* The other end: one line on standard error (and the JSON object), for example
  *   sf-node: upgrade 24.11.5 → 25.11.6 failed at verify: layer deps: sha256 mismatch; still on 24.11.5
  * Returns `code`, or where it is 0 the exit code that fits err: 2 for SF_ERR_USAGE, else 3. */
-int sf_report_failed(const struct sf_report *report, bool json, int code, const struct sf_error *err);
+int sf_report_failed(const struct sf_report *report, int code, const struct sf_error *err);
+
+/* The command line, or with `loading` the configuration, is wrong: nothing was begun. verb "" = none was understood.
+ * Returns SF_EXIT_USAGE. */
+int sf_report_refused(const char *verb, bool loading, const struct sf_error *err);
 
 #endif

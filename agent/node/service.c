@@ -3,6 +3,8 @@
  * is not missed, and told apart by their object path: other people's jobs end at the same time. */
 #include "agent/node/service.h"
 
+#include "agent/node/process.h"
+
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -380,18 +382,14 @@ int sf_service_kill_main(struct sf_service_bus *bus, const char *unit, struct sf
 
 static int check_program(pid_t pid, const char *unit, const char *tree, struct sf_error *err)
 {
-        char link[64], target[PATH_MAX];
+        char program[PATH_MAX] = "";
 
-        snprintf(link, sizeof link, "/proc/%d/exe", (int)pid);
-        ssize_t len = readlink(link, target, sizeof target - 1);
-        if (len < 0)
+        if (sf_process_runs_from(pid, tree, program))
+                return 0;
+        if (!*program)
                 return sf_error_set(err, SF_ERR_FAILED, "%s: its main process %d is gone", unit, (int)pid);
-        target[len] = '\0';
-        size_t tree_len = strlen(tree);
-        if (strncmp(target, tree, tree_len) != 0 || target[tree_len] != '/')
-                return sf_error_set(err, SF_ERR_FAILED, "%s: its main process %d runs %s, not a program of %s", unit,
-                                    (int)pid, target, tree);
-        return 0;
+        return sf_error_set(err, SF_ERR_FAILED, "%s: its main process %d runs %s, not a program of %s", unit, (int)pid,
+                            program, tree);
 }
 
 int sf_service_settle(struct sf_service_bus *bus, const char *unit, const char *tree, unsigned settle_ms,

@@ -3,13 +3,16 @@
 #include "agent/node/slurm.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "base/fs.h"
 #include "base/proc.h"
 
 /* Runs TREE/bin/scontrol with times in UTC. `errors` NULL: both outputs into one. */
@@ -74,7 +77,7 @@ int sf_slurm_controller(const struct sf_slurm *slurm, struct sf_slurm_controller
 {
         _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT, errors = SF_BUFFER_INIT;
         struct sf_slurm_controller c = { 0 };
-        char timeout[32];
+        char timeout[32], port[32];
         int r = ask(slurm, (const char *[]){ "show", "config", NULL }, &text, &errors, err);
 
         if (r == 0)
@@ -84,16 +87,62 @@ int sf_slurm_controller(const struct sf_slurm *slurm, struct sf_slurm_controller
         if (r < 0)
                 return sf_error_prefix(err, "asking slurmctld");
         c.slurmd_timeout = strtoull(timeout, NULL, 10);
+        if (find_value(sf_buffer_text(&text), "SlurmdPort", port, sizeof port))
+                c.slurmd_port = strtoull(port, NULL, 10);
         *ret = c;
         return 0;
 }
 
-int sf_slurm_daemon(const struct sf_slurm *slurm, struct sf_slurm_daemon *ret, struct sf_error *err)
+/* --- a slurmd that listens elsewhere --------------------------------------------------------------------------- */
+
+/* A directory in which slurm.conf is the site's with another SlurmdPort (the last value of a key counts), and
+ * everything beside it the site's own: keys, topology.conf and what is included by a relative name. */
+static int make_conf(const char *site, unsigned port, const char *directory, struct sf_error *err)
+{
+        _cleanup_free_ char *base = strndup(site, strrchr(site, '/') ? (size_t)(strrchr(site, '/') - site) : 0);
+        _cleanup_free_ char *text = sf_format("Include %s\nSlurmdPort=%u\n", site, port);
+        _cleanup_free_ char *path = sf_format("%s/slurm.conf", directory);
+        DIR *d = base ? opendir(base) : NULL;
+
+        if (!text || !path)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+        if (!d)
+                return sf_error_errno(err, "%s", base ? base : site);
+        for (struct dirent *e; (e = readdir(d));) {
+                _cleanup_free_ char *from = sf_format("%s/%s", base, e->d_name);
+                _cleanup_free_ char *to = sf_format("%s/%s", directory, e->d_name);
+                if (e->d_name[0] != '.' && strcmp(e->d_name, "slurm.conf") != 0 && from && to && symlink(from, to) < 0)
+                        break;
+        }
+        closedir(d);
+        return sf_fs_write(path, text, strlen(text), 0600, err);
+}
+
+static int ask_at_port(const struct sf_slurm *slurm, unsigned port, struct sf_buffer *text, struct sf_buffer *errors,
+                       struct sf_error *err)
+{
+        char directory[] = "/run/sf-node-conf.XXXXXX";
+
+        if (!mkdtemp(directory))
+                return sf_error_errno(err, "%s", directory);
+        int r = make_conf(slurm->conf, port, directory, err);
+        if (r == 0) {
+                _cleanup_free_ char *conf = sf_format("%s/slurm.conf", directory);
+                struct sf_slurm elsewhere = { .tree = slurm->tree, .conf = conf, .timeout = slurm->timeout };
+                r = conf ? ask(&elsewhere, (const char *[]){ "show", "slurmd", NULL }, text, errors, err)
+                         : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+        }
+        sf_fs_remove_tree(directory, NULL);
+        return r;
+}
+
+int sf_slurm_daemon(const struct sf_slurm *slurm, unsigned port, struct sf_slurm_daemon *ret, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT, errors = SF_BUFFER_INIT;
         struct sf_slurm_daemon d = { 0 };
         char pid[32] = "", last[64] = "";
-        int r = ask(slurm, (const char *[]){ "show", "slurmd", NULL }, &text, &errors, err);
+        int r = port && slurm->conf ? ask_at_port(slurm, port, &text, &errors, err)
+                                    : ask(slurm, (const char *[]){ "show", "slurmd", NULL }, &text, &errors, err);
 
         if (r == 0)
                 r = need(sf_buffer_text(&text), "Slurmd PID", pid, sizeof pid, err);
@@ -103,25 +152,89 @@ int sf_slurm_daemon(const struct sf_slurm *slurm, struct sf_slurm_daemon *ret, s
                 r = need(sf_buffer_text(&text), "Version", d.version, sizeof d.version, err);
         if (r < 0)
                 return sf_error_prefix(err, "asking slurmd");
-        find_value(sf_buffer_text(&text), "Hostname", d.host, sizeof d.host);
+        find_value(sf_buffer_text(&text), "Hostname", d.node, sizeof d.node);
         d.pid = (pid_t)strtol(pid, NULL, 10);
         d.last_message = parse_time(last);
         *ret = d;
         return 0;
 }
 
-int sf_slurm_node_started(const struct sf_slurm *slurm, const char *node, time_t *ret, struct sf_error *err)
+/* --- slurmctld's record of a node ------------------------------------------------------------------------------ */
+
+/* The words of State= that matter here; "IDLE+DRAIN+INVALID_REG" has one base state and any number of flags. */
+static unsigned trouble_of(const char *state)
+{
+        static const struct {
+                const char *word;
+                unsigned trouble;
+        } words[] = {
+                { "DOWN", SF_SLURM_DOWN }, { "DRAIN", SF_SLURM_DRAIN },       { "INVALID_REG", SF_SLURM_INVALID },
+                { "FAIL", SF_SLURM_FAIL }, { "UNKNOWN", SF_SLURM_UNCERTAIN }, { "NOT_RESPONDING", SF_SLURM_UNCERTAIN },
+        };
+        unsigned trouble = 0;
+
+        for (const char *c = state; *c; c += strcspn(c, "+"), c += *c == '+')
+                for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+                        if (strcspn(c, "+") == strlen(words[i].word) &&
+                            strncmp(c, words[i].word, strlen(words[i].word)) == 0)
+                                trouble |= words[i].trouble;
+        return trouble;
+}
+
+int sf_slurm_record_parse(const char *text, struct sf_slurm_record *ret, struct sf_error *err)
+{
+        struct sf_slurm_record node = { 0 };
+        char started[64];
+        const char *reason;
+        int r = need(text, "SlurmdStartTime", started, sizeof started, err);
+
+        if (r == 0)
+                r = need(text, "State", node.state, sizeof node.state, err);
+        if (r < 0)
+                return r;
+        /* A node that never registered has no version. */
+        find_value(text, "Version", node.version, sizeof node.version);
+        node.started = parse_time(started);
+        node.trouble = trouble_of(node.state);
+        /* Free text to the end of its line; where a reason has several lines, the first. */
+        if ((reason = strstr(text, "\n   Reason=")))
+                snprintf(node.reason, sizeof node.reason, "%.*s", (int)strcspn(reason + 11, "\n"), reason + 11);
+        *ret = node;
+        return 0;
+}
+
+int sf_slurm_record(const struct sf_slurm *slurm, const char *node, struct sf_slurm_record *ret, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT, errors = SF_BUFFER_INIT;
-        char started[64];
         int r = ask(slurm, (const char *[]){ "show", "node", node, NULL }, &text, &errors, err);
 
         if (r == 0)
-                r = need(sf_buffer_text(&text), "SlurmdStartTime", started, sizeof started, err);
-        if (r < 0)
-                return sf_error_prefix(err, "asking slurmctld about node %s", node);
-        *ret = parse_time(started);
-        return 0;
+                r = sf_slurm_record_parse(sf_buffer_text(&text), ret, err);
+        return r < 0 ? sf_error_prefix(err, "asking slurmctld about node %s", node) : 0;
+}
+
+static int update(const struct sf_slurm *slurm, const char *node, const char *state, const char *reason,
+                  struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
+        _cleanup_free_ char *which = sf_format("NodeName=%s", node);
+        _cleanup_free_ char *what = sf_format("State=%s", state);
+        _cleanup_free_ char *why = reason ? sf_format("Reason=%s", reason) : NULL;
+
+        if (!which || !what || (reason && !why))
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a command");
+        int r = ask(slurm, (const char *[]){ "update", which, what, why, NULL }, &text, NULL, err);
+        return r < 0 ? sf_error_prefix(err, "setting node %s to %s", node, state) : 0;
+}
+
+int sf_slurm_drain(const struct sf_slurm *slurm, const char *node, const char *reason, struct sf_error *err)
+{
+        return update(slurm, node, "DRAIN", reason, err);
+}
+
+int sf_slurm_resume(const struct sf_slurm *slurm, const char *node, struct sf_error *err)
+{
+        return update(slurm, node, "RESUME", NULL, err);
 }
 
 /* "show hostnames" reads slurm.conf and talks to nobody; what it does not understand it says on standard error. */

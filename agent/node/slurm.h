@@ -23,20 +23,42 @@ struct sf_slurm {
 struct sf_slurm_controller {
         char version[48];
         uint64_t slurmd_timeout; /* seconds until it gives up a silent node; 0 = never */
+        uint64_t slurmd_port;    /* SlurmdPort, where clients look for a slurmd; 0 = it does not say */
 };
 int sf_slurm_controller(const struct sf_slurm *slurm, struct sf_slurm_controller *ret, struct sf_error *err);
 
-/* scontrol show slurmd: what this node's slurmd says of itself. */
+/* scontrol show slurmd: what this node's slurmd says of itself, over an authenticated connection. */
 struct sf_slurm_daemon {
         pid_t pid;
         char version[48];
-        char host[128];
+        char node[128];      /* its NodeName ("Hostname" in scontrol's words) */
         time_t last_message; /* from slurmctld */
 };
-int sf_slurm_daemon(const struct sf_slurm *slurm, struct sf_slurm_daemon *ret, struct sf_error *err);
+/* port: where that slurmd listens. scontrol only knows SlurmdPort and not a node's own Port; 0 = as scontrol does. */
+int sf_slurm_daemon(const struct sf_slurm *slurm, unsigned port, struct sf_slurm_daemon *ret, struct sf_error *err);
 
-/* scontrol show node: when slurmctld believes that this node's slurmd started. */
-int sf_slurm_node_started(const struct sf_slurm *slurm, const char *node, time_t *ret, struct sf_error *err);
+/* scontrol show node: what slurmctld believes of a node. */
+enum sf_slurm_trouble {
+        SF_SLURM_DOWN = 1,      /* it gets no jobs, and those it had are lost */
+        SF_SLURM_DRAIN = 2,     /* it gets no new jobs */
+        SF_SLURM_INVALID = 4,   /* INVALID_REG: what slurmd registered is less than what slurm.conf promises */
+        SF_SLURM_FAIL = 8,      /* FAIL: about to be taken out of service */
+        SF_SLURM_UNCERTAIN = 16 /* UNKNOWN or NOT_RESPONDING: slurmctld is about to find out */
+};
+struct sf_slurm_record {
+        time_t started;   /* when its slurmd started, as that slurmd said at registration */
+        char version[48]; /* of the slurmd that registered last */
+        char state[128];  /* "IDLE+DRAIN" */
+        char reason[256]; /* with who set it and when, "" where there is none */
+        unsigned trouble; /* enum sf_slurm_trouble, from state */
+};
+int sf_slurm_record(const struct sf_slurm *slurm, const char *node, struct sf_slurm_record *ret, struct sf_error *err);
+/* The same from scontrol's output (of `show node`, not with -o). SF_ERR_CORRUPT names what is missing. */
+int sf_slurm_record_parse(const char *text, struct sf_slurm_record *ret, struct sf_error *err);
+
+/* scontrol update: no new jobs for the node, for this reason; and jobs again. */
+int sf_slurm_drain(const struct sf_slurm *slurm, const char *node, const char *reason, struct sf_error *err);
+int sf_slurm_resume(const struct sf_slurm *slurm, const char *node, struct sf_error *err);
 
 /* What a release's own client complains of when it reads slurm.conf, one line per complaint, appended to ret; nothing
  * where it is content. */

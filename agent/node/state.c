@@ -39,7 +39,7 @@ static json_t *write_members(const struct member *members, size_t count, const s
         json_t *object = json_object();
 
         for (size_t i = 0; i < count; i++)
-                json_object_set_new(object, members[i].key, json_string((const char *)state + members[i].offset));
+                json_object_set_new(object, members[i].key, sf_json_text((const char *)state + members[i].offset));
         return object;
 }
 
@@ -83,7 +83,7 @@ int sf_state_save(const char *state_directory, const struct sf_state *state, str
         _cleanup_json_ json_t *object = write_members(top, sizeof top / sizeof *top, state);
 
         json_t *done = write_members(last, sizeof last / sizeof *last, state);
-        json_object_set_new(done, "result", json_string(sf_result_name(state->result)));
+        json_object_set_new(done, "result", sf_json_text(sf_result_name(state->result)));
         json_object_set_new(object, "last", done);
         _cleanup_free_ char *text = json_dumps(object, JSON_COMPACT);
         if (!path || !text)

@@ -2,6 +2,8 @@
 /* agent/node/units.c - see units.h. What speaks against a unit is in units-judge.c. */
 #include "agent/node/units.h"
 
+#include "agent/node/process.h"
+
 #include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
@@ -61,16 +63,6 @@ static enum sf_daemon daemon_of_command(const struct sf_service *service)
         return daemon;
 }
 
-static bool read_exe(pid_t pid, char *ret, size_t room)
-{
-        char link[64];
-
-        snprintf(link, sizeof link, "/proc/%d/exe", (int)pid);
-        ssize_t len = readlink(link, ret, room - 1);
-        ret[len < 0 ? 0 : len] = '\0';
-        return len >= 0;
-}
-
 /* A wrapper that did not exec has the daemon as its child. */
 static pid_t find_child(const struct search *s, pid_t parent, char *exe, size_t room)
 {
@@ -85,7 +77,8 @@ static pid_t find_child(const struct search *s, pid_t parent, char *exe, size_t 
                 pid_t pid = (pid_t)strtol(c, &end, 10);
                 if (end == c)
                         break;
-                if (read_exe(pid, exe, room) && in_prefix(s, exe) && sf_daemon_of_program(exe) != SF_DAEMON_OTHER)
+                if (sf_process_program(pid, exe, room) && in_prefix(s, exe) &&
+                    sf_daemon_of_program(exe) != SF_DAEMON_OTHER)
                         return pid;
                 c = end + strspn(end, " ");
         }
@@ -99,7 +92,7 @@ static void look_at_process(const struct search *s, struct sf_unit_of_node *u)
         u->pid = u->service.main_pid;
         if (!u->pid)
                 return;
-        read_exe(u->pid, u->exe, sizeof u->exe);
+        sf_process_program(u->pid, u->exe, sizeof u->exe);
         if (in_prefix(s, u->exe))
                 return;
         pid_t child = find_child(s, u->pid, exe, sizeof exe);

@@ -12,6 +12,8 @@
 #include "agent/switch/daemon_order.h"
 #include "agent/switch/expected_units.h"
 #include "agent/switch/health.h"
+#include "agent/node/listener.h"
+#include "agent/node/process.h"
 #include "agent/node/report.h"
 #include "agent/node/unit.h"
 #include "base/buffer.h"
@@ -25,8 +27,7 @@
 #define ASK_SECONDS        10
 #define STOP_MS            3000
 #define CONTROLLER_STOP_MS 600000 /* it saves its state, and is never killed for being slow */
-#define MESSAGE_SPACING    100    /* seconds between slurmctld's pings where SlurmdTimeout does not say */
-#define HEALTH_SLACK       30
+#define HEALTH_SECONDS     60     /* a registration that was lost is repeated after 1, 2, 4, 8, 16 and 32 s */
 
 static bool is_slurmd(const char *unit)
 {
@@ -82,6 +83,19 @@ static int look_at_services(struct sf_node_switch *live, struct sf_error *err)
         return r;
 }
 
+/* How slurmctld sees the node before anything is touched: a node that was drained before may come back drained. */
+static void note_record(struct sf_node_switch *live, const struct sf_slurm *slurm)
+{
+        unsigned port = sf_listener_port(live->slurmd.main_pid);
+        struct sf_slurm_daemon daemon = { 0 };
+        const char *node = live->config->node_name;
+
+        if (!node && sf_slurm_daemon(slurm, port == live->controller.slurmd_port ? 0 : port, &daemon, NULL) == 0)
+                node = daemon.node;
+        if (node)
+                sf_slurm_record(slurm, node, &live->before, NULL);
+}
+
 static void ask_controller(struct sf_node_switch *live)
 {
         _cleanup_free_ char *view = sf_fs_join(live->store->base, SF_NODE_VIEW);
@@ -90,8 +104,8 @@ static void ask_controller(struct sf_node_switch *live)
         if (!view || !sf_fs_exists(view))
                 sf_error_set(&live->controller_error, SF_ERR_NOT_FOUND,
                              "no release is active that could ask slurmctld");
-        else
-                sf_slurm_controller(&slurm, &live->controller, &live->controller_error);
+        else if (sf_slurm_controller(&slurm, &live->controller, &live->controller_error) == 0)
+                note_record(live, &slurm);
 }
 
 int sf_node_switch_open(const struct sf_config *config, const struct sf_store *store, struct sf_node_switch *ret,
@@ -291,6 +305,7 @@ static int restart_unit(struct sf_node_switch *live, size_t i, struct sf_error *
                                          : sf_service_run(live->bus, SF_SERVICE_RESTART, unit, restart_ms(live), err);
         if (is_slurmd(unit)) {
                 live->restarted = since;
+                live->up = sf_clock_seconds();
                 live->downtime = (live->downtime < 0 ? 0 : live->downtime) + sf_clock_seconds() - stopped;
         }
         return r;
@@ -355,14 +370,18 @@ int sf_node_switch_health(struct sf_node_switch *live, const struct sf_store_rel
 {
         const struct sf_config *config = live->config;
         _cleanup_free_ char *tree = sf_node_switch_tree(live, release->directory);
-        uint64_t spacing = live->controller.slurmd_timeout ? live->controller.slurmd_timeout / 3 : MESSAGE_SPACING;
+        const struct sf_slurm_record refused = live->refused;
         struct sf_health health = {
                 .slurm = { .tree = tree, .conf = config->slurm_conf, .timeout = ASK_SECONDS },
                 .node = config->node_name,
                 .version = release->foreign ? "" : release->name.version,
+                .before = live->before.started ? &live->before : NULL,
                 .pid = live->slurmd.main_pid,
+                .slurmd_port = live->controller.slurmd_port,
                 .since = live->restarted,
-                .timeout = (unsigned)(config->health_timeout ? config->health_timeout : spacing + HEALTH_SLACK),
+                .started = live->up,
+                .refused = &refused,
+                .timeout = (unsigned)(config->health_timeout ? config->health_timeout : HEALTH_SECONDS),
                 .hooks = site_checks ? config->hooks : NULL,
                 .hook_timeout = (unsigned)config->hook_timeout,
                 .waiting = say_waiting,
@@ -370,5 +389,5 @@ int sf_node_switch_health(struct sf_node_switch *live, const struct sf_store_rel
 
         if (!tree)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-        return live->restarted ? sf_health_wait(&health, err) : 0;
+        return live->restarted ? sf_health_wait(&health, &live->proof, &live->refused, err) : 0;
 }

@@ -15,6 +15,7 @@
 #include "agent/node/slurm.h"
 #include "agent/node/units.h"
 #include "agent/switch/controller.h"
+#include "agent/switch/health.h"
 #include "base/error.h"
 #include "installer/store.h"
 
@@ -31,6 +32,10 @@ struct sf_node_switch {
         struct sf_slurm_controller controller;  /* slurmctld's answer; version "" where it gave none */
         struct sf_controller ctld;        /* slurmctld on this node and its state; unit NULL where there is none */
         struct sf_error controller_error; /* why not */
+        struct sf_slurm_record before;    /* slurmctld's record of this node; started 0 where it gave none */
+        struct sf_slurm_record refused;   /* the record that a release was refused for, in this run; started 0 = none */
+        double up;                        /* CLOCK_MONOTONIC seconds when slurmd was last up again */
+        struct sf_health_proof proof;     /* why the restarted slurmd is believed; node "" before that */
         time_t restarted;                 /* when slurmd was last restarted, 0 = not yet */
         double downtime;                  /* seconds it was away, summed over restarts; negative = it was not */
 };

@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/output.h"
 #include "base/proc.h"
 
 #define EXPECTED_DOWNTIME 2 /* seconds, there and back: several times what was ever measured */
@@ -214,7 +215,7 @@ static int check_commands(const struct sf_checks *c, const char *type, struct sf
                 _cleanup_(sf_buffer_free) struct sf_buffer drop_in = SF_BUFFER_INIT;
                 r = u->running ? sf_units_check_command(u, c->prefix, type, &drop_in, err) : 0;
                 if (r == SF_ERR_USAGE)
-                        printf("%s", sf_buffer_text(&drop_in));
+                        sf_output_text(sf_buffer_text(&drop_in));
         }
         return r;
 }

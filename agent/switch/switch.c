@@ -21,6 +21,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/output.h"
 #include "installer/activate.h"
 
 /* What the steps share. */
@@ -169,7 +170,13 @@ static int run_health(struct run *run, struct sf_error *err)
         if (!run->what->flip || !run->what->restart || run->unchanged)
                 return 0;
         int r = note_step(run, SF_STEP_HEALTH, err);
-        return r < 0 ? r : sf_node_switch_health(&run->live, &run->to, !run->what->back, err);
+        if (r == 0)
+                r = sf_node_switch_health(&run->live, &run->to, !run->what->back, err);
+        if (r == 0 && *run->live.proof.node) {
+                sf_health_describe(&run->live.proof, run->report.proof, sizeof run->report.proof);
+                sf_log_info("%s", run->report.proof);
+        }
+        return r;
 }
 
 static int save_switch(struct run *run, enum sf_result result, struct sf_error *err)
@@ -267,7 +274,7 @@ static void tell_plan(struct run *run)
                 strcat(text, i ? ", " : "");
                 strcat(text, bytes ? "fetch, verify, unpack, relocate" : sf_step_name(steps[i].step));
         }
-        if (run->config->json)
+        if (sf_output_is_json())
                 run->report.details = json_pack("{s:b,s:o}", "dry_run", true, "plan",
                                                 sf_candidate_json(&run->offer, text));
         else
@@ -335,9 +342,9 @@ static int finish_failed(struct run *run, const struct sf_error *why)
                 final = r < 0 ? err : *why;
                 sf_journal_send(r < 0 ? SF_JOURNAL_STUCK : SF_JOURNAL_RETURNED, run->record.from, run->record.to,
                                 final.text);
-                return sf_report_failed(&run->report, run->config->json, code, &final);
+                return sf_report_failed(&run->report, code, &final);
         }
-        return sf_report_failed(&run->report, run->config->json, code, why);
+        return sf_report_failed(&run->report, code, why);
 }
 
 int sf_switch_run(const struct sf_switch *upgrade)
@@ -369,7 +376,7 @@ int sf_switch_run(const struct sf_switch *upgrade)
                                             ? SF_RESULT_UNCHANGED
                                             : SF_RESULT_DONE;
                 summarize(&run, summary, sizeof summary);
-                code = sf_report_done(&run.report, upgrade->config->json, upgrade->config->dry_run ? NULL : summary);
+                code = sf_report_done(&run.report, upgrade->config->dry_run ? NULL : summary);
         }
         json_decref(run.report.details);
         sf_candidate_close(&run.offer);

@@ -17,6 +17,7 @@
 #include "agent/node/unit.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "base/output.h"
 #include "base/json.h"
 #include "rpath/elf.h"
 
@@ -213,12 +214,12 @@ static size_t tell(const char *name, struct sf_buffer *findings, bool json, json
 
         for (char *line = findings->len ? strtok_r((char *)findings->data, "\n", &saved) : NULL; line;
              line = strtok_r(NULL, "\n", &saved), count++) {
-                json_array_append_new(list, json_pack("{s:s,s:s}", "check", name, "finding", line));
+                json_array_append_new(list, json_pack("{s:s,s:o}", "check", name, "finding", sf_json_text(line)));
                 if (!json)
-                        printf("%-14s %s\n", name, line);
+                        sf_output_line("%-14s %s", name, line);
         }
         if (!count && !json)
-                printf("%-14s ok\n", name);
+                sf_output_line("%-14s ok", name);
         return count;
 }
 
@@ -275,11 +276,11 @@ int sf_verb_doctor(const struct sf_config *config, const struct sf_command_line 
                                                  .unit = live.bus ? &live.slurmd : NULL,
                                                  .units = live.bus ? &live.units : NULL,
                                                  .unit_type = active.unit } };
-                r = examine(&p, config->json, list, &findings, &err);
+                r = examine(&p, sf_output_is_json(), list, &findings, &err);
                 sf_node_switch_close(&live);
         }
         sf_store_close(&store);
         if (r == 0 && findings)
                 r = sf_error_set(&err, SF_ERR_FAILED, "%zu finding%s", findings, findings == 1 ? "" : "s");
-        return r < 0 ? sf_report_failed(&report, config->json, 0, &err) : sf_report_done(&report, config->json, NULL);
+        return r < 0 ? sf_report_failed(&report, 0, &err) : sf_report_done(&report, NULL);
 }

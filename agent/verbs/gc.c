@@ -174,5 +174,5 @@ int sf_verb_gc(const struct sf_config *config, const struct sf_command_line *lin
         free(c.users);
         free(c.all);
         sf_store_close(&store);
-        return r < 0 ? sf_report_failed(&report, config->json, 0, &err) : sf_report_done(&report, config->json, text);
+        return r < 0 ? sf_report_failed(&report, 0, &err) : sf_report_done(&report, text);
 }

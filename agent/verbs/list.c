@@ -11,6 +11,7 @@
 #include "agent/node/active.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/output.h"
 
 /* What one row says about a release. */
 struct row {
@@ -38,20 +39,21 @@ static void print_row(const struct row *row)
 {
         char download[32];
 
-        printf("%-32s %-12s %10s  %-20s  %s\n", row->release->name.text,
-               row->active      ? "active"
-               : row->installed ? "installed"
-                                : "-",
-               sf_log_size(row->release->download, download), row->release->created, row->withdrawn ? "withdrawn" : "");
+        sf_output_line("%-32s %-12s %10s  %-20s  %s", row->release->name.text,
+                       row->active      ? "active"
+                       : row->installed ? "installed"
+                                        : "-",
+                       sf_log_size(row->release->download, download), row->release->created,
+                       row->withdrawn ? "withdrawn" : "");
 }
 
 static json_t *row_object(const struct row *row)
 {
         json_t *object = json_object();
 
-        json_object_set_new(object, "release", json_string(row->release->name.text));
-        json_object_set_new(object, "version", json_string(row->release->name.version));
-        json_object_set_new(object, "created", json_string(row->release->created));
+        json_object_set_new(object, "release", sf_json_text(row->release->name.text));
+        json_object_set_new(object, "version", sf_json_text(row->release->name.version));
+        json_object_set_new(object, "created", sf_json_text(row->release->created));
         json_object_set_new(object, "download", json_integer((json_int_t)row->release->download));
         json_object_set_new(object, "installed_size", json_integer((json_int_t)row->release->installed));
         json_object_set_new(object, "installed", json_boolean(row->installed));
@@ -61,8 +63,8 @@ static json_t *row_object(const struct row *row)
 }
 
 /* A table, or rows for the JSON object. */
-static int print_list(const struct sf_config *config, const struct sf_repository *rp, const struct sf_store *store,
-                      const char *active, bool all, json_t *rows, struct sf_error *err)
+static int print_list(const struct sf_repository *rp, const struct sf_store *store, const char *active, bool all,
+                      json_t *rows, struct sf_error *err)
 {
         _cleanup_free_ struct sf_store_release *installed = NULL;
         size_t count;
@@ -70,13 +72,13 @@ static int print_list(const struct sf_config *config, const struct sf_repository
 
         if (r < 0)
                 return r;
-        if (!config->json)
-                printf("%-32s %-12s %10s  %-20s\n", "RELEASE", "HERE", "DOWNLOAD", "CREATED");
+        if (!sf_output_is_json())
+                sf_output_line("%-32s %-12s %10s  %-20s", "RELEASE", "HERE", "DOWNLOAD", "CREATED");
         for (size_t i = 0; i < rp->index.release_count; i++) {
                 struct row row = describe(&rp->index.releases[i], rp, installed, count, active);
                 if (row.withdrawn && !all && !row.installed)
                         continue;
-                if (config->json)
+                if (sf_output_is_json())
                         json_array_append_new(rows, row_object(&row));
                 else
                         print_row(&row);
@@ -106,9 +108,9 @@ int sf_verb_list(const struct sf_config *config, const struct sf_command_line *l
         if (r >= 0)
                 r = sf_repository_open(config, &rp, &err);
         if (r == 0)
-                r = print_list(config, &rp, &store, report.from, sf_option_given(line, "all"), rows, &err);
+                r = print_list(&rp, &store, report.from, sf_option_given(line, "all"), rows, &err);
         report.bytes_fetched = sf_repository_bytes(&rp);
         sf_repository_close(&rp);
         sf_store_close(&store);
-        return r < 0 ? sf_report_failed(&report, config->json, 0, &err) : sf_report_done(&report, config->json, NULL);
+        return r < 0 ? sf_report_failed(&report, 0, &err) : sf_report_done(&report, NULL);
 }

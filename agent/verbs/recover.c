@@ -25,7 +25,7 @@ int sf_verb_recover(const struct sf_config *config, const struct sf_command_line
                 r = sf_recovery_run(config, &store, sf_option_given(line, "boot"), note, &err);
         sf_store_close(&store);
         if (r < 0)
-                return sf_report_failed(&report, config->json, SF_EXIT_HUMAN, &err);
+                return sf_report_failed(&report, SF_EXIT_HUMAN, &err);
         report.result = r > 0 ? SF_RESULT_DONE : SF_RESULT_UNCHANGED;
-        return sf_report_done(&report, config->json, note);
+        return sf_report_done(&report, note);
 }

@@ -14,6 +14,7 @@
 #include "agent/switch/transaction.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "base/output.h"
 #include "installer/store.h"
 
 struct situation {
@@ -47,8 +48,8 @@ static void print_users(const struct situation *s, size_t tree)
         for (size_t i = 0; i < s->user_count; i++) {
                 const struct sf_process_user *u = &s->users[i];
                 if (u->tree == tree)
-                        printf("           pid %d %s%s%s (%s)\n", (int)u->pid, u->command, *u->step ? " of step " : "",
-                               u->step, u->how);
+                        sf_output_line("           pid %d %s%s%s (%s)", (int)u->pid, u->command,
+                                       *u->step ? " of step " : "", u->step, u->how);
         }
 }
 
@@ -56,23 +57,23 @@ static void print_text(const struct situation *s)
 {
         const struct sf_state *state = &s->state;
 
-        printf("active     %s\n", *s->report.from ? s->report.from : "none");
-        printf("previous   %s\n", *state->previous ? previous_of(s) : "none");
-        printf("toolchain  %s %s\n", s->config->toolchain, s->config->arch);
-        printf("prefix     %s\n", s->config->prefix);
+        sf_output_line("active     %s", *s->report.from ? s->report.from : "none");
+        sf_output_line("previous   %s", *state->previous ? previous_of(s) : "none");
+        sf_output_line("toolchain  %s %s", s->config->toolchain, s->config->arch);
+        sf_output_line("prefix     %s", s->config->prefix);
         for (size_t i = 0; s->units && i < s->config->unit_count; i++)
-                printf("unit       %s %s (%s), pid %d, Type=%s\n", s->config->units[i], s->units[i].active_state,
-                       s->units[i].sub_state, (int)s->units[i].main_pid, s->units[i].type);
+                sf_output_line("unit       %s %s (%s), pid %d, Type=%s", s->config->units[i], s->units[i].active_state,
+                               s->units[i].sub_state, (int)s->units[i].main_pid, s->units[i].type);
         for (size_t i = 0; i < s->count; i++) {
-                printf("installed  %s%s\n", name_of(&s->all[i]), s->all[i].foreign ? " (adopted)" : "");
+                sf_output_line("installed  %s%s", name_of(&s->all[i]), s->all[i].foreign ? " (adopted)" : "");
                 print_users(s, i);
         }
         if (s->pending.step)
-                printf("pending    %s %s → %s was interrupted at %s: the next change or boot sees to it\n",
-                       s->pending.verb, s->pending.from, s->pending.to, sf_step_name(s->pending.step));
+                sf_output_line("pending    %s %s → %s was interrupted at %s: the next change or boot sees to it",
+                               s->pending.verb, s->pending.from, s->pending.to, sf_step_name(s->pending.step));
         if (*state->verb)
-                printf("last       %s %s%s%s: %s at %s\n", state->verb, state->from, *state->from ? " → " : "",
-                       state->to, sf_result_name(state->result), state->time);
+                sf_output_line("last       %s %s%s%s: %s at %s", state->verb, state->from, *state->from ? " → " : "",
+                               state->to, sf_result_name(state->result), state->time);
 }
 
 static json_t *users_of(const struct situation *s)
@@ -81,9 +82,10 @@ static json_t *users_of(const struct situation *s)
 
         for (size_t i = 0; i < s->user_count; i++) {
                 const struct sf_process_user *u = &s->users[i];
-                json_array_append_new(list,
-                                      json_pack("{s:s,s:i,s:s,s:s,s:s}", "release", name_of(&s->all[u->tree]), "pid",
-                                                (int)u->pid, "command", u->command, "step", u->step, "how", u->how));
+                json_array_append_new(list, json_pack("{s:o,s:i,s:o,s:o,s:s}", "release",
+                                                      sf_json_text(name_of(&s->all[u->tree])), "pid", (int)u->pid,
+                                                      "command", sf_json_text(u->command), "step",
+                                                      sf_json_text(u->step), "how", u->how));
         }
         return list;
 }
@@ -93,10 +95,20 @@ static json_t *units_of(const struct situation *s)
         json_t *list = json_array();
 
         for (size_t i = 0; s->units && i < s->config->unit_count; i++)
-                json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:i,s:s}", "unit", s->config->units[i], "active",
-                                                      s->units[i].active_state, "sub", s->units[i].sub_state, "pid",
-                                                      (int)s->units[i].main_pid, "type", s->units[i].type));
+                json_array_append_new(list,
+                                      json_pack("{s:o,s:o,s:o,s:i,s:o}", "unit", sf_json_text(s->config->units[i]),
+                                                "active", sf_json_text(s->units[i].active_state), "sub",
+                                                sf_json_text(s->units[i].sub_state), "pid", (int)s->units[i].main_pid,
+                                                "type", sf_json_text(s->units[i].type)));
         return list;
+}
+
+static json_t *last_of(const struct sf_state *state)
+{
+        return *state->verb ? json_pack("{s:o,s:s,s:o,s:o,s:o}", "verb", sf_json_text(state->verb), "result",
+                                        sf_result_name(state->result), "from", sf_json_text(state->from), "to",
+                                        sf_json_text(state->to), "time", sf_json_text(state->time))
+                            : json_null();
 }
 
 static json_t *details_of(const struct situation *s)
@@ -105,22 +117,18 @@ static json_t *details_of(const struct situation *s)
         const struct sf_state *state = &s->state;
 
         for (size_t i = 0; i < s->count; i++)
-                json_array_append_new(installed, json_string(name_of(&s->all[i])));
-        json_object_set_new(object, "active", *s->report.from ? json_string(s->report.from) : json_null());
-        json_object_set_new(object, "previous", *state->previous ? json_string(previous_of(s)) : json_null());
-        json_object_set_new(object, "toolchain", json_string(s->config->toolchain));
-        json_object_set_new(object, "arch", json_string(s->config->arch));
-        json_object_set_new(object, "prefix", json_string(s->config->prefix));
+                json_array_append_new(installed, sf_json_text(name_of(&s->all[i])));
+        sf_json_set_name(object, "active", s->report.from);
+        sf_json_set_name(object, "previous", *state->previous ? previous_of(s) : "");
+        json_object_set_new(object, "toolchain", sf_json_text(s->config->toolchain));
+        json_object_set_new(object, "arch", sf_json_text(s->config->arch));
+        json_object_set_new(object, "prefix", sf_json_text(s->config->prefix));
         json_object_set_new(object, "installed", installed);
         json_object_set_new(object, "processes", users_of(s));
         json_object_set_new(object, "units", units_of(s));
         json_object_set_new(object, "pending",
-                            s->pending.step ? json_string(sf_step_name(s->pending.step)) : json_null());
-        json_object_set_new(object, "last",
-                            *state->verb ? json_pack("{s:s,s:s,s:s,s:s,s:s}", "verb", state->verb, "result",
-                                                     sf_result_name(state->result), "from", state->from, "to",
-                                                     state->to, "time", state->time)
-                                         : json_null());
+                            s->pending.step ? sf_json_text(sf_step_name(s->pending.step)) : json_null());
+        json_object_set_new(object, "last", last_of(state));
         return object;
 }
 
@@ -171,13 +179,12 @@ int sf_verb_status(const struct sf_config *config, const struct sf_command_line 
                 sf_transaction_load(config->state, &s.pending, NULL);
                 sf_active_note(&store, &s.report);
                 s.report.details = details = details_of(&s);
-                if (!config->json)
+                if (!sf_output_is_json())
                         print_text(&s);
         }
         free(s.all);
         free(s.users);
         free(s.units);
         sf_store_close(&store);
-        return r < 0 ? sf_report_failed(&s.report, config->json, 0, &err)
-                     : sf_report_done(&s.report, config->json, NULL);
+        return r < 0 ? sf_report_failed(&s.report, 0, &err) : sf_report_done(&s.report, NULL);
 }

@@ -35,6 +35,5 @@ int sf_verb_trust(const struct sf_config *config, const struct sf_command_line *
                 r = sf_tuf_pin(directory, root.data, root.len, config->force, &err);
         if (r == SF_ERR_EXISTS)
                 sf_error_prefix(&err, "another root is trusted here (--force replaces it)");
-        return r < 0 ? sf_report_failed(&report, config->json, 0, &err)
-                     : sf_report_done(&report, config->json, summary);
+        return r < 0 ? sf_report_failed(&report, 0, &err) : sf_report_done(&report, summary);
 }

@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/output.h"
 #include "installer/file_writer.h"
 #include "installer/reuse.h"
 #include "installer/tree.h"
@@ -38,7 +39,7 @@ static int note(void *ctx, enum sf_damage damage, const char *path, const struct
 
         (void)err;
         if (!f->quiet)
-                printf("%-9s %s\n", sf_damage_name(damage), path);
+                sf_output_line("%-9s %s", sf_damage_name(damage), path);
         if (entry) {
                 f->wanted[entry - f->list->entries] = 1;
                 f->broken++;
@@ -170,7 +171,7 @@ static int verify_release(const struct sf_config *config, const struct sf_store 
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
         struct sf_tree tree = { .list = &list, .dirfd = fd, .installed_prefix = installed, .view_prefix = view };
         report->step = SF_STEP_VERIFY;
-        r = compare(&tree, config->json, &found, err);
+        r = compare(&tree, sf_output_is_json(), &found, err);
         if (r < 0)
                 return r;
         snprintf(summary, 512, "%s: %zu files, %zu entries, all as signed", release->name.text, list.file_count,
@@ -212,6 +213,5 @@ int sf_verb_verify(const struct sf_config *config, const struct sf_command_line 
                 r = verify_release(config, &store, &release, sf_option_given(line, "repair"), &report, summary, &err);
         }
         sf_store_close(&store);
-        return r < 0 ? sf_report_failed(&report, config->json, 0, &err)
-                     : sf_report_done(&report, config->json, summary);
+        return r < 0 ? sf_report_failed(&report, 0, &err) : sf_report_done(&report, summary);
 }

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/output.h"
 #include "base/stop.h"
 #include "factory/build/builder.h"
 #include "factory/build/root.h"
@@ -77,8 +78,8 @@ static void report_layers(const struct session *s, json_t *result)
         json_t *layers = json_array();
 
         for (size_t i = 0; i < s->plan.count; i++)
-                json_array_append_new(layers, json_string(s->plan.layers[i].key.name));
-        json_object_set_new(result, "toolchain", json_string(s->toolchain.name));
+                json_array_append_new(layers, sf_json_text(s->plan.layers[i].key.name));
+        json_object_set_new(result, "toolchain", sf_json_text(s->toolchain.name));
         json_object_set_new(result, "layers", layers);
 }
 
@@ -97,9 +98,9 @@ static int print_plan(const struct session *s, json_t *result, struct sf_error *
 
                 if (layer->state != SF_PLAN_CACHED)
                         r = sf_plan_explain(&s->plan, layer, &why, err);
-                if (!s->factory->json)
-                        printf("%-6s %s %s%s%s\n", words[layer->state], layer->recipe.name, layer->recipe.version,
-                               why.len ? ": " : "", sf_buffer_text(&why));
+                if (!sf_output_is_json())
+                        sf_output_line("%-6s %s %s%s%s", words[layer->state], layer->recipe.name, layer->recipe.version,
+                                       why.len ? ": " : "", sf_buffer_text(&why));
                 json_array_append_new(plan, json_pack("{s:s, s:s, s:s, s:s}", "package", layer->recipe.name, "version",
                                                       layer->recipe.version, "action", words[layer->state], "why",
                                                       sf_buffer_text(&why)));
@@ -256,8 +257,8 @@ static int provide_release(const struct session *s, json_t *result, struct sf_er
         marker = directory ? sf_fs_join(directory, "from") : NULL;
         if (!builds || !marker)
                 return sf_error_set(err, SF_ERR_NOMEM, "pack");
-        json_object_set_new(result, "release", json_string(name.text));
-        json_object_set_new(result, "directory", json_string(directory));
+        json_object_set_new(result, "release", sf_json_text(name.text));
+        json_object_set_new(result, "directory", sf_json_text(directory));
         if (is_packed(directory, marker, &from)) {
                 sf_log_info("%s: packed already, in %s", name.text, directory);
                 return 0;
@@ -306,7 +307,7 @@ int sf_command_root(const struct sf_factory *factory, const struct sf_command_li
         if ((r = sf_cache_open(factory->cache, &cache, err)) < 0 || (r = sf_root_prepare(&root, &path, err)) < 0)
                 return r;
         sf_log_info("root of %s: %s", root.name, path);
-        json_object_set_new(result, "root", json_string(path));
+        json_object_set_new(result, "root", sf_json_text(path));
         return 0;
 }
 
@@ -339,8 +340,9 @@ int sf_command_mirror(const struct sf_factory *factory, const struct sf_command_
 
 static json_t *row_to_json(const struct sf_matrix_row *row)
 {
-        return json_pack("{s:s, s:b, s:b, s:b, s:b}", "release", row->name.text, "recipe", row->has_recipe, "cached",
-                         row->is_cached, "built", row->is_built, "published", row->is_published);
+        return json_pack("{s:o, s:b, s:b, s:b, s:b}", "release", sf_json_text(row->name.text), "recipe",
+                         row->has_recipe, "cached", row->is_cached, "built", row->is_built, "published",
+                         row->is_published);
 }
 
 int sf_command_matrix(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
@@ -356,21 +358,21 @@ int sf_command_matrix(const struct sf_factory *factory, const struct sf_command_
         if ((r = sf_cache_open(factory->cache, &cache, err)) < 0 ||
             (r = sf_matrix_make(&cache, factory->data, factory->repository, &matrix, err)) < 0)
                 return r;
-        if (!factory->json)
-                printf("%-32s %-8s %-8s %-8s %s\n", "RELEASE", "RECIPE", "CACHED", "BUILT",
-                       factory->repository ? "PUBLISHED" : "");
+        if (!sf_output_is_json())
+                sf_output_line("%-32s %-8s %-8s %-8s %s", "RELEASE", "RECIPE", "CACHED", "BUILT",
+                               factory->repository ? "PUBLISHED" : "");
         for (size_t i = 0; i < matrix.count; i++) {
                 const struct sf_matrix_row *row = &matrix.rows[i];
 
                 if (!all && !row->is_cached && !row->is_built && !row->is_published)
                         continue;
                 json_array_append_new(rows, row_to_json(row));
-                if (!factory->json)
-                        printf("%-32s %-8s %-8s %-8s %s\n", row->name.text, row->has_recipe ? "yes" : "-",
-                               row->is_cached ? "yes" : "-", row->is_built ? "yes" : "-",
-                               row->is_published     ? "yes"
-                               : factory->repository ? "-"
-                                                     : "");
+                if (!sf_output_is_json())
+                        sf_output_line("%-32s %-8s %-8s %-8s %s", row->name.text, row->has_recipe ? "yes" : "-",
+                                       row->is_cached ? "yes" : "-", row->is_built ? "yes" : "-",
+                                       row->is_published     ? "yes"
+                                       : factory->repository ? "-"
+                                                             : "");
         }
         return 0;
 }

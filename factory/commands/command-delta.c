@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/output.h"
 #include "factory/pack/builds.h"
 #include "factory/build/cache.h"
 #include "factory/commands/command.h"
@@ -15,15 +16,15 @@
 
 static void print_table(const struct sf_delta_result *result, size_t list_bytes)
 {
-        printf("%-10s %12s %14s %9s\n", "CODEC", "BYTES", "MEMORY", "SECONDS");
+        sf_output_line("%-10s %12s %14s %9s", "CODEC", "BYTES", "MEMORY", "SECONDS");
         for (size_t i = 0; i < result->attempt_count; i++) {
                 const struct sf_delta_attempt *attempt = &result->attempts[i];
-                printf("%-10s %12" PRIu64 " %14" PRIu64 " %9.1f  %s%s%s\n", attempt->codec, attempt->bytes,
-                       attempt->memory, attempt->seconds, attempt->chosen ? "chosen" : "",
-                       attempt->fits || *attempt->failure ? "" : "too much memory", attempt->failure);
+                sf_output_line("%-10s %12" PRIu64 " %14" PRIu64 " %9.1f  %s%s%s", attempt->codec, attempt->bytes,
+                               attempt->memory, attempt->seconds, attempt->chosen ? "chosen" : "",
+                               attempt->fits || *attempt->failure ? "" : "too much memory", attempt->failure);
         }
-        printf("%" PRIu64 " changed files, %" PRIu64 " bytes; the file list takes another %zu bytes\n",
-               result->changed_files, result->changed_bytes, list_bytes);
+        sf_output_line("%" PRIu64 " changed files, %" PRIu64 " bytes; the file list takes another %zu bytes",
+                       result->changed_files, result->changed_bytes, list_bytes);
 }
 
 static void report(const struct sf_delta_result *result, size_t list_bytes, json_t *json)
@@ -31,10 +32,11 @@ static void report(const struct sf_delta_result *result, size_t list_bytes, json
         json_t *attempts = json_array();
 
         for (size_t i = 0; i < result->attempt_count; i++)
-                json_array_append_new(attempts, json_pack("{s:s, s:I, s:I}", "codec", result->attempts[i].codec,
-                                                          "bytes", (json_int_t)result->attempts[i].bytes, "memory",
-                                                          (json_int_t)result->attempts[i].memory));
-        json_object_set_new(json, "codec", json_string(result->codec));
+                json_array_append_new(attempts,
+                                      json_pack("{s:o, s:I, s:I}", "codec", sf_json_text(result->attempts[i].codec),
+                                                "bytes", (json_int_t)result->attempts[i].bytes, "memory",
+                                                (json_int_t)result->attempts[i].memory));
+        json_object_set_new(json, "codec", sf_json_text(result->codec));
         json_object_set_new(json, "bytes", json_integer((json_int_t)result->blob.len));
         json_object_set_new(json, "filelist_bytes", json_integer((json_int_t)list_bytes));
         json_object_set_new(json, "memory", json_integer((json_int_t)result->memory));
@@ -69,7 +71,7 @@ int sf_command_delta(const struct sf_factory *factory, const struct sf_command_l
                 r = sf_fs_write(output, made.blob.data, made.blob.len, 0644, err);
         if (r < 0)
                 return r;
-        if (!factory->json)
+        if (!sf_output_is_json())
                 print_table(&made, list.len);
         report(&made, list.len, result);
         return 0;

@@ -4,7 +4,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/json.h"
 #include "base/log.h"
+#include "base/output.h"
 #include "factory/commands/command.h"
 #include "factory/publish/keys.h"
 #include "factory/publish/metadata.h"
@@ -61,6 +63,14 @@ static int init(const struct sf_factory *factory, const struct sf_command_line *
         return 0;
 }
 
+static int show(const struct sf_metadata_options *options, json_t *result, struct sf_error *err)
+{
+        json_t *rows = json_array();
+
+        json_object_set_new(result, "keys", rows);
+        return sf_keys_show(options, rows, err);
+}
+
 int sf_command_keys(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
                     struct sf_error *err)
 {
@@ -69,13 +79,12 @@ int sf_command_keys(const struct sf_factory *factory, const struct sf_command_li
         struct sf_metadata_options options;
         int r = sf_command_metadata_options(factory, &options, err);
 
-        (void)result;
         if (r < 0)
                 return r;
         if (strcmp(what, "init") == 0 && !role)
                 return init(factory, line, &options, err);
         if (strcmp(what, "show") == 0 && !role)
-                return sf_keys_show(&options, factory->json ? stderr : stdout, err);
+                return show(&options, result, err);
         if (strcmp(what, "rotate") == 0 && role)
                 return sf_keys_rotate(&options, role, sf_option_get(line, "retire"), sf_option_get(line, "new-key"),
                                       err);

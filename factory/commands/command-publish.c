@@ -25,8 +25,8 @@ static void report_release(const struct sf_release_name *name, const struct sf_p
         sf_log_info("%s: %zu files, %s; %s in %zu frames; %zu files name the prefix", name->text, packed->file_count,
                     sf_log_size(packed->installed, installed), sf_log_size(packed->download, download),
                     packed->frame_count, packed->relocated);
-        json_object_set_new(result, "release", json_string(name->text));
-        json_object_set_new(result, "directory", json_string(packed->directory));
+        json_object_set_new(result, "release", sf_json_text(name->text));
+        json_object_set_new(result, "directory", sf_json_text(packed->directory));
         json_object_set_new(result, "download", json_integer((json_int_t)packed->download));
         json_object_set_new(result, "installed", json_integer((json_int_t)packed->installed));
         json_object_set_new(result, "files", json_integer((json_int_t)packed->file_count));

@@ -25,7 +25,6 @@ struct sf_factory {
         struct sf_words keys;     /* directories of private keys, the offline one last */
         struct sf_words mirrors;  /* places to look for sources, in order */
         unsigned jobs;
-        bool json;
         struct sf_conf conf; /* private: owns what the configuration gave */
 };
 

@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/output.h"
 #include "factory/publish/keyring.h"
 #include "release/layout.h"
 #include "release/rollout.h"
@@ -285,7 +286,7 @@ int sf_keys_rotate(const struct sf_metadata_options *options, const char *role, 
 struct show {
         const struct sf_metadata *metadata;
         const char *const *keys;
-        FILE *out;
+        json_t *rows;
 };
 
 static void show_role(void *ctx, const char *role)
@@ -302,22 +303,28 @@ static void show_role(void *ctx, const char *role)
         json_array_foreach (json_object_get(spec, "keyids"), i, keyid) {
                 const char *id = json_string_value(keyid);
                 const struct sf_keyring_key *key = sf_keyring_find(&ring, id);
-                fprintf(show->out, "%-10s %lld of %zu  %.16s  %-20s  until %s  %s\n", role, (long long)threshold,
-                        json_array_size(json_object_get(spec, "keyids")), id,
-                        json_string_value(json_object_get(json_object_get(keys, id), "scheme")),
-                        json_string_value(json_object_get(body, "expires")),
-                        key ? key->path : "(private key elsewhere)");
+                const char *scheme = json_string_value(json_object_get(json_object_get(keys, id), "scheme"));
+                const char *expires = json_string_value(json_object_get(body, "expires"));
+                json_t *row = json_pack("{s:s, s:I, s:o, s:o, s:o}", "role", role, "threshold", threshold, "keyid",
+                                        sf_json_text(id), "scheme", sf_json_text(scheme), "expires",
+                                        sf_json_text(expires));
+                sf_json_set_name(row, "private_key", key ? key->path : "");
+                json_array_append_new(show->rows, row);
+                if (!sf_output_is_json())
+                        sf_output_line("%-10s %lld of %zu  %.16s  %-20s  until %s  %s", role, (long long)threshold,
+                                       json_array_size(json_object_get(spec, "keyids")), id, scheme, expires,
+                                       key ? key->path : "(private key elsewhere)");
         }
 }
 
-int sf_keys_show(const struct sf_metadata_options *options, FILE *out, struct sf_error *err)
+int sf_keys_show(const struct sf_metadata_options *options, json_t *rows, struct sf_error *err)
 {
         _cleanup_metadata_ struct sf_metadata *metadata = NULL;
         int r = sf_metadata_open(options, &metadata, err);
 
         if (r < 0)
                 return r;
-        struct show show = { metadata, options->keys, out };
+        struct show show = { metadata, options->keys, rows };
         sf_metadata_each(metadata, show_role, &show);
         return 0;
 }

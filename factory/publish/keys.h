@@ -10,9 +10,9 @@
 #define SF_FACTORY_PUBLISH_KEYS_H
 
 #include <stdbool.h>
-#include <stdio.h>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "factory/publish/metadata.h"
 
 struct sf_keys_init {
@@ -35,7 +35,7 @@ int sf_keys_init(const struct sf_metadata_options *options, const struct sf_keys
 int sf_keys_rotate(const struct sf_metadata_options *options, const char *role, const char *retire,
                    const char *new_key, struct sf_error *err);
 
-/* One line per role and key: role, threshold, keyid, scheme, whether the private half is at hand, expiry. */
-int sf_keys_show(const struct sf_metadata_options *options, FILE *out, struct sf_error *err);
+/* One line per role and key, or with --json one object each, appended to rows. */
+int sf_keys_show(const struct sf_metadata_options *options, json_t *rows, struct sf_error *err);
 
 #endif

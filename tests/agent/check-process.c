@@ -161,6 +161,103 @@ static void mapped_names(void **state)
         sf_process_free_names(names);
 }
 
+/* A copy of sleep(1) in the tree under this name, run with this argv; what is said of it. */
+static struct sf_process_user run_as(const char *directory, const char *name, const char *const argv[], uid_t uid)
+{
+        _cleanup_free_ char *program = sf_format("%s/sbin/%s", directory, name);
+        _cleanup_free_ char *sbin = sf_format("%s/sbin", directory);
+        _cleanup_free_ struct sf_process_user *users = NULL;
+        _cleanup_(sf_buffer_free) struct sf_buffer sleep_program = SF_BUFFER_INIT;
+        struct sf_process_user found = { 0 };
+        size_t count = 0;
+
+        assert_int_equal(sf_fs_mkdirs(sbin, 0755, NULL), 0);
+        assert_int_equal(sf_fs_read("/bin/sleep", 64u << 20, &sleep_program, NULL), 0);
+        assert_int_equal(sf_fs_write(program, sleep_program.data, sleep_program.len, 0755, NULL), 0);
+        pid_t pid = fork();
+        if (pid == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                if (uid && setuid(uid) < 0)
+                        _exit(1);
+                if (strcmp(directory, trees[0]) != 0 && chdir(trees[0]) < 0)
+                        _exit(1);
+                execv(program, (char *const *)argv);
+                _exit(1);
+        }
+        /* Until it runs the program it is a copy of this one. */
+        for (int i = 0; i < 500 && found.pid != pid; i++) {
+                char at[PATH_MAX] = "";
+                usleep(10000);
+                if (!sf_process_program(pid, at, sizeof at) || strcmp(at, program) != 0)
+                        continue;
+                free(users);
+                users = NULL;
+                assert_int_equal(sf_process_find((const char *const *)trees, 1, &users, &count, NULL), 0);
+                for (size_t u = 0; u < count; u++)
+                        if (users[u].pid == pid)
+                                found = users[u];
+        }
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        assert_int_equal(found.pid, pid);
+        assert_int_equal(unlink(program), 0);
+        return found;
+}
+
+/* A step is judged by the program it runs and by whose it is; a name or a working directory says nothing. */
+static void steps(void **state)
+{
+        struct sf_process_user user;
+
+        (void)state;
+        user = run_as(trees[0], "slurmstepd", (const char *[]){ "slurmstepd: [123.batch]", "60", NULL }, 0);
+        assert_true(user.stepd);
+        assert_string_equal(user.step, "123.batch");
+        assert_string_equal(user.how, "exe");
+        /* Just started: it does not say yet whom it serves. */
+        user = run_as(trees[0], "slurmstepd", (const char *[]){ "/opt/slurm/sbin/slurmstepd", "60", NULL }, 0);
+        assert_true(user.stepd);
+        assert_string_equal(user.step, "");
+        /* What holds the scope of cgroup/v2 serves nobody. sleep(1) knows that word as well. */
+        user = run_as(trees[0], "slurmstepd", (const char *[]){ "slurmstepd", "infinity", NULL }, 0);
+        assert_false(user.stepd);
+        assert_string_equal(user.command, "slurmstepd");
+        /* Another program by that name in its command line, or one that only stands in the tree. */
+        user = run_as(trees[0], "tool", (const char *[]){ "slurmstepd: [123.batch]", "60", NULL }, 0);
+        assert_false(user.stepd);
+        user = run_as(trees[1], "slurmstepd", (const char *[]){ "slurmstepd: [123.batch]", "60", NULL }, 0);
+        assert_string_equal(user.command, "slurmstepd");
+        assert_string_equal(user.how, "cwd");
+        assert_false(user.stepd);
+        /* A user who runs it himself. */
+        if (geteuid() == 0) {
+                assert_int_equal(chmod(base, 0755), 0);
+                user = run_as(trees[0], "slurmstepd", (const char *[]){ "slurmstepd: [123.batch]", "60", NULL },
+                              65534);
+                assert_false(user.stepd);
+                assert_string_equal(user.how, "exe");
+        }
+}
+
+static void programs(void **state)
+{
+        _cleanup_free_ char *link_path = sf_format("%s/link", base);
+        char program[PATH_MAX], directory[PATH_MAX];
+
+        (void)state;
+        assert_true(sf_process_program(getpid(), program, sizeof program));
+        snprintf(directory, sizeof directory, "%.*s", (int)(strrchr(program, '/') - program), program);
+        assert_true(sf_process_runs_from(getpid(), directory, program));
+        assert_false(sf_process_runs_from(getpid(), trees[0], program));
+        assert_string_not_equal(program, "");
+        /* PREFIX may be a symbolic link. */
+        assert_int_equal(symlink(directory, link_path), 0);
+        assert_true(sf_process_runs_from(getpid(), link_path, program));
+        assert_int_equal(unlink(link_path), 0);
+        assert_true(sf_process_same_group(getpid(), getppid()));
+        assert_false(sf_process_same_group(getpid(), 0x7fffffff));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -168,6 +265,8 @@ int main(void)
                 cmocka_unit_test(uses_by_inode),
                 cmocka_unit_test(shared_files),
                 cmocka_unit_test(mapped_names),
+                cmocka_unit_test(steps),
+                cmocka_unit_test(programs),
         };
 
         return cmocka_run_group_tests(tests, make_trees, remove_trees);

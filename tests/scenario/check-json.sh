@@ -58,6 +58,15 @@ here() {
 }
 
 expect 2 usage - list
+expect 2 usage - status --no-such-option
+expect 2 usage - no-such-verb
+expect 2 usage -
+expect 2 usage - install
+expect 2 usage - install 24.11.5 extra
+expect 2 usage - --json status
+expect 2 usage - --root
+expect 2 usage - --config /nonexistent/file status
+expect 2 usage - --repo "$(printf 'file:///x\033[2J\377')" --json=yes status
 expect 0 done - status
 expect 0 done - trust "$work/repo/metadata/1.root.json"
 expect 0 done - list
@@ -95,4 +104,74 @@ expect 0 unchanged 24.11.4 install --no-activate --dry-run 24.11
 expect 3 failed 24.11.5 install --no-activate --dry-run 24.11.5
 grep -q 'was withdrawn: slurmd leaks' err
 expect 0 unchanged 24.11.5 install --no-activate --dry-run --force 24.11
+
+# Names that drive a terminal or are no text at all: the process is listed all the same, in valid JSON and without raw bytes.
+hostile=$(printf 'e\033[2J\n\377x')
+cp "$(command -v sleep)" "root/opt/slurm/view/$hostile"
+"root/opt/slurm/view/$hostile" 30 &
+pid=$!
+trap 'kill $pid; rm -rf "$work"' EXIT
+expect 0 done - status
+python3 - $pid <<-'END' || failures=$((failures + 1))
+	import json, sys
+	raw = open("out", "rb").read()
+	assert all(0x20 <= b < 0x7f for b in raw[:-1]), "raw bytes"
+	processes = [p for p in json.loads(raw)["processes"] if p["pid"] == int(sys.argv[1])]
+	assert processes and processes[0]["command"] == "e\x1b[2J\n\\xffx", processes
+END
+"$top_builddir/sf-node" --root "$work/root" --toolchain test --arch amd64 status >out
+python3 - $pid <<-'END' || failures=$((failures + 1))
+	import sys
+	raw = open("out", "rb").read()
+	assert all(b >= 0x20 or b == 0x0a for b in raw) and raw.decode(), "raw bytes"
+	assert b"pid " + sys.argv[1].encode() + rb" e\x1b[2J\x0a\xffx (" in raw, raw
+END
+kill $pid
+trap 'rm -rf "$work"' EXIT
+
+# slurm-factory EXIT ARG...: the same promise, for every verb, wrong command lines included.
+expect_factory() {
+        local code=$1 got=0
+        shift
+        "$top_builddir/slurm-factory" --cache cache --data "$top_srcdir/etc" --json "$@" >out 2>err || got=$?
+        if python3 - "$code" "$got" <<-'END'
+		import json, sys
+		lines = open("out").read().split("\n")
+		assert len(lines) == 2 and lines[1] == "", "not one line"
+		o = json.loads(lines[0])
+		assert sys.argv[1] == sys.argv[2], "exit " + sys.argv[2]
+		assert o["result"] == ("ok" if sys.argv[1] == "0" else "failed"), o["result"]
+		assert sys.argv[1] == "0" or o["error"] and o["class"], "no error"
+		END
+        then
+                echo "ok      slurm-factory $*"
+        else
+                echo "FAILED  slurm-factory $*"
+                cat out err
+                failures=$((failures + 1))
+        fi
+}
+expect_factory 2
+expect_factory 2 no-such-verb
+expect_factory 2 --jobs
+for verb in build-deps build-slurm import publish delta withdraw keys refresh matrix clean; do
+        expect_factory 2 $verb --no-such-option
+done
+expect_factory 2 build-slurm --jobs many
+expect_factory 2 --config /nonexistent/file matrix
+expect_factory 2 publish
+expect_factory 2 import tree-24.11.4 --placeholder
+expect_factory 3 publish 1.2.3 --repo repo --keys keys
+expect_factory 0 keys show --repo repo --keys keys
+python3 -c 'import json; keys = json.load(open("out"))["keys"]; assert {k["role"] for k in keys} >= {"root", "timestamp"}, keys'
+expect_factory 0 refresh --repo repo --keys keys
+expect_factory 0 matrix --all --repo repo
+expect_factory 0 delta 24.11.4 24.11.5
+expect_factory 0 withdraw 24.11.4 --repo repo --keys keys --reason old
+expect_factory 0 clean
+for option in --help --version --completion; do
+        for program in sf-node slurm-factory; do
+                "$top_builddir/$program" --json $option | python3 -c 'import json, sys; assert json.load(sys.stdin)["text"]'
+        done
+done
 [ $failures = 0 ]

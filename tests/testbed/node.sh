@@ -17,6 +17,8 @@ node_cluster()
         # Where the mute release looks for its slurmctld.
         sed 's/^SlurmctldHost=.*/SlurmctldHost=n1(127.0.0.9)/' "$BED/files/all/etc/slurm/slurm.conf" \
                 >"$BED/files/all/etc/slurm/lost.conf"
+        # What a scenario's site has that others have not.
+        [ "$(type -t node_site)" != function ] || node_site
         cluster_up "$1"
 }
 
