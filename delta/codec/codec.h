@@ -33,12 +33,15 @@ struct sf_delta_files {
 
 #define SF_DELTA_CONTENT_MAX (UINT64_C(1) << 31) /* bytes of all old, and of all new files of one delta */
 
+struct sf_delta_effort;
+
 struct sf_delta_codec {
-        const char *name;    /* in the container and the index: "rsync", "zstd", "bindiff", "elf" */
+        const char *name;    /* in the container and the index: "rsync", "zstd", "bindiff", "elf", "parts" */
         /* Bytes of memory decode needs beyond old and new themselves, an upper bound; only sizes are looked at. */
         uint64_t (*decode_memory)(const struct sf_delta_files *old, const struct sf_delta_files *new_files);
-        int (*encode)(const struct sf_delta_files *old, const struct sf_delta_files *new, struct sf_buffer *ret_patch,
-                      struct sf_error *err);
+        /* Factory only; `effort` (delta/encode/effort.h) may be NULL. SF_ERR_LIMIT: another codec is the better choice. */
+        int (*encode)(const struct sf_delta_files *old, const struct sf_delta_files *new,
+                      struct sf_delta_effort *effort, struct sf_buffer *ret_patch, struct sf_error *err);
         /* new_files gives sizes and ancestors (data is NULL); contents are written to `out` (capacity = sum of the
          * sizes), every byte of it on success. */
         int (*decode)(const struct sf_delta_files *old, const struct sf_delta_files *new_files, const uint8_t *patch,

@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-const struct sf_delta_codec *const sf_delta_codecs[] = { &sf_delta_elf, &sf_delta_bindiff, &sf_delta_zstd,
-                                                         &sf_delta_rsync, NULL };
+const struct sf_delta_codec *const sf_delta_codecs[] = { &sf_delta_elf,  &sf_delta_parts, &sf_delta_bindiff,
+                                                         &sf_delta_zstd, &sf_delta_rsync, NULL };
 
 const struct sf_delta_codec *sf_delta_codec_find(const char *name)
 {

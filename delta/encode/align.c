@@ -2,17 +2,21 @@
 /* delta/encode/align.c - see align.h. */
 #include "delta/encode/align.h"
 
-#include <divsufsort.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
 #include "delta/encode/prune.h"
+#include "delta/encode/suffixes.h"
+#include "delta/encode/windows.h"
 
 #define BETTER_BY     8    /* bytes a jump must match beyond what the current diagonal does */
 #define NEAR_WINDOW   4096 /* distance from the current diagonal that counts as near */
 #define NEAR_WORTH    12   /* bytes a near match may be shorter */
 #define NEAR_LOOK     48   /* suffixes looked at on either side of the longest match */
+#define RUN_LONG      48   /* equal bytes on the diagonal that are not worth a search, */
+#define RUN_REST      24   /* but for the last ones */
+#define HELD_MIN      64   /* bytes from which on a match is followed to its end instead of looked for anew */
 #define MISMATCH_COST 2    /* matching bytes that make up for one that differs */
 
 /* A run of new bytes placed on the old ones. */
@@ -22,78 +26,36 @@ struct match {
 
 struct search {
         const struct sf_align *job;
-        saidx_t *suffixes; /* owned */
+        struct sf_suffixes suffixes;
+        struct sf_windows windows;
         uint64_t old_size;
 };
 
 static void cleanup_search(struct search *s)
 {
-        free(s->suffixes);
+        sf_suffixes_close(&s->suffixes);
+        sf_windows_close(&s->windows);
 }
 
-static uint64_t common_length(const struct search *s, uint64_t old, uint64_t new)
+/* The reference an old position lies in. */
+static uint32_t reference_of(const struct sf_align *job, uint64_t old)
 {
-        uint64_t length = 0, most = s->old_size - old;
+        uint32_t i = 0;
 
-        if (most > s->job->new_size - new)
-                most = s->job->new_size - new;
-        while (length < most && s->job->old[old + length] == s->job->new[new + length])
-                length++;
-        return length;
-}
-
-/* The index of the first suffix that does not sort before the new bytes. */
-static uint64_t lower_bound(const struct search *s, uint64_t new)
-{
-        uint64_t low = 0, high = s->old_size, low_common = 0, high_common = 0;
-
-        while (low < high) {
-                uint64_t middle = low + (high - low) / 2, old = (uint64_t)s->suffixes[middle];
-                uint64_t common = low_common < high_common ? low_common : high_common;
-
-                common += old + common <= s->old_size ? common_length(s, old + common, new + common) : 0;
-                bool before = new + common < s->job->new_size &&
-                              (old + common == s->old_size || s->job->old[old + common] < s->job->new[new + common]);
-                if (before) {
-                        low = middle + 1;
-                        low_common = common;
-                } else {
-                        high = middle;
-                        high_common = common;
-                }
-        }
-        return low;
-}
-
-static uint64_t distance(uint64_t a, uint64_t b)
-{
-        return a > b ? a - b : b - a;
+        while (i + 1 < job->reference_count && old >= job->starts[i + 1])
+                i++;
+        return i;
 }
 
 /* The best match for the new bytes; `expected` is where the current diagonal is in the old ones. */
 static struct match find_match(const struct search *s, uint64_t new, uint64_t expected)
 {
-        uint64_t bound = lower_bound(s, new), score = 0;
-        struct match best = { .new = new };
+        const struct sf_pattern pattern = { s->job->new, new, s->job->new_size };
+        const struct sf_suffix_preference preference = { expected, NEAR_WINDOW, NEAR_WORTH, NEAR_LOOK };
+        struct sf_suffix_match m = sf_suffixes_find(&s->suffixes, &pattern, &preference);
 
-        for (int direction = -1; direction <= 1; direction += 2) {
-                uint64_t at = direction < 0 ? bound - 1 : bound;
-
-                for (unsigned i = 0; i < NEAR_LOOK && at < s->old_size; i++, at += (uint64_t)(int64_t)direction) {
-                        uint64_t old = (uint64_t)s->suffixes[at], length = common_length(s, old, new);
-                        uint64_t worth = length + (length && distance(old, expected) <= NEAR_WINDOW ? NEAR_WORTH : 0);
-
-                        if (length + NEAR_WORTH < score)
-                                break;
-                        if (worth > score ||
-                            (worth == score && distance(old, expected) < distance(best.old, expected))) {
-                                score = worth;
-                                best.old = old;
-                                best.length = length;
-                        }
-                }
-        }
-        return best;
+        uint64_t room = m.length ? s->job->starts[reference_of(s->job, m.at) + 1] - m.at : 0;
+        return (struct match){ new, m.at, m.length < room ? m.length : room };
 }
 
 /* How far a match reaches over bytes that differ now and then: the longest prefix with the best balance. */
@@ -114,16 +76,6 @@ static uint64_t extend(const struct search *s, uint64_t old, uint64_t new, uint6
                         break;
         }
         return length;
-}
-
-/* The reference an old position lies in. */
-static uint32_t reference_of(const struct sf_align *job, uint64_t old)
-{
-        uint32_t i = 0;
-
-        while (i + 1 < job->reference_count && old >= job->starts[i + 1])
-                i++;
-        return i;
 }
 
 /* Shifts the border between two extended matches that overlap to where most bytes are equal. */
@@ -171,35 +123,97 @@ static int write_copy(struct writer *w, uint64_t new, uint64_t old, uint64_t len
         return sf_script_add(w->script, step, err);
 }
 
+/* A walk along the new bytes on the diagonal of the current match. */
+struct walk {
+        const struct search *search;
+        struct match current;
+        uint64_t at;          /* in the new bytes */
+        uint64_t run_end;     /* up to where all bytes from `at` on are known to be equal on the diagonal */
+        uint64_t counted;     /* up to where equal bytes were counted, and */
+        uint64_t on_diagonal; /* how many of [at, counted) are equal on the diagonal */
+        struct match held;    /* the last match that was found */
+};
+
+static bool is_equal(const struct walk *w, uint64_t new)
+{
+        const struct sf_align *job = w->search->job;
+        uint64_t old = new - w->current.new + w->current.old;
+
+        return old < w->search->old_size && job->old[old] == job->new[new];
+}
+
+static void advance(struct walk *w)
+{
+        if (w->counted > w->at)
+                w->on_diagonal -= is_equal(w, w->at);
+        else
+                w->counted = w->at + 1;
+        w->at++;
+}
+
+static void jump_to(struct walk *w, uint64_t at)
+{
+        w->at = w->counted = at;
+        w->on_diagonal = 0;
+}
+
+/* While the diagonal itself goes on for long there is nothing to look for: goes to shortly before it ends. */
+static void follow_run(struct walk *w)
+{
+        if (w->run_end < w->at)
+                w->run_end = w->at;
+        while (w->run_end < w->search->job->new_size && is_equal(w, w->run_end))
+                w->run_end++;
+        if (w->run_end - w->at >= RUN_LONG)
+                jump_to(w, w->run_end - RUN_REST);
+}
+
+/* How long a match must be to beat the diagonal: more than BETTER_BY of its bytes must differ there. Counted up to
+ * SF_WINDOW_LONGEST. */
+static uint64_t least_length(const struct walk *w)
+{
+        uint64_t length = 0, most = w->search->job->new_size - w->at, differing = 0;
+
+        for (; length < most && length < SF_WINDOW_LONGEST && differing <= BETTER_BY; length++)
+                differing += !is_equal(w, w->at + length);
+        return differing <= BETTER_BY && length < SF_WINDOW_LONGEST ? UINT64_MAX : length;
+}
+
+/* The best match at w->at, or one of length 0 where none can beat the diagonal. A long one is followed rather than looked
+ * for anew at each byte. */
+static struct match match_here(struct walk *w)
+{
+        const struct sf_align *job = w->search->job;
+        uint64_t gone = w->at - w->held.new;
+
+        if (w->held.length < gone + HELD_MIN) {
+                if (!sf_windows_may_hold(&w->search->windows, job->new + w->at, job->new_size - w->at, least_length(w)))
+                        return (struct match){ .new = w->at };
+                w->held = find_match(w->search, w->at, w->at - w->current.new + w->current.old);
+                gone = 0;
+        }
+        return (struct match){ w->at, w->held.old + gone, w->held.length - gone };
+}
+
 /* The next match that beats the current diagonal, or one of length 0 at the end of the new bytes. */
 static struct match next_match(const struct search *s, const struct match *current, uint64_t from)
 {
-        const struct sf_align *job = s->job;
-        uint64_t counted = from, on_diagonal = 0; /* equal bytes on the current diagonal in [at, counted) */
+        struct walk w = { .search = s, .current = *current, .at = from, .counted = from };
 
-        for (uint64_t at = from; at < job->new_size; at++) {
-                uint64_t expected = at - current->new + current->old;
-                struct match m = find_match(s, at, expected);
+        while (w.at < s->job->new_size) {
+                follow_run(&w);
+                struct match m = match_here(&w);
 
-                for (; counted < at + m.length; counted++) {
-                        uint64_t old = counted - current->new + current->old;
-                        on_diagonal += old < s->old_size && job->old[old] == job->new[counted];
-                }
-                bool same = m.length && m.length == on_diagonal && m.old == expected;
-                if (same) {
-                        /* The diagonal itself: go to where it ends. */
-                        at += m.length - 1;
-                        counted = at + 1;
-                        on_diagonal = 0;
-                        continue;
-                }
-                if (m.length > on_diagonal + BETTER_BY)
+                for (; w.counted < w.at + m.length; w.counted++)
+                        w.on_diagonal += is_equal(&w, w.counted);
+                if (m.length > w.on_diagonal + BETTER_BY)
                         return m;
-                on_diagonal -= expected < s->old_size && job->old[expected] == job->new[at] && counted > at;
-                if (counted <= at)
-                        counted = at + 1;
+                if (m.length && m.length == w.on_diagonal && m.old == w.at - current->new + current->old)
+                        jump_to(&w, w.at + m.length); /* the diagonal itself: to where it ends */
+                else
+                        advance(&w);
         }
-        return (struct match){ .new = job->new_size };
+        return (struct match){ .new = s->job->new_size };
 }
 
 static int write_matches(const struct search *s, struct writer *w, struct sf_error *err)
@@ -247,12 +261,9 @@ int sf_align_files(const struct sf_align *job, struct sf_script *script, struct 
 
         script->count = 0;
         if (s.old_size && job->new_size) {
-                s.suffixes = calloc(s.old_size, sizeof *s.suffixes);
-                if (!s.suffixes || divsufsort(job->old, s.suffixes, (saidx_t)s.old_size) != 0)
-                        return sf_error_set(err, SF_ERR_NOMEM, "no memory to sort %llu suffixes",
-                                            (unsigned long long)s.old_size);
-                int r = write_matches(&s, &w, err);
-                if (r < 0)
+                int r = sf_suffixes_open(&s.suffixes, job->old, s.old_size, err);
+                if (r < 0 || (r = sf_windows_open(&s.windows, job->old, s.old_size, err)) < 0 ||
+                    (r = write_matches(&s, &w, err)) < 0)
                         return r;
         }
         if (w.done < job->new_size) {

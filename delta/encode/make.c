@@ -2,6 +2,7 @@
 /* delta/encode/make.c - see make.h. */
 #include "delta/encode/make.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,10 +11,15 @@
 #include "delta/codec/codecs.h"
 #include "delta/container.h"
 #include "delta/encode/choose_bases.h"
+#include "delta/encode/effort.h"
 #include "delta/change_set.h"
 
-const struct sf_delta_codec *const sf_delta_encoders[] = { &sf_delta_elf_encoder, &sf_delta_bindiff_encoder,
-                                                           &sf_delta_zstd_encoder, &sf_delta_rsync_encoder, NULL };
+#define WHOLE_MAX (UINT64_C(128) << 20) /* bytes of old and new content that are made as one stream */
+#define ZSTD_GAIN 2                     /* zstd -19 never saves more against its quickest level */
+
+const struct sf_delta_codec *const sf_delta_encoders[] = { &sf_delta_elf_encoder,     &sf_delta_parts_encoder,
+                                                           &sf_delta_bindiff_encoder, &sf_delta_zstd_encoder,
+                                                           &sf_delta_rsync_encoder,   NULL };
 
 /* All contents of one job. */
 struct contents {
@@ -89,10 +95,10 @@ static int prove(const struct contents *c, const struct sf_delta_codec *codec, c
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory to prove a delta");
         for (size_t i = 0; i < c->plan.target_count; i++)
                 blank[i] = (struct sf_delta_file){ NULL, c->new_files[i].size, c->new_files[i].ancestor };
-        int r = sf_delta_codec_find(codec->name)
-                        ->decode(&(struct sf_delta_files){ c->old_files, c->plan.base_count },
-                                 &(struct sf_delta_files){ blank, c->plan.target_count }, patch->data, patch->len, out,
-                                 err);
+        const struct sf_delta_codec *decoder = codec->decode ? codec : sf_delta_codec_find(codec->name);
+        int r = decoder->decode(&(struct sf_delta_files){ c->old_files, c->plan.base_count },
+                                &(struct sf_delta_files){ blank, c->plan.target_count }, patch->data, patch->len, out,
+                                err);
         if (r < 0)
                 return sf_error_prefix(err, "the new delta cannot be applied");
         if (c->new_bytes.len && memcmp(out, c->new_bytes.data, c->new_bytes.len) != 0)
@@ -100,13 +106,28 @@ static int prove(const struct contents *c, const struct sf_delta_codec *codec, c
         return 0;
 }
 
+static struct sf_delta_files old_of(const struct contents *c)
+{
+        return (struct sf_delta_files){ c->old_files, c->plan.base_count };
+}
+
+static struct sf_delta_files new_of(const struct contents *c)
+{
+        return (struct sf_delta_files){ c->new_files, c->plan.target_count };
+}
+
 static int attempt(const struct sf_delta_make *job, const struct contents *c, const struct sf_delta_codec *codec,
                    struct sf_delta_attempt *row, struct sf_buffer *ret_blob, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer patch = SF_BUFFER_INIT;
+        const struct sf_delta_files old = old_of(c), new = new_of(c);
+        struct sf_delta_effort effort = { .threads = job->threads,
+                                          .progress = job->progress,
+                                          .ctx = job->progress_ctx,
+                                          .lock = PTHREAD_MUTEX_INITIALIZER,
+                                          .total = 2 * c->plan.new_size };
         double start = sf_clock_seconds();
-        int r = codec->encode(&(struct sf_delta_files){ c->old_files, c->plan.base_count },
-                              &(struct sf_delta_files){ c->new_files, c->plan.target_count }, &patch, err);
+        int r = codec->encode(&old, &new, &effort, &patch, err);
 
         row->seconds = sf_clock_seconds() - start;
         if (r < 0 || (r = prove(c, codec, &patch, err)) < 0)
@@ -114,21 +135,44 @@ static int attempt(const struct sf_delta_make *job, const struct contents *c, co
         return sf_delta_wrap(job->old, job->new, &c->plan, codec->name, &patch, ret_blob, err);
 }
 
+/* Why a codec is not worth trying; NULL where it is. `best` is the smallest blob so far, 0 where there is none. */
+static const char *reason_to_skip(const struct contents *c, const struct sf_delta_codec *codec, bool fits,
+                                  uint64_t best)
+{
+        const struct sf_delta_files old = old_of(c), new = new_of(c);
+
+        if (!fits)
+                return "not tried: needs more memory than a node gives";
+        if (codec == &sf_delta_elf_encoder && c->plan.old_size + c->plan.new_size > WHOLE_MAX)
+                return "not tried: a set of this size is made in parts";
+        if (!best)
+                return NULL;
+        if (codec == &sf_delta_parts_encoder)
+                return "not tried: a set of this size is better made as a whole";
+        if (codec == &sf_delta_bindiff_encoder)
+                return "not tried: what it finds was found already";
+        if (codec == &sf_delta_rsync_encoder)
+                return "not tried: only worth its bytes where no other codec fits";
+        if (codec == &sf_delta_zstd_encoder && sf_delta_zstd_probe(&old, &new) / ZSTD_GAIN > best)
+                return "given up: its quickest level gives far more bytes";
+        return NULL;
+}
+
 /* One row of the table; keeps the blob where it is the smallest so far. */
 static void try_codec(const struct sf_delta_make *job, const struct contents *c, const struct sf_delta_codec *codec,
                       uint64_t budget, struct sf_delta_result *result)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer blob = SF_BUFFER_INIT;
+        const struct sf_delta_files old = old_of(c), new = new_of(c);
         struct sf_delta_attempt *row = &result->attempts[result->attempt_count++];
         struct sf_error err = SF_ERROR_INIT;
 
         *row = (struct sf_delta_attempt){ .codec = codec->name };
-        row->memory = c->plan.old_size + c->plan.new_size +
-                      codec->decode_memory(&(struct sf_delta_files){ c->old_files, c->plan.base_count },
-                                           &(struct sf_delta_files){ c->new_files, c->plan.target_count });
+        row->memory = c->plan.old_size + c->plan.new_size + codec->decode_memory(&old, &new);
         row->fits = row->memory <= budget;
-        if (attempt(job, c, codec, row, &blob, &err) < 0) {
-                memcpy(row->failure, err.text, sizeof row->failure - 1);
+        const char *reason = job->codec ? NULL : reason_to_skip(c, codec, row->fits, result->blob.len);
+        if (reason || attempt(job, c, codec, row, &blob, &err) < 0) {
+                snprintf(row->failure, sizeof row->failure, "%s", reason ? reason : err.text);
                 return;
         }
         row->bytes = blob.len;

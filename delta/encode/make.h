@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* delta/encode/make.h - making a content delta: every codec is tried, the smallest that fits the node's memory is kept.
+/* delta/encode/make.h - making a content delta: codecs that may win are tried, the smallest that fits the node's memory is
+ * kept.
  *
  * Factory only (links libdivsufsort); the node's half is delta/container.h.
  */
@@ -20,7 +21,7 @@
 /* One row of the table that `slurm-factory delta` prints. */
 struct sf_delta_attempt {
         const char *codec;
-        uint64_t bytes;   /* of the whole container; 0 where the codec failed */
+        uint64_t bytes;   /* of the whole container; 0 where the codec failed or was not tried */
         uint64_t memory;  /* bytes a node needs to apply it, contents included */
         double seconds;   /* to make it */
         bool fits;        /* memory <= budget */
@@ -46,7 +47,11 @@ struct sf_delta_make {
         int (*read_new)(void *ctx, const struct sf_entry *entry, struct sf_buffer *ret, struct sf_error *err);
         void *ctx;
         uint64_t memory_budget; /* 0 = SF_DELTA_MEMORY_DEFAULT */
-        const char *codec;      /* only this one; NULL = all */
+        const char *codec;      /* only this one, whatever it costs; NULL = all that may win */
+        unsigned threads;       /* 0 = one per processor; the bytes are the same for any number */
+        /* Told how far the codec at work is; by one thread at a time. May be NULL. */
+        void (*progress)(void *ctx, uint64_t done, uint64_t total);
+        void *progress_ctx;
 };
 
 /* The result is applied once in memory before it is returned: a delta that does not rebuild its files is never kept.

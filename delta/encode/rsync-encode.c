@@ -68,9 +68,10 @@ static int make_signature(const struct sf_delta_files *old, rs_signature_t **ret
         return 0;
 }
 
-static int encode(const struct sf_delta_files *old, const struct sf_delta_files *new, struct sf_buffer *ret_patch,
-                  struct sf_error *err)
+static int encode(const struct sf_delta_files *old, const struct sf_delta_files *new, struct sf_delta_effort *effort,
+                  struct sf_buffer *ret_patch, struct sf_error *err)
 {
+        (void)effort;
         _cleanup_(cleanup_signature) rs_signature_t *signature = NULL;
         _cleanup_(sf_buffer_free) struct sf_buffer delta = SF_BUFFER_INIT;
         rs_trace_to(stay_silent);

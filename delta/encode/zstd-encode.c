@@ -6,6 +6,7 @@
 #include "delta/codec/codecs.h"
 
 #define LEVEL          19
+#define LEVEL_PROBE    1
 #define WINDOW_LOG_MIN 10
 #define WINDOW_LOG_MAX 31 /* of the decoder on 64-bit machines */
 
@@ -23,8 +24,8 @@ static void cleanup_cctx(ZSTD_CCtx **cctx)
         ZSTD_freeCCtx(*cctx);
 }
 
-static int encode(const struct sf_delta_files *old, const struct sf_delta_files *new, struct sf_buffer *ret_patch,
-                  struct sf_error *err)
+static int compress(const struct sf_delta_files *old, const struct sf_delta_files *new, int level,
+                    struct sf_buffer *ret_patch, struct sf_error *err)
 {
         _cleanup_(cleanup_cctx) ZSTD_CCtx *cctx = ZSTD_createCCtx();
         size_t old_size = sf_delta_files_size(old), new_size = sf_delta_files_size(new);
@@ -35,7 +36,7 @@ static int encode(const struct sf_delta_files *old, const struct sf_delta_files 
         int r = sf_buffer_reserve(ret_patch, bound, err);
         if (r < 0)
                 return r;
-        ZSTD_CCtx_setParameter(cctx, ZSTD_c_compressionLevel, LEVEL);
+        ZSTD_CCtx_setParameter(cctx, ZSTD_c_compressionLevel, level);
         ZSTD_CCtx_setParameter(cctx, ZSTD_c_enableLongDistanceMatching, 1);
         ZSTD_CCtx_setParameter(cctx, ZSTD_c_windowLog, window_log(old_size + new_size));
         ZSTD_CCtx_setParameter(cctx, ZSTD_c_contentSizeFlag, 0);
@@ -45,6 +46,20 @@ static int encode(const struct sf_delta_files *old, const struct sf_delta_files 
                 return sf_error_set(err, SF_ERR_FAILED, "zstd: %s", ZSTD_getErrorName(n));
         ret_patch->len += n;
         return 0;
+}
+
+static int encode(const struct sf_delta_files *old, const struct sf_delta_files *new, struct sf_delta_effort *effort,
+                  struct sf_buffer *ret_patch, struct sf_error *err)
+{
+        (void)effort;
+        return compress(old, new, LEVEL, ret_patch, err);
+}
+
+uint64_t sf_delta_zstd_probe(const struct sf_delta_files *old, const struct sf_delta_files *new_files)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer patch = SF_BUFFER_INIT;
+
+        return compress(old, new_files, LEVEL_PROBE, &patch, NULL) < 0 ? UINT64_MAX : patch.len;
 }
 
 const struct sf_delta_codec sf_delta_zstd_encoder = { "zstd", sf_delta_zstd_memory, encode, NULL };

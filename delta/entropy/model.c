@@ -3,9 +3,11 @@
 #include "delta/entropy/model.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
-#define SLOT_CELLS   16  /* a slot: a check word and the 15 nodes of a nibble's binary tree; one cache line */
-#define WAYS         4   /* slots that a context may have */
+#define SLOT_CELLS   16 /* a slot: a check word and the 15 nodes of a nibble's binary tree; one cache line */
+#define WAYS         4  /* slots that a context may have */
+#define HUGE_PAGE    ((size_t)2 << 20)
 #define NODES        256 /* of a byte's binary tree */
 #define WEIGHT_ONE   65536
 #define ESTIMATE_MAX 30 /* observations after which an estimate moves by a constant share */
@@ -65,9 +67,14 @@ uint64_t sf_model_memory(unsigned slots_log)
 
 int sf_model_open(struct sf_model *m, unsigned slots_log, struct sf_error *err)
 {
-        m->slots = aligned_alloc(SLOT_CELLS * sizeof *m->slots, sf_model_memory(slots_log));
+        size_t size = sf_model_memory(slots_log);
+
+        m->slots = aligned_alloc(size < HUGE_PAGE ? SLOT_CELLS * sizeof *m->slots : HUGE_PAGE, size);
         if (!m->slots)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a model of 2^%u slots", slots_log);
+        /* Slots are read in no order: where the kernel has large pages, their addresses are found sooner. */
+        if (size >= HUGE_PAGE)
+                (void)madvise(m->slots, size, MADV_HUGEPAGE);
         m->slots_log = slots_log;
         for (size_t i = 0; i < (size_t)SLOT_CELLS << slots_log; i++)
                 m->slots[i] = i % SLOT_CELLS ? SF_PROBABILITY_EVEN : 0;
@@ -154,10 +161,16 @@ void sf_mixer_close(struct sf_mixer *x)
         *x = (struct sf_mixer){ 0 };
 }
 
+/* The first place of a context's slot. */
+static size_t slot_place(const struct sf_model *m, uint32_t hash)
+{
+        return hash * UINT32_C(0x85ebca6b) >> (32 - m->slots_log);
+}
+
 /* The slot of a context: one of a few neighbours. Where none is the context's, the least used one is taken over. */
 static uint32_t *find_slot(struct sf_model *m, uint32_t hash, unsigned *known)
 {
-        size_t at = hash * UINT32_C(0x85ebca6b) >> (32 - m->slots_log);
+        size_t at = slot_place(m, hash);
         uint32_t check = hash ^ hash >> 16, *least = NULL;
 
         for (size_t way = 0; way < WAYS; way++) {
@@ -189,6 +202,19 @@ struct nibble {
         int32_t *detail; /* and that for the details of the byte */
         unsigned node;   /* of the nibble's tree */
 };
+
+/* The slots of all contexts for one nibble. They lie anywhere in memory: the processor is asked for all of them before the
+ * first one is looked at. Returns how many contexts were seen before. */
+static unsigned find_slots(struct sf_model *m, unsigned count, const uint32_t *hashes, struct nibble *s)
+{
+        unsigned known = 0;
+
+        for (unsigned i = 0; i < count; i++)
+                __builtin_prefetch(m->slots + slot_place(m, hashes[i]) * SLOT_CELLS, 1);
+        for (unsigned i = 0; i < count; i++)
+                s->slots[i] = find_slot(m, hashes[i], &known);
+        return known;
+}
 
 /* The estimate that a mixed one turned out to be worth: 33 steps, interpolated. */
 static uint32_t refine(sf_probability *steps, int32_t stretched, uint32_t p, sf_probability **ret_near)
@@ -280,10 +306,11 @@ uint8_t sf_model_byte(struct sf_model *m, struct sf_mixer *x, struct sf_coder *c
 
         for (unsigned i = 0; i < 8; i++) {
                 if (i % 4 == 0) {
-                        unsigned known = 0;
+                        uint32_t hashes[SF_MODEL_CONTEXTS_MAX];
 
                         for (unsigned k = 0; k < x->contexts; k++)
-                                s.slots[k] = find_slot(m, i ? sf_hash(contexts[k], node) : contexts[k], &known);
+                                hashes[k] = i ? sf_hash(contexts[k], node) : contexts[k];
+                        unsigned known = find_slots(m, x->contexts, hashes, &s);
                         s.node = 1;
                         s.shared = weights + (NODES + (i ? x->contexts + 1 : 0) + known) * mixer_inputs(x);
                 }

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "delta/listpatch.h"
 #include "factory/pack/contents.h"
 #include "factory/publish/repo.h"
@@ -31,6 +32,12 @@ static int read_new(void *ctx, const struct sf_entry *entry, struct sf_buffer *r
         return sf_contents_read(&((struct pair *)ctx)->new, entry, ret, err);
 }
 
+static void show_progress(void *ctx, uint64_t done, uint64_t total)
+{
+        (void)ctx;
+        sf_log_progress("delta", done, total);
+}
+
 int sf_deltas_try(const struct sf_delta_end *old, const struct sf_delta_end *new, uint64_t memory_budget,
                   struct sf_delta_result *ret, struct sf_buffer *ret_list, struct sf_error *err)
 {
@@ -40,7 +47,8 @@ int sf_deltas_try(const struct sf_delta_end *old, const struct sf_delta_end *new
                                      .read_old = read_old,
                                      .read_new = read_new,
                                      .ctx = &pair,
-                                     .memory_budget = memory_budget };
+                                     .memory_budget = memory_budget,
+                                     .progress = show_progress };
         int r = sf_contents_open(old->blobs, old->release, &pair.old, err);
 
         if (r == 0)

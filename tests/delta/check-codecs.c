@@ -173,6 +173,8 @@ static int take_new(void *ctx, const struct sf_entry *entry, const uint8_t *data
         return 0;
 }
 
+static unsigned threads; /* that make deltas; 0 = one per processor */
+
 static int make(struct pair *p, const char *codec, struct sf_delta_result *ret, struct sf_error *err)
 {
         struct sf_delta_make job = { .old = &p->old.list,
@@ -180,7 +182,8 @@ static int make(struct pair *p, const char *codec, struct sf_delta_result *ret, 
                                      .read_old = give_old,
                                      .read_new = give_new,
                                      .ctx = p,
-                                     .codec = codec };
+                                     .codec = codec,
+                                     .threads = threads };
 
         return sf_delta_make(&job, ret, err);
 }
@@ -242,7 +245,7 @@ static void check_pair(uint64_t seed, const char *codec, bool program)
 
 static void test_round_trips(void **unused)
 {
-        static const char *const codecs[] = { "elf", "bindiff", "zstd", "rsync" };
+        static const char *const codecs[] = { "elf", "parts", "bindiff", "zstd", "rsync" };
 
         (void)unused;
         for (uint64_t seed = 1; seed <= 24; seed++)
@@ -285,9 +288,11 @@ static void test_budget(void **unused)
         (void)unused;
         make_pair(&p, 11, false);
         assert_int_equal(make(&p, NULL, &result, &err), 0);
-        assert_int_equal(result.attempt_count, 4);
+        assert_int_equal(result.attempt_count, 5);
         for (size_t i = 0; i < result.attempt_count; i++) {
-                assert_true(result.attempts[i].bytes >= result.blob.len);
+                bool made = result.attempts[i].bytes != 0;
+
+                assert_true(made ? result.attempts[i].bytes >= result.blob.len : result.attempts[i].failure[0] != 0);
                 assert_int_equal(result.attempts[i].chosen, !strcmp(result.attempts[i].codec, result.codec));
         }
         assert_int_equal(sf_delta_inspect(&p.old.list, &p.new.list, result.blob.data, result.blob.len, &info, &err), 0);
@@ -298,6 +303,64 @@ static void test_budget(void **unused)
                 sf_delta_apply(&p.old.list, &p.new.list, result.blob.data, result.blob.len, info.memory - 1, &io, &err),
                 SF_ERR_NOMEM);
         assert_int_equal(p.reads, 0);
+}
+
+/* The same bytes on one processor and on many. */
+static void test_threads(void **unused)
+{
+        static const char *const codecs[] = { "elf", "parts", "bindiff" };
+
+        (void)unused;
+        for (uint64_t seed = 40; seed < 46; seed++) {
+                for (size_t i = 0; i < sizeof codecs / sizeof *codecs; i++) {
+                        _cleanup_(free_pair) struct pair p;
+                        _cleanup_(sf_delta_result_free) struct sf_delta_result one = { 0 }, many = { 0 };
+                        struct sf_error err = SF_ERROR_INIT;
+
+                        make_pair(&p, seed, seed == 40);
+                        threads = 1;
+                        assert_int_equal(make(&p, codecs[i], &one, &err), 0);
+                        threads = 5;
+                        assert_int_equal(make(&p, codecs[i], &many, &err), 0);
+                        threads = 0;
+                        assert_int_equal(one.blob.len, many.blob.len);
+                        assert_memory_equal(one.blob.data, many.blob.data, one.blob.len);
+                }
+        }
+}
+
+/* Progress only goes forward, and arrives. */
+struct told {
+        uint64_t done, total;
+};
+
+static void note_progress(void *ctx, uint64_t done, uint64_t total)
+{
+        struct told *told = ctx;
+
+        assert_true(done >= told->done && done <= total);
+        *told = (struct told){ done, total };
+}
+
+static void test_progress(void **unused)
+{
+        _cleanup_(free_pair) struct pair p;
+        _cleanup_(sf_delta_result_free) struct sf_delta_result result = { 0 };
+        struct sf_error err = SF_ERROR_INIT;
+        struct told told = { 0 };
+
+        (void)unused;
+        make_pair(&p, 12, false);
+        struct sf_delta_make job = { .old = &p.old.list,
+                                     .new = &p.new.list,
+                                     .read_old = give_old,
+                                     .read_new = give_new,
+                                     .ctx = &p,
+                                     .codec = "elf",
+                                     .progress = note_progress,
+                                     .progress_ctx = &told };
+        assert_int_equal(sf_delta_make(&job, &result, &err), 0);
+        assert_true(told.total > 0 && told.done == told.total);
 }
 
 static void test_lists(void **unused)
@@ -334,7 +397,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_round_trips), cmocka_unit_test(test_programs), cmocka_unit_test(test_swapped),
-                cmocka_unit_test(test_budget),      cmocka_unit_test(test_lists),
+                cmocka_unit_test(test_budget),      cmocka_unit_test(test_lists),    cmocka_unit_test(test_threads),
+                cmocka_unit_test(test_progress),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -77,7 +77,7 @@ static void round_trip(const struct sf_delta_codec *encoder, const struct sf_del
         const struct sf_delta_file unknown = { NULL, new->files[0].size, new->files[0].ancestor };
         _cleanup_free_ uint8_t *out = malloc(unknown.size);
 
-        assert_int_equal(encoder->encode(old, new, patch, NULL), 0);
+        assert_int_equal(encoder->encode(old, new, NULL, patch, NULL), 0);
         assert_non_null(out);
         assert_int_equal(
                 sf_delta_codec_find(encoder->name)
@@ -157,7 +157,7 @@ static void check_memory(const struct sf_delta_codec *encoder)
         uint64_t memory = codec->decode_memory(&all_old, &all_new);
         _cleanup_free_ uint8_t *out = malloc(new.len);
         assert_non_null(out);
-        assert_int_equal(encoder->encode(&all_old, &(struct sf_delta_files){ &after, 1 }, &patch, NULL), 0);
+        assert_int_equal(encoder->encode(&all_old, &(struct sf_delta_files){ &after, 1 }, NULL, &patch, NULL), 0);
         assert_int_equal(decode_within(codec, &all_old, &all_new, &patch, memory, out), 0);
         patch.data[1] = SF_REPLAY_SLOTS_LOG_MAX;
         assert_int_not_equal(decode_within(codec, &all_old, &all_new, &patch, memory, out), SF_ERR_NOMEM);

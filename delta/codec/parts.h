@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* delta/codec/parts.h - large changed sets part by part: the split, which both ends make alike.
+ *
+ * A part is a run of new files with their ancestors; it is a small delta of its own under one of the other codecs. So
+ * memory depends on the largest part and not on the whole, and the factory makes several parts at a time. What two parts
+ * have in common is told twice: small sets are better off with the elf codec alone.
+ *
+ * Patch: for each part in order the number of its codec (1 byte, enum sf_part_codec), the length of its patch (4 bytes,
+ * little-endian), the patch.
+ */
+#ifndef SF_DELTA_CODEC_PARTS_H
+#define SF_DELTA_CODEC_PARTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "delta/codec/codec.h"
+
+#define SF_PART_BYTES     (UINT64_C(32) << 20)  /* new files and their ancestors; more only where one file alone has more */
+#define SF_PART_ELF_BYTES (UINT64_C(160) << 20) /* a larger part takes zstd or rsync, which need less memory and time */
+#define SF_PARTS_MAX      4096
+#define SF_PART_HEADER    5
+
+enum sf_part_codec { SF_PART_ELF, SF_PART_BINDIFF, SF_PART_ZSTD, SF_PART_RSYNC, SF_PART_CODECS };
+
+/* One part as a delta of its own. */
+struct sf_part {
+        size_t first;                   /* index of its first new file */
+        struct sf_delta_files old, new; /* the arrays are owned */
+        uint8_t *bases;                 /* owned; contents of the ancestors, back to back */
+        uint64_t old_size, new_size;
+};
+
+/* The index behind the last new file of the part that starts with `first`. */
+size_t sf_part_end(const struct sf_delta_files *old, const struct sf_delta_files *new_files, size_t first);
+/* True where elf and bindiff may be used. */
+bool sf_part_is_small(const struct sf_part *part);
+/* Copies the ancestors' contents, unless they are not there (data NULL). */
+int sf_part_open(struct sf_part *part, const struct sf_delta_files *old, const struct sf_delta_files *new_files,
+                 size_t first, struct sf_error *err);
+void sf_part_close(struct sf_part *part);
+
+/* Decodes, `threads` parts at a time (a node: 1; 0 = one per processor). */
+int sf_parts_decode(const struct sf_delta_files *old, const struct sf_delta_files *new_files, const uint8_t *patch,
+                    size_t patch_len, unsigned threads, uint8_t *out, struct sf_error *err);
+/* Bytes of memory that takes with one thread. */
+uint64_t sf_parts_memory(const struct sf_delta_files *old, const struct sf_delta_files *new_files);
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* delta/encode/effort.h - how an encoder works: on how many threads, and whom it tells how far it is.
+ *
+ * The bytes that come out are the same for any number of threads.
+ */
+#ifndef SF_DELTA_ENCODE_EFFORT_H
+#define SF_DELTA_ENCODE_EFFORT_H
+
+#include <pthread.h>
+#include <stdint.h>
+
+struct sf_delta_effort {
+        unsigned threads; /* at most; 0 = one per processor */
+        /* Told now and then: bytes of new content that are dealt with, of `total`. Called by one thread at a time, not
+         * always the same one. May be NULL. */
+        void (*progress)(void *ctx, uint64_t done, uint64_t total);
+        void *ctx;
+        pthread_mutex_t lock;
+        uint64_t done, total;
+};
+
+/* `effort` may be NULL. */
+void sf_delta_effort_add(struct sf_delta_effort *effort, uint64_t bytes);
+unsigned sf_delta_effort_threads(const struct sf_delta_effort *effort);
+
+#endif

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* delta/encode/suffixes.c - see suffixes.h. */
+#include "delta/encode/suffixes.h"
+
+#include <divsufsort.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PREFIX_BITS 20 /* of the first three bytes */
+#define PREFIXES    ((size_t)1 << PREFIX_BITS)
+
+_Static_assert(sizeof(saidx_t) == sizeof(int32_t), "libdivsufsort with 32-bit indices");
+
+uint64_t sf_suffixes_memory(uint64_t size)
+{
+        return size * sizeof(int32_t) + (PREFIXES + 1) * sizeof(uint32_t);
+}
+
+/* The leading bits of what starts at `at`; behind the end are zeros, which keeps the order. */
+static uint32_t prefix_of(const uint8_t *data, uint64_t at, uint64_t size)
+{
+        uint32_t bytes = 0;
+
+        for (uint64_t i = at; i < at + 3; i++)
+                bytes = bytes << 8 | (i < size ? data[i] : 0u);
+        return bytes >> (24 - PREFIX_BITS);
+}
+
+static void index_prefixes(struct sf_suffixes *s)
+{
+        uint32_t before = 0;
+
+        for (uint64_t i = 0; i < s->size; i++)
+                s->firsts[prefix_of(s->data, i, s->size) + 1]++;
+        for (size_t i = 0; i <= PREFIXES; i++)
+                before = s->firsts[i] += before;
+}
+
+int sf_suffixes_open(struct sf_suffixes *s, const uint8_t *data, uint64_t size, struct sf_error *err)
+{
+        *s = (struct sf_suffixes){ .data = data, .size = size };
+        if (size > SF_SUFFIXES_MAX)
+                return sf_error_set(err, SF_ERR_LIMIT, "%llu bytes are too many to be compared",
+                                    (unsigned long long)size);
+        s->order = malloc((size + 1) * sizeof *s->order);
+        s->firsts = calloc(PREFIXES + 1, sizeof *s->firsts);
+        if (!s->order || !s->firsts || (size && divsufsort(data, s->order, (saidx_t)size) != 0)) {
+                sf_suffixes_close(s);
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory to sort %llu suffixes", (unsigned long long)size);
+        }
+        index_prefixes(s);
+        return 0;
+}
+
+void sf_suffixes_close(struct sf_suffixes *s)
+{
+        free(s->order);
+        free(s->firsts);
+        *s = (struct sf_suffixes){ 0 };
+}
+
+/* Equal bytes at a and b, of `most`. */
+static uint64_t equal_bytes(const uint8_t *a, const uint8_t *b, uint64_t most)
+{
+        uint64_t length = 0;
+
+        for (; length + 8 <= most; length += 8) {
+                uint64_t x, y;
+
+                memcpy(&x, a + length, sizeof x);
+                memcpy(&y, b + length, sizeof y);
+                if (x != y)
+                        break;
+        }
+        while (length < most && a[length] == b[length])
+                length++;
+        return length;
+}
+
+static uint64_t common_from(const struct sf_suffixes *s, uint64_t at, const struct sf_pattern *p, uint64_t known)
+{
+        uint64_t most = s->size - at < p->size - p->at ? s->size - at : p->size - p->at;
+
+        return known >= most ? most : known + equal_bytes(s->data + at + known, p->data + p->at + known, most - known);
+}
+
+uint64_t sf_suffixes_common(const struct sf_suffixes *s, uint64_t at, const struct sf_pattern *pattern)
+{
+        return common_from(s, at, pattern, 0);
+}
+
+/* The index of the first suffix that does not sort before the pattern. */
+static uint64_t lower_bound(const struct sf_suffixes *s, const struct sf_pattern *p)
+{
+        uint32_t prefix = prefix_of(p->data, p->at, p->size);
+        uint64_t low = s->firsts[prefix], high = s->firsts[prefix + 1], low_common = 0, high_common = 0;
+
+        while (low < high) {
+                uint64_t middle = low + (high - low) / 2, at = (uint64_t)s->order[middle];
+                uint64_t common = common_from(s, at, p, low_common < high_common ? low_common : high_common);
+                bool before = p->at + common < p->size &&
+                              (at + common == s->size || s->data[at + common] < p->data[p->at + common]);
+
+                if (before) {
+                        low = middle + 1;
+                        low_common = common;
+                } else {
+                        high = middle;
+                        high_common = common;
+                }
+        }
+        return low;
+}
+
+static uint64_t distance(uint64_t a, uint64_t b)
+{
+        return a > b ? a - b : b - a;
+}
+
+/* One search. */
+struct search {
+        const struct sf_suffixes *suffixes;
+        const struct sf_pattern *pattern;
+        const struct sf_suffix_preference *preference;
+        struct sf_suffix_match best;
+        uint64_t score, away; /* of the best: its worth and its distance from where it is expected */
+};
+
+static void consider(struct search *q, uint64_t at)
+{
+        uint64_t away = distance(at, q->preference->expected);
+        uint64_t length = sf_suffixes_common(q->suffixes, at, q->pattern);
+        uint64_t worth = length + (length && away <= q->preference->window ? q->preference->worth : 0);
+
+        if (worth > q->score || (worth == q->score && away < q->away)) {
+                q->score = worth;
+                q->away = away;
+                q->best = (struct sf_suffix_match){ at, length };
+        }
+}
+
+/* The suffixes on one side of the pattern's place, the longest match first. Behind the first one only those can win that
+ * are near, or nearer than the best: only they are compared. */
+static void look_along(struct search *q, const int32_t *from, uint64_t count, int step)
+{
+        if (count > q->preference->look)
+                count = q->preference->look;
+        if (count)
+                consider(q, (uint64_t)*from);
+        for (uint64_t i = 1; i < count; i++) {
+                uint64_t at = (uint64_t)from[(int64_t)i * step], away = distance(at, q->preference->expected);
+
+                if (away <= q->preference->window || away < q->away)
+                        consider(q, at);
+        }
+}
+
+struct sf_suffix_match sf_suffixes_find(const struct sf_suffixes *s, const struct sf_pattern *pattern,
+                                        const struct sf_suffix_preference *preference)
+{
+        struct search q = { .suffixes = s, .pattern = pattern, .preference = preference };
+        uint64_t bound = lower_bound(s, pattern);
+
+        q.away = distance(0, preference->expected);
+        look_along(&q, s->order + bound - (bound > 0), bound, -1);
+        look_along(&q, s->order + bound, s->size - bound, 1);
+        return q.best;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/delta/check-delta_parts.c - a large changed set part by part: where it is split, what it takes, and what is made of
+ * damaged patches. Parts hold more than 32 MB: their files are zeros here, which zstd makes in no time. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "delta/codec/codecs.h"
+#include "delta/codec/parts.h"
+
+#define MB    ((uint64_t)1 << 20)
+#define FILES 5
+
+/* Five new files of which the first and the last share an ancestor; old file 1 is nobody's. */
+struct set {
+        uint8_t *old_bytes, *new_bytes; /* owned */
+        struct sf_delta_file old_files[4], new_files[FILES];
+        struct sf_delta_files old, new;
+};
+
+static void make_set(struct set *s)
+{
+        static const uint64_t old_sizes[4] = { 9 * MB, 100, 12 * MB, 3 * MB };
+        static const uint64_t new_sizes[FILES] = { 10 * MB, 11 * MB, 2 * MB, 40 * MB, 50 };
+        static const uint32_t ancestors[FILES] = { 1, 3, 4, 0, 1 };
+
+        *s = (struct set){ .old_bytes = calloc(25, MB), .new_bytes = calloc(64, MB) };
+        assert_non_null(s->old_bytes);
+        assert_non_null(s->new_bytes);
+        uint8_t *at = s->old_bytes;
+        for (size_t i = 0; i < 4; at += old_sizes[i++])
+                s->old_files[i] = (struct sf_delta_file){ at, old_sizes[i], 0 };
+        at = s->new_bytes;
+        for (size_t i = 0; i < FILES; at += new_sizes[i++]) {
+                s->new_files[i] = (struct sf_delta_file){ at, new_sizes[i], ancestors[i] };
+                memset(at, (int)i + 1, 50);
+        }
+        memset(s->old_bytes, 9, 77);
+        s->old = (struct sf_delta_files){ s->old_files, 4 };
+        s->new = (struct sf_delta_files){ s->new_files, FILES };
+}
+
+static void free_set(struct set *s)
+{
+        free(s->old_bytes);
+        free(s->new_bytes);
+}
+
+/* 10 + 9 | 11 + 12 + 2 + 3 | 40 | 50 + 9 */
+static const size_t ends[] = { 1, 3, 4, 5 };
+#define PARTS (sizeof ends / sizeof *ends)
+
+static void test_split(void **unused)
+{
+        _cleanup_(free_set) struct set s;
+        size_t first = 0;
+
+        (void)unused;
+        make_set(&s);
+        for (size_t i = 0; i < PARTS; i++) {
+                _cleanup_(sf_part_close) struct sf_part part = { 0 };
+
+                assert_int_equal(sf_part_end(&s.old, &s.new, first), ends[i]);
+                assert_int_equal(sf_part_open(&part, &s.old, &s.new, first, NULL), 0);
+                assert_int_equal(part.new.count, ends[i] - first);
+                assert_true(sf_part_is_small(&part));
+                for (size_t k = 0; k < part.new.count; k++) {
+                        uint32_t ancestor = part.new.files[k].ancestor, was = s.new_files[first + k].ancestor;
+
+                        assert_int_equal(ancestor == 0, was == 0);
+                        if (!was)
+                                continue;
+                        const struct sf_delta_file *base = &part.old.files[ancestor - 1];
+                        assert_int_equal(base->size, s.old_files[was - 1].size);
+                        assert_memory_equal(base->data, s.old_files[was - 1].data, 100);
+                }
+                first = ends[i];
+        }
+}
+
+/* The patch as the encoder would write it, all parts under zstd. */
+static void make_patch(const struct set *s, struct sf_buffer *ret)
+{
+        for (size_t i = 0, first = 0; i < PARTS; first = ends[i++]) {
+                _cleanup_(sf_part_close) struct sf_part part = { 0 };
+                _cleanup_(sf_buffer_free) struct sf_buffer patch = SF_BUFFER_INIT;
+                uint8_t header[SF_PART_HEADER] = { SF_PART_ZSTD };
+
+                assert_int_equal(sf_part_open(&part, &s->old, &s->new, first, NULL), 0);
+                assert_int_equal(sf_delta_zstd_encoder.encode(&part.old, &part.new, NULL, &patch, NULL), 0);
+                for (unsigned k = 0; k < 4; k++)
+                        header[1 + k] = (uint8_t)(patch.len >> (8 * k));
+                assert_int_equal(sf_buffer_append(ret, header, sizeof header, NULL), 0);
+                assert_int_equal(sf_buffer_append(ret, patch.data, patch.len, NULL), 0);
+        }
+}
+
+static void test_decode(void **unused)
+{
+        _cleanup_(free_set) struct set s;
+        _cleanup_(sf_buffer_free) struct sf_buffer patch = SF_BUFFER_INIT;
+        _cleanup_free_ uint8_t *out = malloc(64 * MB);
+        const struct sf_delta_codec *codec = sf_delta_codec_find("parts");
+        struct sf_error err = SF_ERROR_INIT;
+        uint64_t size;
+
+        (void)unused;
+        make_set(&s);
+        size = sf_delta_files_size(&s.new);
+        make_patch(&s, &patch);
+        assert_non_null(out);
+        assert_int_equal(codec->decode(&s.old, &s.new, patch.data, patch.len, out, &err), 0);
+        assert_memory_equal(out, s.new_bytes, size);
+        memset(out, 0xff, size);
+        assert_int_equal(sf_parts_decode(&s.old, &s.new, patch.data, patch.len, 3, out, &err), 0);
+        assert_memory_equal(out, s.new_bytes, size);
+        /* cut anywhere, longer, another codec, a codec that is none */
+        for (size_t len = 0; len < patch.len; len += 1 + patch.len / 40)
+                assert_true(codec->decode(&s.old, &s.new, patch.data, len, out, &err) < 0 && err.text[0]);
+        assert_int_equal(sf_buffer_append(&patch, "", 1, NULL), 0);
+        assert_int_equal(codec->decode(&s.old, &s.new, patch.data, patch.len, out, &err), SF_ERR_CORRUPT);
+        patch.len--;
+        patch.data[0] = SF_PART_RSYNC;
+        assert_true(codec->decode(&s.old, &s.new, patch.data, patch.len, out, &err) < 0);
+        patch.data[0] = SF_PART_CODECS;
+        assert_int_equal(codec->decode(&s.old, &s.new, patch.data, patch.len, out, &err), SF_ERR_CORRUPT);
+}
+
+/* A part takes no more than its own files do, however many there are. */
+static void test_memory(void **unused)
+{
+        static struct sf_delta_file old_files[400], new_files[400];
+        const struct sf_delta_files few_old = { old_files, 8 }, few_new = { new_files, 8 };
+        const struct sf_delta_files many_old = { old_files, 400 }, many_new = { new_files, 400 };
+        const struct sf_delta_codec *parts = sf_delta_codec_find("parts"), *elf = sf_delta_codec_find("elf");
+
+        (void)unused;
+        for (uint32_t i = 0; i < 400; i++) {
+                old_files[i].size = MB;
+                new_files[i] = (struct sf_delta_file){ NULL, MB, i + 1 };
+        }
+        assert_true(parts->decode_memory(&many_old, &many_new) < parts->decode_memory(&few_old, &few_new) + 24 * MB);
+        assert_true(elf->decode_memory(&many_old, &many_new) > parts->decode_memory(&many_old, &many_new) + 300 * MB);
+        /* a file that is too large for elf */
+        struct sf_delta_file before = { NULL, 300 * MB, 0 }, after = { NULL, 300 * MB, 1 };
+        uint64_t memory = parts->decode_memory(&(struct sf_delta_files){ &before, 1 },
+                                               &(struct sf_delta_files){ &after, 1 });
+        assert_true(memory < 700 * MB);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_split),
+                cmocka_unit_test(test_decode),
+                cmocka_unit_test(test_memory),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
