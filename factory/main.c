@@ -31,6 +31,10 @@ static const struct sf_option options[] = {
         { "jobs", 'j', "N", "compile N files at once; default: the number of processors", false },
         { "profile", 0, "P", "build less than everything: compute, minimal; a file of profiles/", false },
         { "dry-run", 'n', NULL, "only say what would be reused, fetched and built, and why", false },
+        { "buildcache", 0, "URL", "use built layers of this repository (see trust); may be repeated", true },
+        { "no-buildcache", 0, NULL, "build what the local cache lacks, fetch no layers", false },
+        { "local-cache", 0, "DIR", "use layers of another cache directory too", false },
+        { "layers", 0, NULL, "also put the release's layers into the repository's build cache", false },
         { "keep-going", 0, NULL, "after a failure build what does not depend on it", false },
         { "from", 0, "WHAT", "make the root from a directory, a tarball, or an image as skopeo names it", false },
         { "no-packages", 0, NULL, "install nothing into the root", false },
@@ -56,18 +60,21 @@ static const struct sf_option options[] = {
 };
 
 static const char *const global_options[] = { "config", "cache", "data", "json", "quiet", "verbose", NULL };
-static const char *const build_deps_options[] = { "toolchain",  "profile", "mirror", "jobs",
-                                                  "keep-going", "dry-run", NULL };
-static const char *const build_slurm_options[] = { "slurm-version", "toolchain",  "profile", "mirror",
-                                                   "jobs",          "keep-going", "dry-run", NULL };
+static const char *const build_deps_options[] = { "toolchain",   "profile", "mirror",     "jobs",
+                                                  "keep-going",  "dry-run", "buildcache", "no-buildcache",
+                                                  "local-cache", NULL };
+static const char *const build_slurm_options[] = { "slurm-version", "toolchain",   "profile", "mirror",
+                                                   "jobs",          "keep-going",  "dry-run", "buildcache",
+                                                   "no-buildcache", "local-cache", NULL };
 static const char *const mirror_options[] = { "slurm-version", "toolchain", "profile", "mirror", NULL };
+static const char *const trust_options[] = { "force", NULL };
 static const char *const root_options[] = { "from", "no-packages", NULL };
 static const char *const keys_options[] = { "repo",           "keys",   "offline-keys", "root-keys",
                                             "root-threshold", "retire", "new-key",      NULL };
 static const char *const refresh_options[] = { "repo", "keys", NULL };
 static const char *const import_options[] = { "placeholder", "slurm-version", "toolchain", "layer",
                                               "arch",        "build",         "force",     NULL };
-static const char *const publish_options[] = { "repo", "keys", "delta-from", "force", NULL };
+static const char *const publish_options[] = { "repo", "keys", "delta-from", "layers", "force", NULL };
 static const char *const delta_options[] = { "output", NULL };
 static const char *const withdraw_options[] = { "repo", "keys", "reason", NULL };
 static const char *const matrix_options[] = { "all", "repo", NULL };
@@ -113,6 +120,7 @@ static int run_command(const struct sf_factory *factory, const struct sf_command
         }
 VERB(build_deps)
 VERB(build_slurm)
+VERB(trust)
 VERB(root)
 VERB(mirror)
 VERB(import)
@@ -127,6 +135,7 @@ VERB(clean)
 static const struct sf_verb verbs[] = {
         { "build-deps", "", "build every dependency of Slurm from source", 0, 0, build_deps_options, run_build_deps },
         { "build-slurm", "", "build Slurm and make a release", 0, 0, build_slurm_options, run_build_slurm },
+        { "trust", "ROOT.json", "trust the build cache of a repository", 1, 1, trust_options, run_trust },
         { "root", "TOOLCHAIN", "make the root of another distribution, to build in", 1, 1, root_options, run_root },
         { "mirror", "create DIR", "collect the sources of a release, for building offline", 2, 2, mirror_options,
           run_mirror },
@@ -210,6 +219,7 @@ static int apply_options(struct sf_factory *f, const struct sf_command_line *lin
                 struct sf_words *values;
         } lists[] = {
                 { "mirror", "mirror", "url", &f->mirrors },
+                { "buildcache", "buildcache", "url", &f->buildcaches },
                 { "keys", "repository", "keys", &f->keys },
         };
         const char *value;
@@ -258,6 +268,7 @@ static void factory_free(struct sf_factory *f)
 {
         sf_words_free(&f->keys);
         sf_words_free(&f->mirrors);
+        sf_words_free(&f->buildcaches);
         sf_conf_free(&f->conf);
 }
 

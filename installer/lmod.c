@@ -25,9 +25,14 @@
 static const struct {
         const char *directory, *variable;
 } search_paths[] = {
-        { "sbin", "PATH" },         { "bin", "PATH" },
-        { "share/man", "MANPATH" }, { "lib/pkgconfig", "PKG_CONFIG_PATH" },
-        { "include", "CPATH" },     { "lib", "LIBRARY_PATH" },
+        { "sbin", "PATH" },
+        { "bin", "PATH" },
+        { "share/man", "MANPATH" },
+        { "lib/pkgconfig", "PKG_CONFIG_PATH" },
+        { "include", "CPATH" },
+        { "lib", "LIBRARY_PATH" },
+        /* Modules of the release itself: OpenMPI, which is never on the paths above. */
+        { "mpi/modulefiles", "MODULEPATH" },
 };
 
 static int write_unless_foreign(const char *path, const struct sf_buffer *text, struct sf_error *err)

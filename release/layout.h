@@ -18,12 +18,19 @@
 
 char *sf_layout_blob(const struct sf_digest *digest);                      /* blobs/sha256/<hex> */
 char *sf_layout_index_target(const char *toolchain, const char *arch);     /* index/<toolchain>-<arch>.json */
+/* Layers that other factories may use instead of building them: + "/<layer>.tar.zst", named by the target
+ * buildcache/<toolchain>-<arch>.json. */
+#define SF_LAYOUT_BUILDCACHE "buildcache"
+#define SF_BUILDCACHE_FORMAT    1
+#define SF_BUILDCACHE_INDEX_MAX (16u << 20)
+char *sf_layout_buildcache_target(const char *toolchain, const char *arch);
 char *sf_layout_agent_target(const char *arch);                            /* agent/sf-node-<arch> */
 #define SF_LAYOUT_ROLLOUT_TARGET "rollout/rollout.json"                    /* waves, withdrawals, compatibility table */
 
 /* Delegated roles of the top-level targets. */
 #define SF_ROLE_RELEASES "releases" /* signs index/... and agent/... */
 #define SF_ROLE_ROLLOUT "rollout"   /* signs rollout/... */
+#define SF_ROLE_BUILDCACHE "buildcache" /* signs buildcache/... */
 
 /* Media and artifact types of our blobs. */
 #define SF_MEDIA_LAYER "application/vnd.oci.image.layer.v1.tar+zstd"

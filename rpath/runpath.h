@@ -28,9 +28,9 @@ int sf_runpath_resolve(const char *element, size_t len, const char *path, const 
 /* What becomes of a file's search lists. */
 struct sf_runpath_rules {
         bool drop_foreign; /* elements that do not lie inside the prefix go (an empty list is "", which ld.so ignores) */
-        /* Tells whether a directory, relative to the prefix, holds a library. Elements inside the prefix whose directory
-         * holds nothing that the file needs (DT_NEEDED) go: ld.so would also search them for modules of others that the
-         * file loads. NULL = all stay. */
+        /* Tells whether a directory, relative to the prefix, holds a library. Elements inside the prefix whose
+         * directory holds nothing that the file needs (DT_NEEDED) go: ld.so would also search them for modules of
+         * others that the file loads. NULL = all stay. */
         bool (*holds)(void *ctx, const char *directory, const char *library);
         void *ctx;
         /* DT_RPATH: searched before LD_LIBRARY_PATH, also for what the file's libraries need. DT_RUNPATH: after it, for

@@ -10,8 +10,9 @@
 #include "base/error.h"
 #include "release/index.h"
 
-/* root: of the system that the release is for; "" = this machine's. Of a root without a C library (an empty directory to
- * be filled later) nothing is known, and nothing is refused. SF_ERR_INCOMPATIBLE names all that is missing. */
+/* root: of the system that the release is for; "" = this machine's. Of a root without a C library (an empty
+ * directory to be filled later) nothing is known, and nothing is refused. SF_ERR_INCOMPATIBLE names all that is
+ * missing. */
 int sf_requires_check(const struct sf_index_release *release, const char *root, struct sf_error *err);
 
 /* True where a processor with these flags (of /proc/cpuinfo) has the psABI's level; true for levels that are unknown

@@ -159,8 +159,8 @@ static bool exists(const char *root, const char *path)
         return real && access(real, F_OK) == 0;
 }
 
-/* The copy that a configless slurmd of this name keeps. /run/slurm/conf belongs to whichever slurmd started last, so its
- * SlurmdSpoolDir is filled in with our own name. */
+/* The copy that a configless slurmd of this name keeps. /run/slurm/conf belongs to whichever slurmd started last, so
+ * its SlurmdSpoolDir is filled in with our own name. */
 static void find_copy(const struct sf_daemon_words *words, const char *root, char *ret, size_t room)
 {
         _cleanup_(sf_slurm_conf_free) struct sf_slurm_conf conf = SF_SLURM_CONF_INIT;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* agent/node/daemon.h - the daemons of Slurm, and what their own words (command line, environment) say about where their
- * configuration is.
+/* agent/node/daemon.h - the daemons of Slurm, and what their own words (command line, environment) say about where
+ * their configuration is.
  *
- * Options and their order of precedence: slurmd(8), slurmctld(8), sackd(8), slurmrestd(8) and _establish_configuration()
- * in src/slurmd/slurmd/slurmd.c. slurmd: --conf-server, SLURM_CONF_SERVER, -f, SLURM_CONF, the release's own default, DNS.
+ * Options and their order of precedence: slurmd(8), slurmctld(8), sackd(8), slurmrestd(8) and
+ * _establish_configuration() in src/slurmd/slurmd/slurmd.c. slurmd: --conf-server, SLURM_CONF_SERVER, -f, SLURM_CONF,
+ * the release's own default, DNS.
  */
 #ifndef SF_AGENT_NODE_DAEMON_H
 #define SF_AGENT_NODE_DAEMON_H
@@ -38,19 +39,20 @@ struct sf_daemon_words {
         bool systemd;      /* --systemd */
 };
 
-/* argv[0] is the daemon or what calls it; environment as in environ, both NULL-terminated. A relative -f is taken as it is. */
+/* argv[0] is the daemon or what calls it; environment as in environ, both NULL-terminated. A relative -f is taken as
+ * it is. */
 void sf_daemon_words_read(enum sf_daemon daemon, const char *const *argv, const char *const *environment,
                           struct sf_daemon_words *ret);
 /* The words of a running process, from /proc. SF_ERR_NOT_FOUND: it is gone, or hides them. */
 int sf_daemon_words_of(enum sf_daemon daemon, int pid, struct sf_daemon_words *ret, struct sf_error *err);
 
-/* Where a daemon with these words has its configuration: a path (with root in front) that can be read now. For a configless
- * one that is its copy, in SlurmdSpoolDir/conf-cache or at /run/slurm/conf; otherwise the file it was told, or `fallback`,
- * where its release looks by itself. Never fails: the path need not exist. */
+/* Where a daemon with these words has its configuration: a path (with root in front) that can be read now. For a
+ * configless one that is its copy, in SlurmdSpoolDir/conf-cache or at /run/slurm/conf; otherwise the file it was
+ * told, or `fallback`, where its release looks by itself. Never fails: the path need not exist. */
 void sf_daemon_conf(const struct sf_daemon_words *words, const char *root, const char *fallback, char *ret, size_t room);
 
-/* Where a release looks for slurm.conf by itself: the path compiled into it. `tree` is where its files are. "" where the
- * release does not say. */
+/* Where a release looks for slurm.conf by itself: the path compiled into it. `tree` is where its files are. "" where
+ * the release does not say. */
 void sf_daemon_default_conf(const char *tree, char *ret, size_t room);
 
 #endif

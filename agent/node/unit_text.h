@@ -7,8 +7,8 @@
  * in systemd's order.
  *
  * systemd.unit(5), systemd.syntax(7): the unit file found first in the search path, then the *.conf files of all its
- * drop-in directories (those of the template and of "service.d" included) sorted by name, a name counting once. An empty
- * value takes back what was said before. Generated units are found where the generators put them.
+ * drop-in directories (those of the template and of "service.d" included) sorted by name, a name counting once. An
+ * empty value takes back what was said before. Generated units are found where the generators put them.
  */
 #ifndef SF_AGENT_NODE_UNIT_TEXT_H
 #define SF_AGENT_NODE_UNIT_TEXT_H
@@ -41,7 +41,8 @@ struct sf_unit_text {
 int sf_unit_text_load(const char *root, const char *unit, struct sf_unit_text *ret, struct sf_error *err);
 void sf_unit_text_free(struct sf_unit_text *text);
 
-/* The setting that counts, "" for one taken back; NULL where there is none. The pointer is to the last one of its kind. */
+/* The setting that counts, "" for one taken back; NULL where there is none. The pointer is to the last one of its
+ * kind. */
 const struct sf_unit_setting *sf_unit_text_get(const struct sf_unit_text *text, const char *section, const char *key);
 /* Every value since the last empty one, in order: start with after = NULL. */
 const struct sf_unit_setting *sf_unit_text_next(const struct sf_unit_text *text, const char *section, const char *key,
@@ -49,8 +50,8 @@ const struct sf_unit_setting *sf_unit_text_next(const struct sf_unit_text *text,
 /* The value as systemd reads booleans, `otherwise` where it is none. */
 bool sf_unit_text_bool(const char *value, bool otherwise);
 
-/* The environment that the unit's processes begin with: Environment= and then the files of EnvironmentFile= (a missing one
- * is an error only to systemd), "NAME=value" each, later ones last. */
+/* The environment that the unit's processes begin with: Environment= and then the files of EnvironmentFile= (a
+ * missing one is an error only to systemd), "NAME=value" each, later ones last. */
 int sf_unit_text_environment(const struct sf_unit_text *text, const char *root, struct sf_words *ret,
                              struct sf_error *err);
 /* The value of a variable in such an environment, NULL where it lacks it. */

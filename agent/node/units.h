@@ -3,8 +3,8 @@
  * reporting alike.
  *
  * A service belongs to it where its program, an argument of a wrapper, or its main process lies in the prefix, or where
- * [service] unit names it. So template instances (slurmd@n1), several slurmd on one host, slurmctld, slurmdbd, slurmrestd
- * and sackd are found without being named.
+ * [service] unit names it. So template instances (slurmd@n1), several slurmd on one host, slurmctld, slurmdbd,
+ * slurmrestd and sackd are found without being named.
  */
 #ifndef SF_AGENT_NODE_UNITS_H
 #define SF_AGENT_NODE_UNITS_H
@@ -46,17 +46,19 @@ void sf_units_free(struct sf_units *units);
 /* The next unit of a daemon: start with after = NULL; NULL at the end. */
 const struct sf_unit_of_node *sf_units_next(const struct sf_units *units, enum sf_daemon daemon,
                                             const struct sf_unit_of_node *after);
-/* The slurmd that stands for this node where one answer is wanted: one that runs, else slurmd.service. NULL in an empty set. */
+/* The slurmd that stands for this node where one answer is wanted: one that runs, else slurmd.service. NULL in an
+ * empty set. */
 const struct sf_unit_of_node *sf_units_slurmd(const struct sf_units *units);
 
-/* Appends a line per reason why a restart of this unit would end badly, with what to do about it; nothing where all is well.
- * Judged are both what is loaded and what the files say (agent/node/unit_text.h). type is the new release's slurmd Type
- * ("notify", "simple"; "" = not known). `root` as elsewhere. */
+/* Appends a line per reason why a restart of this unit would end badly, with what to do about it; nothing where all
+ * is well. Judged are both what is loaded and what the files say (agent/node/unit_text.h). type is the new release's
+ * slurmd Type ("notify", "simple"; "" = not known). `root` as elsewhere. */
 int sf_units_judge(const struct sf_unit_of_node *unit, const char *root, const char *prefix, const char *type,
                    struct sf_buffer *ret, struct sf_error *err);
 
-/* A daemon's unit that starts its program from outside the prefix would not notice a switch: SF_ERR_USAGE, with the drop-in
- * that would do appended to drop_in. Success for units that have no file, and for those that are not Slurm's. */
+/* A daemon's unit that starts its program from outside the prefix would not notice a switch: SF_ERR_USAGE, with the
+ * drop-in that would do appended to drop_in. Success for units that have no file, and for those that are not
+ * Slurm's. */
 int sf_units_check_command(const struct sf_unit_of_node *unit, const char *prefix, const char *type,
                            struct sf_buffer *drop_in, struct sf_error *err);
 

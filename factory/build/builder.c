@@ -161,6 +161,26 @@ static int lock_for(const struct sf_plan *plan, const struct sf_plan_layer *laye
         return sf_cache_lock(plan->cache, name, true, ret_fd, err);
 }
 
+/* Returns 1 where the layer has to be built after all: what cannot be fetched, or is not what was signed, costs time
+ * only. */
+static int fetch_layer(const struct sf_builder *builder, const struct sf_plan_layer *layer,
+                       struct sf_builder_progress *progress, struct sf_error *err)
+{
+        const struct sf_recipe *recipe = &layer->recipe;
+        struct sf_error why = SF_ERROR_INIT;
+        double start = sf_clock_seconds();
+        int r;
+
+        begin_step(progress, "fetch", 1, 1);
+        r = sf_layer_source_fetch(builder->plan->source, &layer->key, &why);
+        if (r == 0)
+                sf_log_info("%s %s: fetched in %.1f s", recipe->name, recipe->version, sf_clock_seconds() - start);
+        if (r == 0 || r == SF_ERR_INTERRUPTED || r == SF_ERR_NO_SPACE || r == SF_ERR_NOMEM)
+                return r < 0 ? sf_error_set(err, r, "%s", why.text) : 0;
+        sf_log_warning("%s %s: not fetched (%s), building it", recipe->name, recipe->version, why.text);
+        return 1;
+}
+
 int sf_builder_provide(const struct sf_builder *builder, const struct sf_plan_layer *layer, const char *makeflags,
                        struct sf_builder_progress *progress, struct sf_error *err)
 {
@@ -183,13 +203,8 @@ int sf_builder_provide(const struct sf_builder *builder, const struct sf_plan_la
                 return r;
         sf_error_clear(err);
         start = sf_clock_seconds();
-        if (layer->state == SF_PLAN_FETCH && builder->fetch) {
-                begin_step(progress, "fetch", 1, 1);
-                if ((r = builder->fetch(builder->fetch_ctx, layer, err)) < 0)
-                        return r;
-                sf_log_info("%s %s: fetched in %.0f s", recipe->name, recipe->version, sf_clock_seconds() - start);
-                return 0;
-        }
+        if (layer->state == SF_PLAN_FETCH && (r = fetch_layer(builder, layer, progress, err)) != 1)
+                return r;
         if ((r = build_layer(&b, err)) < 0)
                 return r;
         sf_log_info("%s %s: built in %.0f s", recipe->name, recipe->version, sf_clock_seconds() - start);

@@ -21,9 +21,6 @@ struct sf_builder {
         const struct sf_words *mirrors;
         unsigned jobs;
         bool keep_going; /* after a failure go on with what does not depend on it */
-        /* Fetches a layer in state SF_PLAN_FETCH into the cache, in the package's own process; may be NULL. */
-        int (*fetch)(void *ctx, const struct sf_plan_layer *layer, struct sf_error *err);
-        void *fetch_ctx;
 };
 
 /* Every layer of the plan is in the cache afterwards. The error is that of the first layer that failed; with keep_going

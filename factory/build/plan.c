@@ -60,10 +60,12 @@ static int look_up(const struct sf_plan *plan, struct sf_plan_layer *layer, stru
 {
         int r = sf_cache_find(plan->cache, &layer->key, &layer->tree, err);
 
-        layer->state = r == 0 ? SF_PLAN_CACHED : SF_PLAN_BUILD;
+        layer->state = SF_PLAN_CACHED;
         if (r != SF_ERR_NOT_FOUND)
                 return r;
         sf_error_clear(err);
+        layer->state = plan->source && sf_layer_source_has(plan->source, layer->key.name) ? SF_PLAN_FETCH
+                                                                                          : SF_PLAN_BUILD;
         return 0;
 }
 

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "factory/build/build_sandbox.h"
 #include "factory/build/cache.h"
+#include "factory/build/layer_source.h"
 #include "factory/build/recipe.h"
 #include "factory/build/toolchain.h"
 
@@ -28,8 +29,9 @@ struct sf_plan {
         const struct sf_cache *cache;
         const struct sf_toolchain *toolchain;
         const struct sf_build_sandbox *sandbox;
-        const char *data;    /* directory with recipes/, slurm/ and profiles/ */
-        const char *profile; /* NULL = everything the recipes say */
+        const char *data;                     /* directory with recipes/, slurm/ and profiles/ */
+        const struct sf_layer_source *source; /* layers that others built; NULL = none */
+        const char *profile;                  /* NULL = everything the recipes say */
         /* filled */
         char *version;     /* of Slurm, whole; NULL where Slurm is not part of it */
         const char *build; /* the word that the profile adds to the release's name; "" */

@@ -25,6 +25,7 @@ struct session {
         struct sf_cache cache;
         struct sf_toolchain toolchain;
         struct sf_build_sandbox sandbox;
+        struct sf_layer_source source;
         struct sf_plan plan;
         char *root;
 };
@@ -32,10 +33,33 @@ struct session {
 static void session_close(struct session *s)
 {
         sf_plan_free(&s->plan);
+        sf_layer_source_close(&s->source);
         sf_build_sandbox_close(&s->sandbox);
         sf_toolchain_free(&s->toolchain);
         sf_cache_close(&s->cache);
         free(s->root);
+}
+
+/* A build cache that does not answer costs time, not the build; one that cannot be trusted ends it. */
+static int open_source(struct session *s, const struct sf_command_line *line, struct sf_error *err)
+{
+        static const struct sf_words none = SF_WORDS_INIT;
+        struct sf_error why = SF_ERROR_INIT;
+        int r;
+
+        s->source = (struct sf_layer_source){
+                .cache = &s->cache,
+                .local = sf_option_get(line, "local-cache"),
+                .urls = sf_option_given(line, "no-buildcache") ? &none : &s->factory->buildcaches,
+                .toolchain = s->toolchain.name,
+                .arch = s->toolchain.arch,
+        };
+        r = sf_layer_source_open(&s->source, &why);
+        if (r == SF_ERR_NETWORK || r == SF_ERR_TIMEOUT || r == SF_ERR_NOT_FOUND) {
+                sf_log_warning("no build cache: %s", why.text);
+                return 0;
+        }
+        return r < 0 ? sf_error_set(err, r, "build cache: %s", why.text) : 0;
 }
 
 static int session_open(const struct sf_factory *factory, const struct sf_command_line *line, struct session *s,
@@ -54,7 +78,8 @@ static int session_open(const struct sf_factory *factory, const struct sf_comman
             (r = sf_root_find(&s->cache, factory->toolchain, &s->root, err)) < 0 ||
             (r = sf_build_sandbox_open(&s->cache, s->root, &s->sandbox, err)) < 0 ||
             (r = sf_toolchain_load(toolchains, factory->toolchain, s->root, &s->toolchain, err)) < 0 ||
-            (r = sf_build_sandbox_prepare(&s->cache, &s->toolchain, &s->sandbox, err)) < 0)
+            (r = sf_build_sandbox_prepare(&s->cache, &s->toolchain, &s->sandbox, err)) < 0 ||
+            (r = open_source(s, line, err)) < 0)
                 return r;
         if (!s->sandbox.is_private)
                 sf_log_warning("no private mount namespace (%s): building at a path inside %s, which becomes part of "
@@ -67,6 +92,7 @@ static int session_open(const struct sf_factory *factory, const struct sf_comman
                 .toolchain = &s->toolchain,
                 .sandbox = &s->sandbox,
                 .data = factory->data,
+                .source = &s->source,
                 .profile = sf_option_get(line, "profile"),
                 .build = "",
         };
@@ -281,6 +307,20 @@ int sf_command_build_slurm(const struct sf_factory *factory, const struct sf_com
             (r = carry_out(&s, line, result, err)) < 0)
                 return r;
         return r > 0 ? 0 : provide_release(&s, result, err);
+}
+
+int sf_command_trust(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
+                     struct sf_error *err)
+{
+        _cleanup_(sf_cache_close) struct sf_cache cache = { NULL };
+        int r;
+
+        (void)result;
+        if ((r = sf_cache_open(factory->cache, &cache, err)) < 0 ||
+            (r = sf_layer_source_trust(&cache, line->arguments[0], sf_option_given(line, "force"), err)) < 0)
+                return r;
+        sf_log_info("%s: its build cache is trusted", line->arguments[0]);
+        return 0;
 }
 
 /* --- roots and mirrors ----------------------------------------------------------------------------------------- */

@@ -2,13 +2,17 @@
 /* factory/commands/command-publish.c - the verbs that make releases of trees and offer them: import, publish,
  * withdraw. */
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "base/fs.h"
 #include "base/log.h"
 #include "factory/build/cache.h"
 #include "factory/commands/command.h"
+#include "factory/pack/builds.h"
 #include "factory/pack/import.h"
+#include "factory/publish/layers.h"
 #include "factory/publish/publish.h"
 #include "release/host.h"
 
@@ -105,6 +109,47 @@ static int prepare(const struct sf_factory *factory, const struct sf_command_lin
         return 0;
 }
 
+/* The layers that a release of our own was packed from, as its `from` lists them. */
+static int note_layers(const struct sf_cache *cache, const char *directory, struct sf_words *ret, struct sf_error *err)
+{
+        _cleanup_free_ char *path = sf_fs_join(directory, "from");
+        _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
+        char *state = NULL;
+        int r = path ? sf_fs_read(path, 1u << 20, &text, err) : sf_error_set(err, SF_ERR_NOMEM, "out of memory");
+
+        if (r < 0)
+                return sf_error_prefix(err, "its layers are not known");
+        for (char *line = strtok_r((char *)text.data, "\n", &state); line && r == 0;
+             line = strtok_r(NULL, "\n", &state))
+                if (strncmp(line, "layer ", strlen("layer ")) == 0)
+                        r = sf_words_printf(ret, err, "%s/buildcache/%s", cache->root, line + strlen("layer "));
+        return r;
+}
+
+static int publish_layers(const struct sf_factory *factory, const struct sf_command_line *line,
+                          const struct sf_cache *cache, const char *builds, struct sf_error *err)
+{
+        struct sf_metadata_options options;
+        int r = sf_command_metadata_options(factory, &options, err);
+
+        for (size_t i = 0; i < line->argument_count && r == 0; i++) {
+                _cleanup_(sf_words_free) struct sf_words layers = SF_WORDS_INIT;
+                struct sf_build build;
+                size_t added;
+
+                if ((r = sf_build_open(builds, line->arguments[i], &build, err)) < 0)
+                        return r;
+                const struct sf_release_name *name = &sf_build_release(&build)->name;
+                r = note_layers(cache, build.directory, &layers, err);
+                if (r == 0)
+                        r = sf_publish_layers(&options, name->toolchain, name->arch, &layers, &added, err);
+                if (r == 0)
+                        sf_log_info("%s: %zu of %zu layers new in the build cache", name->text, added, layers.count);
+                sf_build_close(&build);
+        }
+        return r;
+}
+
 int sf_command_publish(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
                        struct sf_error *err)
 {
@@ -121,7 +166,9 @@ int sf_command_publish(const struct sf_factory *factory, const struct sf_command
         publish.builds = builds;
         publish.delta_from = sf_words_argv(&delta_from);
         publish.delta_from_count = delta_from.count;
-        return sf_publish_run(&publish, err);
+        if ((r = sf_publish_run(&publish, err)) < 0 || !sf_option_given(line, "layers"))
+                return r;
+        return publish_layers(factory, line, &cache, builds, err);
 }
 
 int sf_command_withdraw(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,

@@ -16,14 +16,15 @@
 
 /* Settings that several verbs need: options over configuration over defaults. */
 struct sf_factory {
-        const char *cache;        /* NULL = sf_cache_open's default */
-        const char *data;         /* recipes/, toolchains/, slurm/ */
-        const char *toolchain;    /* NULL = the host's */
-        const char *repository;   /* NULL = not configured */
-        const char *registry;     /* where toolchain images come from, "docker://..."; NULL = not configured */
-        const char *offline_keys; /* directory of root's and targets' keys; NULL = with the others */
-        struct sf_words keys;     /* directories of private keys, the offline one last */
-        struct sf_words mirrors;  /* places to look for sources, in order */
+        const char *cache;           /* NULL = sf_cache_open's default */
+        const char *data;            /* recipes/, toolchains/, slurm/ */
+        const char *toolchain;       /* NULL = the host's */
+        const char *repository;      /* NULL = not configured */
+        const char *registry;        /* where toolchain images come from, "docker://..."; NULL = not configured */
+        const char *offline_keys;    /* directory of root's and targets' keys; NULL = with the others */
+        struct sf_words keys;        /* directories of private keys, the offline one last */
+        struct sf_words buildcaches; /* repositories whose built layers are used, in order */
+        struct sf_words mirrors;     /* places to look for sources, in order */
         unsigned jobs;
         struct sf_conf conf; /* private: owns what the configuration gave */
 };
@@ -33,7 +34,7 @@ typedef int sf_command_fn(const struct sf_factory *factory, const struct sf_comm
                           struct sf_error *err);
 
 sf_command_fn sf_command_build_deps, sf_command_build_slurm, sf_command_matrix, sf_command_clean;
-sf_command_fn sf_command_root, sf_command_mirror;
+sf_command_fn sf_command_root, sf_command_mirror, sf_command_trust;
 sf_command_fn sf_command_import, sf_command_publish, sf_command_delta, sf_command_withdraw;
 sf_command_fn sf_command_keys, sf_command_refresh;
 

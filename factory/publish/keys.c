@@ -29,6 +29,7 @@ static const struct initial_role {
         { "timestamp", false, NULL },
         { SF_ROLE_RELEASES, false, "index/*" },
         { SF_ROLE_ROLLOUT, false, "rollout/*" },
+        { SF_ROLE_BUILDCACHE, false, "buildcache/*" },
 };
 
 /* As many keys of a role as asked for: those that are there, then new ones. */

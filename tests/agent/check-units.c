@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/agent/check-units.c - units as their files say they are, the daemons' own words, and what speaks against a restart. */
+/* tests/agent/check-units.c - units as their files say they are, the daemons' own words, and what speaks against a
+ * restart. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

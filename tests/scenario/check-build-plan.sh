@@ -185,6 +185,56 @@ else
         echo "   skipped: no network namespaces here"
 fi
 
+echo "== layers from a repository: only with trust, only what was signed, only what would have been built here"
+run 0 keys init --repo repo --keys keys
+run 0 publish "9.9.1-$toolchain" --repo repo --keys keys --layers
+expect '4 of 4 layers new in the build cache'
+run 0 publish "9.9.1-$toolchain" --repo repo --keys keys --layers
+expect '0 of 4 layers new'
+printf '[buildcache]\nurl = file://%s/repo\n' "$PWD" >other.conf
+other() { # other WANTED-EXIT-CODE VERB...: another factory, without any source
+        local wanted=$1 code=0
+        shift
+        "$factory" --config other.conf --data data --cache other "$@" >out 2>&1 || code=$?
+        [ "$code" = "$wanted" ] || fail "exit code $code instead of $wanted: $*"
+}
+other 2 build-slurm --slurm-version 9.9.1
+expect "no repository's build cache is trusted yet"
+other 0 trust repo/metadata/1.root.json
+other 0 build-slurm --slurm-version 9.9.1 --dry-run
+[ "$(grep -c '^fetch ' out)" = 4 ] || fail "not everything would be fetched"
+other 0 build-slurm --slurm-version 9.9.1
+refuse ': building'
+[ "$(grep -c ': fetched in' out)" = 4 ] || fail "not four layers fetched"
+cmp "other/builds/9.9.1-$toolchain/release.json" "$release/release.json" || fail "another release than the one that was built"
+[ -z "$(ls other/work)" ] || fail "left in the work directory: $(ls other/work)"
+other 3 build-slurm --slurm-version 9.10 --no-buildcache
+expect 'no source for slurm 9.10.1'
+
+echo "== a damaged layer is not used, a foreign root not believed"
+rm -rf other/buildcache other/builds
+layer=$(ls repo/buildcache/a-1.0-*)
+cp "$layer" layer.good
+printf x | dd of="$layer" bs=1 seek=100 conv=notrunc status=none
+other 0 build-slurm --slurm-version 9.9.1 --mirror mirror
+expect 'a 1.0: not fetched (.*), building it'
+expect 'a 1.0: built in'
+expect 'b 1.0: fetched in'
+cp layer.good "$layer"
+run 0 keys init --repo repo2 --keys keys2
+other 3 trust repo2/metadata/1.root.json
+cp -r repo repo3 && cp repo2/metadata/timestamp.json repo3/metadata/
+printf '[buildcache]\nurl = file://%s/repo3\n' "$PWD" >other.conf
+other 3 build-slurm --slurm-version 9.9.1
+expect 'build cache: '
+refuse ': fetched in'
+
+echo "== layers of another cache directory"
+printf '' >other.conf
+rm -rf other/buildcache other/builds
+other 0 build-slurm --slurm-version 9.9.1 --local-cache cache
+[ "$(grep -c ': fetched in' out)" = 4 ] || fail "not four layers taken"
+
 echo "== steps have no network"
 if [ "$(id -u)" = 0 ]; then
         sed -i 's/^run = make WAIT=0.1/run = sh -c "test $(grep -c : \/proc\/net\/dev) = 1"/' data/recipes/a.ini
