@@ -54,6 +54,10 @@ static const struct sf_option options[] = {
         { "delta-from", 0, "RELEASE", "make a delta from this published release; may be repeated", true },
         { "output", 'o', "FILE", "write the delta here", false },
         { "reason", 0, "TEXT", "what nodes are told about the withdrawal", false },
+        { "undo", 0, NULL, "offer the withdrawn release again", false },
+        { "keep", 0, "N", "of each series keep the newest N releases; default: all", false },
+        { "grace-days", 0, "D", "keep files D days longer than metadata that names them is valid; default 1", false },
+        { "dry-run", 'n', NULL, "say what would be done, change nothing", false },
         { "all", 0, NULL, "also what has only a recipe so far", false },
         { "full", 0, NULL, "also drop downloaded sources, releases and logs", false },
         { NULL, 0, NULL, NULL, false },
@@ -71,12 +75,13 @@ static const char *const trust_options[] = { "force", NULL };
 static const char *const root_options[] = { "from", "no-packages", NULL };
 static const char *const keys_options[] = { "repo",           "keys",   "offline-keys", "root-keys",
                                             "root-threshold", "retire", "new-key",      NULL };
-static const char *const refresh_options[] = { "repo", "keys", NULL };
+static const char *const refresh_options[] = { "repo", "keys", "offline-keys", NULL };
 static const char *const import_options[] = { "placeholder", "slurm-version", "toolchain", "layer",
                                               "arch",        "build",         "force",     NULL };
 static const char *const publish_options[] = { "repo", "keys", "delta-from", "layers", "force", NULL };
 static const char *const delta_options[] = { "output", NULL };
-static const char *const withdraw_options[] = { "repo", "keys", "reason", NULL };
+static const char *const withdraw_options[] = { "repo", "keys", "reason", "undo", NULL };
+static const char *const prune_options[] = { "repo", "keys", "keep", "grace-days", "dry-run", NULL };
 static const char *const matrix_options[] = { "all", "repo", NULL };
 static const char *const clean_options[] = { "full", NULL };
 
@@ -129,6 +134,7 @@ VERB(withdraw)
 VERB(delta)
 VERB(keys)
 VERB(refresh)
+VERB(prune)
 VERB(matrix)
 VERB(clean)
 
@@ -142,9 +148,13 @@ static const struct sf_verb verbs[] = {
         { "import", "DIR", "make a release of a prefix that something else built", 1, 1, import_options, run_import },
         { "publish", "RELEASE...", "add releases to a repository", 1, SIZE_MAX, publish_options, run_publish },
         { "delta", "FROM TO", "make one delta and show what each method costs", 2, 2, delta_options, run_delta },
-        { "withdraw", "RELEASE", "take a release off the offer", 1, 1, withdraw_options, run_withdraw },
+        { "withdraw", "RELEASE", "take a release off the offer, or correct the reason", 1, 1, withdraw_options,
+          run_withdraw },
+        { "prune", "[RELEASE...]", "take old releases off the offer, delete what no reader may still fetch", 0,
+          SIZE_MAX, prune_options, run_prune },
         { "keys", "init|rotate ROLE|show", "make, replace or list the keys that sign", 1, 2, keys_options, run_keys },
-        { "refresh", "", "sign the timestamp and what is about to expire anew", 0, 0, refresh_options, run_refresh },
+        { "refresh", "", "sign the timestamp and what is about to expire anew, warn of the rest", 0, 0,
+          refresh_options, run_refresh },
         { "matrix", "", "list releases and how far they have come", 0, 0, matrix_options, run_matrix },
         { "clean", "", "drop built layers from the cache", 0, 0, clean_options, run_clean },
         { NULL, NULL, NULL, 0, 0, NULL, NULL },

@@ -424,3 +424,14 @@ int sf_index_choose(const struct sf_index *index, const char *wanted, const stru
                 *ret = &index->releases[chosen];
         return r;
 }
+
+void sf_index_remove(struct sf_index *index, const char *name)
+{
+        struct sf_index_release *place = find(index, name);
+
+        if (!place)
+                return;
+        size_t i = (size_t)(place - index->releases);
+        free_release(place);
+        memmove(place, place + 1, (--index->release_count - i) * sizeof *place);
+}

@@ -76,6 +76,8 @@ void sf_index_free(struct sf_index *index);
 
 /* Adds a copy, replacing the release of the same name. */
 int sf_index_put(struct sf_index *index, const struct sf_index_release *release, struct sf_error *err);
+/* Takes the release of this name out, if there is one. Pointers to releases of the index are void after. */
+void sf_index_remove(struct sf_index *index, const char *name);
 const struct sf_index_release *sf_index_find(const struct sf_index *index, const char *name);
 /* The release that `wanted` means (sf_release_name_choose). */
 int sf_index_choose(const struct sf_index *index, const char *wanted, const struct sf_index_release **ret,

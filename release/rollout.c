@@ -184,6 +184,18 @@ const struct sf_withdrawal *sf_rollout_withdrawn(const struct sf_rollout *rollou
         return NULL;
 }
 
+int sf_rollout_restore(struct sf_rollout *rollout, const char *release, struct sf_error *err)
+{
+        const struct sf_withdrawal *there = sf_rollout_withdrawn(rollout, release);
+
+        if (!there)
+                return sf_error_set(err, SF_ERR_NOT_FOUND, "%s is not withdrawn", release);
+        size_t i = (size_t)(there - rollout->withdrawn);
+        memmove(&rollout->withdrawn[i], &rollout->withdrawn[i + 1],
+                (--rollout->withdrawn_count - i) * sizeof *rollout->withdrawn);
+        return 0;
+}
+
 int sf_rollout_withdraw(struct sf_rollout *rollout, const char *release, const char *reason, struct sf_error *err)
 {
         struct sf_withdrawal entry = { 0 };

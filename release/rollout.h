@@ -40,6 +40,8 @@ void sf_rollout_free(struct sf_rollout *rollout);
 
 /* The withdrawal of a release, NULL where it is still on offer. */
 const struct sf_withdrawal *sf_rollout_withdrawn(const struct sf_rollout *rollout, const char *release);
+/* Takes a withdrawal back. SF_ERR_NOT_FOUND where the release is not withdrawn. */
+int sf_rollout_restore(struct sf_rollout *rollout, const char *release, struct sf_error *err);
 /* Adds or replaces a withdrawal. */
 int sf_rollout_withdraw(struct sf_rollout *rollout, const char *release, const char *reason, struct sf_error *err);
 

@@ -92,6 +92,26 @@ int sf_command_keys(const struct sf_factory *factory, const struct sf_command_li
                             role ? " " : "", role ? role : "");
 }
 
+struct expiry {
+        const struct sf_metadata *metadata;
+        json_t *dates;
+};
+
+static void add_date(void *ctx, const char *role)
+{
+        const struct expiry *expiry = ctx;
+
+        json_object_set(expiry->dates, role, json_object_get(sf_metadata_body(expiry->metadata, role), "expires"));
+}
+
+static void report_expiry(const struct sf_metadata *metadata, json_t *result)
+{
+        struct expiry expiry = { metadata, json_object() };
+
+        sf_metadata_each(metadata, add_date, &expiry);
+        json_object_set_new(result, "expires", expiry.dates);
+}
+
 int sf_command_refresh(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
                        struct sf_error *err)
 {
@@ -99,10 +119,15 @@ int sf_command_refresh(const struct sf_factory *factory, const struct sf_command
         struct sf_metadata_options options;
         int r;
 
-        (void)line, (void)result;
+        (void)line;
         if ((r = sf_command_metadata_options(factory, &options, err)) < 0 ||
-            (r = sf_metadata_open(&options, &metadata, err)) < 0 || (r = sf_metadata_refresh(metadata, err)) < 0)
+            (r = sf_metadata_open(&options, &metadata, err)) < 0)
                 return r;
+        r = sf_metadata_refresh(metadata, err);
+        json_object_set_new(result, "warnings", json_integer(sf_metadata_warn_expiry(metadata)));
+        if (r < 0)
+                return r;
+        report_expiry(metadata, result);
         sf_log_info("%s: signed anew", options.repository);
         return 0;
 }

@@ -176,8 +176,14 @@ int sf_command_withdraw(const struct sf_factory *factory, const struct sf_comman
 {
         const char *reason = sf_option_get(line, "reason");
         struct sf_publish publish;
+        bool undo = sf_option_given(line, "undo");
         int r = prepare(factory, line, &publish, err);
 
         (void)result;
-        return r < 0 ? r : sf_publish_withdraw(&publish, line->arguments[0], reason ? reason : "", err);
+        if (r == 0 && undo && reason)
+                r = sf_error_set(err, SF_ERR_USAGE, "--reason says why a release is withdrawn, --undo offers it again");
+        if (r < 0)
+                return r;
+        return undo ? sf_publish_restore(&publish, line->arguments[0], err)
+                    : sf_publish_withdraw(&publish, line->arguments[0], reason ? reason : "", err);
 }

@@ -36,7 +36,7 @@ typedef int sf_command_fn(const struct sf_factory *factory, const struct sf_comm
 sf_command_fn sf_command_build_deps, sf_command_build_slurm, sf_command_matrix, sf_command_clean;
 sf_command_fn sf_command_root, sf_command_mirror, sf_command_trust;
 sf_command_fn sf_command_import, sf_command_publish, sf_command_delta, sf_command_withdraw;
-sf_command_fn sf_command_keys, sf_command_refresh;
+sf_command_fn sf_command_keys, sf_command_refresh, sf_command_prune;
 
 /* The repository and the keys as options and configuration name them; SF_ERR_USAGE where one is missing. Borrows. */
 int sf_command_metadata_options(const struct sf_factory *factory, struct sf_metadata_options *ret,

@@ -132,11 +132,12 @@ int sf_keys_init(const struct sf_metadata_options *options, const struct sf_keys
                                                    "delegations", "keys", "roles");
         _cleanup_metadata_ struct sf_metadata *metadata = NULL;
         _cleanup_free_ char *first = sf_format("%s/" SF_LAYOUT_METADATA "/1.root.json", options->repository);
+        _cleanup_free_ char *stamp = sf_format("%s/" SF_LAYOUT_METADATA "/timestamp.json", options->repository);
         int r = 0;
 
-        if (!root || !targets || !first)
+        if (!root || !targets || !first || !stamp)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for metadata");
-        if (sf_fs_exists(first)) /* asked before any key is made */
+        if (sf_fs_exists(first) && sf_fs_exists(stamp)) /* asked before any key is made */
                 return sf_error_set(err, SF_ERR_EXISTS, "%s: the repository already has a root", first);
         for (size_t i = 0; r == 0 && i < sizeof initial_roles / sizeof *initial_roles; i++)
                 r = add_initial_role(&initial_roles[i], init, root, targets, err);
@@ -240,8 +241,43 @@ static int retire_file(const struct sf_keyring_key *key, struct sf_error *err)
         _cleanup_free_ char *name = key ? sf_format("%s.retired", key->path) : NULL;
 
         if (key && name && rename(key->path, name) < 0)
-                return sf_error_errno(err, "cannot rename %s", key->path);
+                return sf_error_errno(err, "the new key is in force, but the old one's file cannot be renamed: %s",
+                                      key->path);
         return 0;
+}
+
+static bool has_keyid(const json_t *spec, const char *keyid)
+{
+        const json_t *element;
+        size_t i;
+
+        json_array_foreach (json_object_get(spec, "keyids"), i, element)
+                if (strcmp(json_string_value(element), keyid) == 0)
+                        return true;
+        return false;
+}
+
+/* Whether the repository on disk, as a node would see it, names this key for the role; also where that cannot be
+ * told. */
+static bool may_be_in_force(const struct sf_metadata_options *options, const char *role, const char *keyid)
+{
+        _cleanup_metadata_ struct sf_metadata *metadata = NULL;
+        const json_t *spec, *unused;
+
+        if (sf_metadata_open(options, &metadata, NULL) < 0 || !(spec = sf_metadata_role(metadata, role, &unused)))
+                return true;
+        return has_keyid(spec, keyid);
+}
+
+/* A rotation that failed half-way: the new key's file goes only where nobody can have seen the key. */
+static void drop_new_key(const struct sf_metadata_options *options, const char *role, const struct sf_signer *new,
+                         const char *path, struct sf_error *err)
+{
+        if (may_be_in_force(options, role, sf_signer_keyid(new)))
+                (void)sf_error_prefix(err, "the new key %s is kept, it may be in force already (see `keys show`)",
+                                      path);
+        else
+                unlink(path);
 }
 
 /* Where a new key of the role belongs: beside the old one. */
@@ -276,7 +312,8 @@ int sf_keys_rotate(const struct sf_metadata_options *options, const char *role, 
         if ((r = provide_new_key(directory, role, new_key, &new, &new_path, err)) < 0)
                 return r;
         if ((r = swap_key(metadata, role, old, new, err)) < 0 || (r = sf_metadata_commit(metadata, err)) < 0) {
-                unlink(new_path); /* nobody trusts it */
+                sf_metadata_close(sf_steal_pointer(metadata)); /* gives the lock back */
+                drop_new_key(options, role, new, new_path, err);
                 return r;
         }
         return retire_file(old_key, err);
@@ -289,6 +326,25 @@ struct show {
         const char *const *keys;
         json_t *rows;
 };
+
+/* Files that lie ready, or that an interrupted rotation left. */
+static void show_unused(const struct show *show, const char *role, const json_t *spec, const struct sf_keyring *ring)
+{
+        for (size_t i = 0; i < ring->count; i++) {
+                const struct sf_signer *signer = ring->keys[i].signer;
+                const char *id = sf_signer_keyid(signer);
+                const char *scheme = json_string_value(json_object_get(sf_signer_public(signer), "scheme"));
+                if (has_keyid(spec, id))
+                        continue;
+                json_t *row = json_pack("{s:s, s:i, s:s, s:o}", "role", role, "threshold", 0, "keyid", id, "scheme",
+                                        sf_json_text(scheme));
+                sf_json_set_name(row, "private_key", ring->keys[i].path);
+                json_array_append_new(show->rows, row);
+                if (!sf_output_is_json())
+                        sf_output_line("%-10s -       %.16s  %-20s  not in force  %s", role, id, scheme,
+                                       ring->keys[i].path);
+        }
+}
 
 static void show_role(void *ctx, const char *role)
 {
@@ -316,6 +372,7 @@ static void show_role(void *ctx, const char *role)
                                        json_array_size(json_object_get(spec, "keyids")), id, scheme, expires,
                                        key ? key->path : "(private key elsewhere)");
         }
+        show_unused(show, role, spec, &ring);
 }
 
 int sf_keys_show(const struct sf_metadata_options *options, json_t *rows, struct sf_error *err)

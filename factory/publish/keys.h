@@ -22,7 +22,10 @@ struct sf_keys_init {
         unsigned root_threshold;  /* m; 0 = 1 */
 };
 
-/* Makes the missing keys and the first metadata of options->repository: root, targets with both delegations, empty
+/* May be repeated after an interruption: keys that are there are used, and a repository has a root only when it is
+ * complete.
+ *
+ * Makes the missing keys and the first metadata of options->repository: root, targets with both delegations, empty
  * releases, rollout with the built-in compatibility table, snapshot, timestamp. A repository that already has a root is
  * SF_ERR_EXISTS. options->keys is ignored: the two directories above are used. */
 int sf_keys_init(const struct sf_metadata_options *options, const struct sf_keys_init *init, struct sf_error *err);
@@ -31,11 +34,12 @@ int sf_keys_init(const struct sf_metadata_options *options, const struct sf_keys
  * roles: by root, and the role's own metadata is signed anew; releases and rollout: by targets. The new key is the
  * file `new_key` (path or URI), or generated into the directory the old one lies in where NULL. `retire` is the
  * keyid (or an unambiguous beginning) to take out, NULL = the role's only key. The old file is kept as
- * <name>.retired. */
+ * <name>.retired. After a failure the new key's file is deleted only where the repository on disk does not name it. */
 int sf_keys_rotate(const struct sf_metadata_options *options, const char *role, const char *retire,
                    const char *new_key, struct sf_error *err);
 
-/* One line per role and key, or with --json one object each, appended to rows. */
+/* One line per role and key, or with --json one object each, appended to rows. Then the role's key files that are not in
+ * force. */
 int sf_keys_show(const struct sf_metadata_options *options, json_t *rows, struct sf_error *err);
 
 #endif

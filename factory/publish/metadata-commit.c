@@ -11,6 +11,7 @@
 #include "base/digest.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "factory/publish/metadata-state.h"
 #include "release/layout.h"
 #include "tuf/tuftext.h"
@@ -35,6 +36,24 @@ static const char *published_hash(const struct sf_metadata *metadata, const char
         return json_string_value(json_object_get(json_object_get(entry, "hashes"), "sha256"));
 }
 
+/* A file that was damaged since it was signed must not be signed again. */
+static int read_checked(const char *path, const char *sha256, size_t max, struct sf_buffer *ret, struct sf_error *err)
+{
+        size_t before = ret->len;
+        struct sf_digest digest;
+        char is[SF_DIGEST_HEX + 1];
+        int r = sf_fs_read(path, max, ret, err);
+
+        if (r < 0)
+                return r;
+        sf_digest_of(ret->data + before, ret->len - before, &digest);
+        if (strcmp(sf_digest_hex(&digest, is), sha256) != 0)
+                return sf_error_set(err, SF_ERR_CORRUPT,
+                                    "%s: damaged, its sha256 is %.16s…; bring the file back from a mirror or a backup",
+                                    path, is);
+        return 0;
+}
+
 int sf_metadata_get_target(struct sf_metadata *metadata, const char *role, const char *name, size_t max,
                            struct sf_buffer *ret, struct sf_error *err)
 {
@@ -50,7 +69,7 @@ int sf_metadata_get_target(struct sf_metadata *metadata, const char *role, const
                 if (strcmp(metadata->staged[i].path, path) == 0)
                         return sf_buffer_append(ret, metadata->staged[i].content.data, metadata->staged[i].content.len,
                                                 err);
-        return sf_fs_read(full, max, ret, err);
+        return read_checked(full, hash, max, ret, err);
 }
 
 static int stage(struct sf_metadata *metadata, const char *path, const void *data, size_t len, struct sf_error *err)
@@ -203,23 +222,21 @@ static int call_before_timestamp(const struct sf_metadata *metadata, struct sf_e
 }
 
 /* A new root comes last: what a rotation signs carries the old keys' signatures as well, so that clients of the old
- * root and of the new one both find a repository they accept, whenever they come by. The first root comes first. */
+ * root and of the new one both find a repository they accept, whenever they come by. So does the first one: a
+ * repository that has a root is complete. */
 static int write_all(const struct sf_metadata *metadata, struct sf_error *err)
 {
         const struct sf_metadata_role *root = sf_metadata_find(metadata, "root");
         const struct sf_metadata_role *timestamp = sf_metadata_find(metadata, "timestamp");
-        bool first = json_object_get(root->before, "version") == NULL;
         int r = write_targets(metadata, err);
 
-        if (r == 0 && first)
-                r = write_role(metadata, root, err);
         for (size_t i = 0; r == 0 && i < metadata->role_count; i++) {
                 if (&metadata->roles[i] == timestamp)
                         r = call_before_timestamp(metadata, err);
                 if (r == 0 && metadata->roles[i].bytes.len && &metadata->roles[i] != root)
                         r = write_role(metadata, &metadata->roles[i], err);
         }
-        if (r == 0 && !first && root->bytes.len)
+        if (r == 0 && root->bytes.len)
                 r = write_role(metadata, root, err);
         return r;
 }
@@ -246,17 +263,54 @@ int sf_metadata_commit(struct sf_metadata *metadata, struct sf_error *err)
         return call_before_timestamp(metadata, err);
 }
 
+/* As it is on disk. */
+static int64_t expires_of(const struct sf_metadata_role *role)
+{
+        int64_t expires = 0;
+
+        sf_tuftext_read_time(json_string_value(json_object_get(role->before, "expires")), &expires, NULL);
+        return expires;
+}
+
+/* Less than 1 / part of the time that a role usually gets is left. */
+static bool is_short_of_time(const struct sf_metadata *metadata, const struct sf_metadata_role *role, int part)
+{
+        int64_t left = expires_of(role) - metadata->options.now;
+
+        return left < (int64_t)days_of(&metadata->options, role->name) * DAY / part;
+}
+
 /* Less than half of its time left, and enough keys at hand to do something about it. */
 static bool wants_refresh(const struct sf_metadata *metadata, const struct sf_metadata_role *role)
 {
         const json_t *keys, *spec = sf_metadata_role(metadata, role->name, &keys);
-        int64_t expires = 0;
 
-        if (strcmp(role->name, "root") == 0 || strcmp(role->name, "targets") == 0 ||
-            sf_tuftext_read_time(json_string_value(json_object_get(role->body, "expires")), &expires, NULL) < 0)
-                return false;
-        return expires - metadata->options.now < (int64_t)days_of(&metadata->options, role->name) * DAY / 2 &&
+        return is_short_of_time(metadata, role, 2) &&
                sf_metadata_role_can_sign(role->name, spec, metadata->options.keys);
+}
+
+unsigned sf_metadata_warn_expiry(const struct sf_metadata *metadata)
+{
+        unsigned warned = 0;
+
+        for (size_t i = 0; i < metadata->role_count; i++) {
+                const struct sf_metadata_role *role = &metadata->roles[i];
+                int64_t left = expires_of(role) - metadata->options.now;
+                const char *when = json_string_value(json_object_get(role->before, "expires"));
+                bool online = strcmp(role->name, "snapshot") == 0 || strcmp(role->name, "timestamp") == 0;
+
+                if (!is_short_of_time(metadata, role, online ? 2 : 6))
+                        continue;
+                warned++;
+                if (left <= 0)
+                        sf_log_warning("%s expired at %s: no node accepts this repository until `refresh` ran with the "
+                                       "keys of %s",
+                                       role->name, when, role->name);
+                else
+                        sf_log_warning("%s expires at %s, in %lld days: run `refresh` with the keys of %s before",
+                                       role->name, when, (long long)(left / DAY), role->name);
+        }
+        return warned;
 }
 
 int sf_metadata_refresh(struct sf_metadata *metadata, struct sf_error *err)

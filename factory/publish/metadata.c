@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fs.h"
@@ -17,6 +19,8 @@
 #include "factory/publish/metadata-state.h"
 #include "release/layout.h"
 #include "tuf/tufmeta.h"
+
+#define LOCK_FILE ".lock" /* in the repository; mode 0600, so a web server does not serve it */
 
 struct sf_metadata_role *sf_metadata_find(const struct sf_metadata *metadata, const char *name)
 {
@@ -183,18 +187,43 @@ static int load_all(struct sf_metadata *metadata, struct sf_error *err)
         return r < 0 ? r : add_role(metadata, "timestamp", timestamp.body, err);
 }
 
-/* Two publishers at once would both write version N + 1. */
-static int lock_directory(struct sf_metadata *metadata, struct sf_error *err)
+/* Whoever may open a file may lock it. The lock is therefore a file that only those may open who may write the
+ * metadata: its owner, and its group where that may write the directory. */
+static int open_lock(const char *path, const char *directory, int *ret, struct sf_error *err)
 {
-        metadata->lock = open(metadata->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (metadata->lock < 0)
-                return sf_error_errno(err, "repository %s", metadata->options.repository);
+        struct stat st, is;
+
+        if (stat(directory, &st) < 0)
+                return sf_error_errno(err, "%s", directory);
+        mode_t mode = st.st_mode & S_IWGRP ? 0660 : 0600;
+        _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, mode);
+        if (fd < 0 || fstat(fd, &is) < 0)
+                return sf_error_errno(err, "cannot open lock %s", path);
+        if (!S_ISREG(is.st_mode))
+                return sf_error_set(err, SF_ERR_TRUST, "lock %s: not a file", path);
+        bool group = mode == 0660 && is.st_gid != st.st_gid;
+        if (is.st_uid == geteuid() &&
+            ((group && fchown(fd, (uid_t)-1, st.st_gid) < 0) || ((is.st_mode & 0777) != mode && fchmod(fd, mode) < 0)))
+                return sf_error_errno(err, "cannot protect lock %s", path);
+        *ret = sf_steal_fd(&fd);
+        return 0;
+}
+
+/* Two publishers at once would both write version N + 1. */
+static int lock_repository(struct sf_metadata *metadata, struct sf_error *err)
+{
+        _cleanup_free_ char *path = sf_fs_join(metadata->options.repository, LOCK_FILE);
+        int r = path ? open_lock(path, metadata->directory, &metadata->lock, err)
+                     : sf_error_set(err, SF_ERR_NOMEM, "no memory for a lock");
+
+        if (r < 0)
+                return r;
         if (flock(metadata->lock, LOCK_EX | LOCK_NB) == 0)
                 return 0;
         if (errno == EWOULDBLOCK)
                 return sf_error_set(err, SF_ERR_BUSY, "repository %s: somebody else is publishing",
                                     metadata->options.repository);
-        return sf_error_errno(err, "cannot lock %s", metadata->directory);
+        return sf_error_errno(err, "cannot lock %s", path);
 }
 
 static int prepare(const struct sf_metadata_options *options, struct sf_metadata **ret, struct sf_error *err)
@@ -217,7 +246,7 @@ int sf_metadata_open(const struct sf_metadata_options *options, struct sf_metada
         int r = prepare(options, &metadata, err);
 
         if (r == 0)
-                r = lock_directory(metadata, err);
+                r = lock_repository(metadata, err);
         if (r == 0)
                 r = load_all(metadata, err);
         if (r < 0)
@@ -226,26 +255,43 @@ int sf_metadata_open(const struct sf_metadata_options *options, struct sf_metada
         return 0;
 }
 
-int sf_metadata_create(const struct sf_metadata_options *options, json_t *root, json_t *targets,
-                       struct sf_metadata **ret, struct sf_error *err)
+/* A root without a timestamp: what an older version of this program left when it was interrupted. It stays as it is
+ * if the keys at hand are its keys. */
+static int keep_unfinished_root(struct sf_metadata *metadata, const json_t *root, const char *path,
+                                struct sf_error *err)
 {
-        _cleanup_metadata_ struct sf_metadata *metadata = NULL;
+        _cleanup_tufmeta_ struct sf_tufmeta there = SF_TUFMETA_INIT;
+        _cleanup_free_ char *timestamp = sf_metadata_role_path(metadata->directory, "timestamp", 0);
+        int r;
+
+        if (!timestamp)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for metadata");
+        if (sf_fs_exists(timestamp))
+                return sf_error_set(err, SF_ERR_EXISTS, "%s: the repository already has a root", path);
+        if ((r = read_role(metadata, "root", "root", 1, &there, err)) < 0 ||
+            (r = sf_tufmeta_verify_top(&there, &there, "root", err)) < 0)
+                return r;
+        if (!json_equal(json_object_get(there.body, "roles"), json_object_get(root, "roles")))
+                return sf_error_set(err, SF_ERR_EXISTS,
+                                    "%s: a root without any other metadata, and its keys are not the ones at hand",
+                                    path);
+        return add_role(metadata, "root", there.body, err);
+}
+
+static int create_roles(struct sf_metadata *metadata, json_t *root, json_t *targets, struct sf_error *err)
+{
         _cleanup_json_ json_t *empty = json_pack("{s:s, s:{}}", "_type", "targets", "targets");
         _cleanup_json_ json_t *lists = json_pack("{s:s, s:{}}", "_type", "snapshot", "meta");
         _cleanup_json_ json_t *stamp = json_pack("{s:s, s:{}}", "_type", "timestamp", "meta");
+        _cleanup_free_ char *first = sf_metadata_role_path(metadata->directory, "root", 1);
         const json_t *entry;
         size_t i;
-        int r = prepare(options, &metadata, err);
+        int r;
 
-        if (r == 0)
-                r = sf_fs_mkdirs(metadata->directory, 0755, err);
-        if (r == 0)
-                r = lock_directory(metadata, err);
-        _cleanup_free_ char *first = r == 0 ? sf_metadata_role_path(metadata->directory, "root", 1) : NULL;
-        if (r == 0 && first && sf_fs_exists(first))
-                r = sf_error_set(err, SF_ERR_EXISTS, "%s: the repository already has a root", first);
-        if (r == 0)
-                r = add_role(metadata, "root", root, err);
+        if (!first)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for metadata");
+        r = sf_fs_exists(first) ? keep_unfinished_root(metadata, root, first, err)
+                                : add_role(metadata, "root", root, err);
         if (r == 0)
                 r = add_role(metadata, "targets", targets, err);
         json_array_foreach (json_object_get(json_object_get(targets, "delegations"), "roles"), i, entry)
@@ -253,12 +299,25 @@ int sf_metadata_create(const struct sf_metadata_options *options, json_t *root, 
                         r = add_role(metadata, json_string_value(json_object_get(entry, "name")), empty, err);
         if (r == 0)
                 r = add_role(metadata, "snapshot", lists, err);
+        return r < 0 ? r : add_role(metadata, "timestamp", stamp, err);
+}
+
+int sf_metadata_create(const struct sf_metadata_options *options, json_t *root, json_t *targets,
+                       struct sf_metadata **ret, struct sf_error *err)
+{
+        _cleanup_metadata_ struct sf_metadata *metadata = NULL;
+        int r = prepare(options, &metadata, err);
+
         if (r == 0)
-                r = add_role(metadata, "timestamp", stamp, err);
+                r = sf_fs_mkdirs(metadata->directory, 0755, err);
+        if (r == 0)
+                r = lock_repository(metadata, err);
+        if (r == 0)
+                r = create_roles(metadata, root, targets, err);
         if (r < 0)
                 return r;
-        for (i = 0; i < metadata->role_count; i++)
-                metadata->roles[i].changed = true;
+        for (size_t i = 0; i < metadata->role_count; i++)
+                metadata->roles[i].changed = !json_object_get(metadata->roles[i].body, "version");
         *ret = sf_steal_pointer(metadata);
         return 0;
 }

@@ -6,7 +6,8 @@
  * Roles: root and targets (offline), `releases` and `rollout` delegated by targets (release/layout.h), snapshot and
  * timestamp (online). Consistent snapshots always. Only the roles that change are signed again, so publishing needs no
  * offline key. Files are written durably in the order that keeps every reader consistent: target files, targets,
- * delegated roles, snapshot, timestamp last (all but the timestamp under new names, so that nobody sees them before).
+ * delegated roles, snapshot, timestamp (all but the timestamp under new names, so that nobody sees them before), and a
+ * new root last. One writer at a time: REPO/.lock, which only those may open who may write the metadata.
  */
 #ifndef SF_FACTORY_PUBLISH_METADATA_H
 #define SF_FACTORY_PUBLISH_METADATA_H
@@ -53,14 +54,18 @@ int sf_metadata_remove_target(struct sf_metadata *metadata, const char *role, co
  * missing key is SF_ERR_NOT_FOUND naming the role, and then nothing was written either. */
 int sf_metadata_commit(struct sf_metadata *metadata, struct sf_error *err);
 
-/* Signs snapshot and timestamp again with later expiry; delegated roles too where less than half of their time is left
- * and their keys are at hand. */
+/* Signs snapshot and timestamp again with later expiry; any other role too where less than half of its time is left
+ * and its keys are at hand. */
 int sf_metadata_refresh(struct sf_metadata *metadata, struct sf_error *err);
+/* Warns of each role, as it is now, that has expired or soon will: less than a sixth of its time is left (61 days of
+ * root and targets), of snapshot and timestamp less than half. Returns how many. */
+unsigned sf_metadata_warn_expiry(const struct sf_metadata *metadata);
 
 /* --- for key ceremonies (keys.h) --------------------------------------------------------------------------------
  *
- * Starts a repository that has no metadata yet: `root` and `targets` are the first "signed" parts without version and
- * expiry, which the commit adds; every delegated role starts empty. SF_ERR_EXISTS where there is a root. */
+ * Starts a repository that has no metadata yet: `root` and `targets` are the first "signed" parts without version
+ * and expiry, which the commit adds; every delegated role starts empty. SF_ERR_EXISTS where there is a root, unless
+ * it is all there is and has the same keys: then it is kept, and the rest is made. */
 int sf_metadata_create(const struct sf_metadata_options *options, json_t *root, json_t *targets,
                        struct sf_metadata **ret, struct sf_error *err);
 /* The "signed" part of a role for reading; NULL where the repository has no such role. Borrowed. */

@@ -2,7 +2,8 @@
 /* factory/publish/publish.h - releases into a repository: blobs, then signed metadata, the timestamp last.
  *
  * A run may be killed anywhere and repeated: blobs are named by their content, and nothing that a node trusts says
- * anything of a release before all of it is there. Publishing what is there already changes nothing.
+ * anything of a release before all of it is there. Publishing what is there already changes nothing; blobs that were
+ * damaged since are mended, with a warning.
  */
 #ifndef SF_FACTORY_PUBLISH_PUBLISH_H
 #define SF_FACTORY_PUBLISH_PUBLISH_H
@@ -31,8 +32,11 @@ struct sf_publish {
 int sf_publish_run(const struct sf_publish *publish, struct sf_error *err);
 
 /* Takes a release off the offer: the signed rollout file says so, with the reason, and index.json forgets the tag.
- * Nodes that run it go on. `wanted` names a release of the repository. */
+ * Nodes that run it go on. `wanted` names a release of the repository; of one that is withdrawn already the reason is
+ * replaced. */
 int sf_publish_withdraw(const struct sf_publish *publish, const char *wanted, const char *reason,
                         struct sf_error *err);
+/* Offers a withdrawn release again. SF_ERR_NOT_FOUND where it is not withdrawn. */
+int sf_publish_restore(const struct sf_publish *publish, const char *wanted, struct sf_error *err);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "factory/pack/oci.h"
 #include "factory/publish/repo.h"
 #include "release/layout.h"
@@ -27,6 +28,12 @@ static const char *annotation(const json_t *descriptor, const char *name)
         return value ? value : "";
 }
 
+static int new_document(struct sf_repo_index *index, struct sf_error *err)
+{
+        index->document = json_pack("{s:i, s:s, s:[]}", "schemaVersion", 2, "mediaType", SF_OCI_INDEX, "manifests");
+        return index->document ? 0 : no_memory(err);
+}
+
 int sf_repo_index_open(const char *repository, struct sf_repo_index *ret, struct sf_error *err)
 {
         _cleanup_(sf_repo_index_close) struct sf_repo_index index = SF_REPO_INDEX_INIT;
@@ -38,15 +45,16 @@ int sf_repo_index_open(const char *repository, struct sf_repo_index *ret, struct
         if (!index.path)
                 return no_memory(err);
         if (!sf_fs_exists(index.path)) {
-                index.document = json_pack("{s:i, s:s, s:[]}", "schemaVersion", 2, "mediaType", SF_OCI_INDEX,
-                                           "manifests");
-                r = index.document ? 0 : no_memory(err);
+                r = new_document(&index, err);
         } else {
+                struct sf_error why = SF_ERROR_INIT;
                 r = sf_fs_read(index.path, INDEX_TEXT_LIMIT, &text, err);
-                if (r == 0)
-                        r = sf_json_parse(index.path, text.data, text.len, &index.document, err);
-                if (r == 0)
-                        r = sf_json_array(index.document, index.path, "manifests", &manifests, err);
+                if (r == 0 && (sf_json_parse(index.path, text.data, text.len, &index.document, &why) < 0 ||
+                               sf_json_array(index.document, index.path, "manifests", &manifests, &why) < 0)) {
+                        sf_log_warning("%s: it is made anew", why.text);
+                        json_decref(index.document);
+                        r = new_document(&index, err);
+                }
         }
         if (r < 0)
                 return r;
@@ -60,6 +68,15 @@ void sf_repo_index_close(struct sf_repo_index *index)
         free(index->path);
         json_decref(index->document);
         *index = (struct sf_repo_index)SF_REPO_INDEX_INIT;
+}
+
+void sf_repo_index_clear(struct sf_repo_index *index)
+{
+        json_t *manifests = json_object_get(index->document, "manifests");
+
+        for (size_t i = json_array_size(manifests); i-- > 0;)
+                if (*annotation(json_array_get(manifests, i), RELEASE))
+                        json_array_remove(manifests, i);
 }
 
 void sf_repo_index_remove(struct sf_repo_index *index, const char *release)

@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/stream.h"
 #include "factory/pack/oci.h"
 #include "release/layout.h"
@@ -37,30 +38,74 @@ int sf_repo_open(const char *repository, struct sf_error *err)
         return sf_fs_write(layout, OCI_LAYOUT_TEXT, strlen(OCI_LAYOUT_TEXT), 0644, err);
 }
 
-/* The blob's path in the repository; *ret_there where nothing needs to be done. */
-static int blob_path(const char *repository, const struct sf_digest *digest, char **ret, bool *ret_there,
-                     struct sf_error *err)
+static char *blob_path(const char *repository, const struct sf_digest *digest)
 {
         _cleanup_free_ char *name = sf_layout_blob(digest);
-        char *path = name ? sf_fs_join(repository, name) : NULL;
+
+        return name ? sf_fs_join(repository, name) : NULL;
+}
+
+static int check_content(const char *path, const struct sf_blob *blob, struct sf_error *err)
+{
+        _cleanup_stream_ struct sf_stream *file = NULL, *checked = NULL;
+        _cleanup_free_ char *piece = malloc(COPY_PIECE);
+        ssize_t n;
+        int r;
+
+        if (!piece)
+                return sf_error_set(err, SF_ERR_NOMEM, "%s: out of memory", path);
+        if ((r = sf_stream_from_file(path, &file, err)) < 0 ||
+            (r = sf_stream_exact(file, path, blob->size, &blob->digest, &checked, err)) < 0)
+                return r;
+        file = NULL;
+        while ((n = sf_stream_read(checked, piece, COPY_PIECE, err)) > 0)
+                ;
+        return (int)n;
+}
+
+int sf_repo_check(const char *repository, const struct sf_blob *blob, bool *ret_intact, struct sf_error *err)
+{
+        _cleanup_free_ char *path = blob_path(repository, &blob->digest);
+        struct sf_error why = SF_ERROR_INIT;
+        int r;
 
         if (!path)
                 return sf_error_set(err, SF_ERR_NOMEM, "%s: out of memory", repository);
-        *ret = path;
-        *ret_there = sf_fs_exists(path);
-        return 0;
+        *ret_intact = false;
+        if (!sf_fs_exists(path))
+                return 0;
+        r = check_content(path, blob, &why);
+        *ret_intact = r == 0;
+        if (r == 0 || r == SF_ERR_CORRUPT)
+                return 0;
+        return sf_error_set(err, why.code, "%s", why.text);
+}
+
+/* Whether a blob has to be written; said where it is because of damage. */
+static int wants_blob(const char *repository, const struct sf_blob *blob, const char *path, bool *ret,
+                      struct sf_error *err)
+{
+        bool intact;
+        int r = sf_repo_check(repository, blob, &intact, err);
+
+        if (r == 0 && !intact && sf_fs_exists(path))
+                sf_log_warning("%s was damaged: it is written again", path);
+        *ret = !intact;
+        return r;
 }
 
 int sf_repo_put(const char *repository, const void *data, size_t len, struct sf_blob *ret, struct sf_error *err)
 {
         _cleanup_free_ char *path = NULL;
-        bool there;
+        bool wanted;
         int r;
 
         ret->size = len;
         sf_digest_of(data, len, &ret->digest);
-        r = blob_path(repository, &ret->digest, &path, &there, err);
-        return r < 0 || there ? r : sf_fs_write(path, data, len, 0644, err);
+        if (!(path = blob_path(repository, &ret->digest)))
+                return sf_error_set(err, SF_ERR_NOMEM, "%s: out of memory", repository);
+        r = wants_blob(repository, ret, path, &wanted, err);
+        return r < 0 || !wanted ? r : sf_fs_write(path, data, len, 0644, err);
 }
 
 /* Everything of a checked stream into a file of its own, durably. */
@@ -89,10 +134,12 @@ int sf_repo_copy(const char *repository, const char *blobs, const struct sf_blob
         _cleanup_free_ char *path = NULL, *source = NULL, *partial = NULL, *directory = NULL;
         _cleanup_stream_ struct sf_stream *file = NULL, *checked = NULL;
         char hex[SF_DIGEST_HEX + 1];
-        bool there;
-        int r = blob_path(repository, &blob->digest, &path, &there, err);
+        bool wanted;
+        int r;
 
-        if (r < 0 || there)
+        if (!(path = blob_path(repository, &blob->digest)))
+                return sf_error_set(err, SF_ERR_NOMEM, "%s: out of memory", repository);
+        if ((r = wants_blob(repository, blob, path, &wanted, err)) < 0 || !wanted)
                 return r;
         source = sf_fs_join(blobs, sf_digest_hex(&blob->digest, hex));
         partial = sf_format("%s.partial", path);

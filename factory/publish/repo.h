@@ -8,6 +8,7 @@
 #define SF_FACTORY_PUBLISH_REPO_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/error.h"
@@ -16,7 +17,10 @@
 /* Makes oci-layout and blobs/sha256 where missing. SF_ERR_UNSUPPORTED for anything but a local directory. */
 int sf_repo_open(const char *repository, struct sf_error *err);
 
-/* Blobs are immutable: one that is there already is not written again. */
+/* Whether REPO/blobs/sha256/<hex> is there with the right size and content. Reads it. */
+int sf_repo_check(const char *repository, const struct sf_blob *blob, bool *ret_intact, struct sf_error *err);
+/* Blobs are immutable: one that is there, with the right content, is not written again. A damaged one is, with a
+ * warning. */
 int sf_repo_put(const char *repository, const void *data, size_t len, struct sf_blob *ret, struct sf_error *err);
 /* Copies BLOBS/<hex>, checking size and digest on the way. */
 int sf_repo_copy(const char *repository, const char *blobs, const struct sf_blob *blob, struct sf_error *err);
@@ -35,15 +39,18 @@ struct sf_repo_index {
 
 #define SF_REPO_INDEX_INIT { NULL, NULL }
 
-/* A repository without index.json has an empty one. */
+/* A repository without index.json has an empty one, as has one whose file is damaged (a warning says so): it is
+ * derived. */
 int sf_repo_index_open(const char *repository, struct sf_repo_index *ret, struct sf_error *err);
+/* Takes all releases' descriptors out; untagged descriptors of others stay. */
+void sf_repo_index_clear(struct sf_repo_index *index);
+/* Takes a release's descriptors out; its blobs stay. */
+void sf_repo_index_remove(struct sf_repo_index *index, const char *release);
 /* Replaces a release's descriptors: its image, tagged <version>-<toolchain>[-<build>] (other architectures than
  * amd64 add theirs), and its artifacts, untagged. The newest release of a series without a build also gets
  * <series>-<toolchain>. */
 int sf_repo_index_put(struct sf_repo_index *index, const struct sf_index_release *release,
                       const struct sf_repo_artifact *artifacts, size_t count, struct sf_error *err);
-/* Takes a release's descriptors out; its blobs stay. */
-void sf_repo_index_remove(struct sf_repo_index *index, const char *release);
 /* Writes the file where it would change. */
 int sf_repo_index_store(struct sf_repo_index *index, struct sf_error *err);
 void sf_repo_index_close(struct sf_repo_index *index);

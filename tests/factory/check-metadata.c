@@ -4,10 +4,12 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +17,7 @@
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "base/digest.h"
 #include "base/fs.h"
 #include "factory/publish/keyring.h"
 #include "factory/publish/keys.h"
@@ -263,6 +266,123 @@ static void refresh_prolongs(void **state)
         assert_int_equal(refresh(w, NOW + 113 * DAY, SF_LAYOUT_ROLLOUT_TARGET, NULL), 0);
 }
 
+/* With the offline keys at hand root and targets live on as well; without them a warning says so. */
+static void refresh_renews_what_it_has_keys_for(void **state)
+{
+        struct world *w = *state;
+        struct sf_error err = SF_ERROR_INIT;
+
+        init(w, 1, 1);
+        pin(w);
+        for (int with_offline = 0; with_offline < 2; with_offline++) {
+                struct sf_metadata_options options = options_of(w, with_offline ? w->both : w->online_only,
+                                                                NOW + 350 * DAY);
+                _cleanup_metadata_ struct sf_metadata *metadata = NULL;
+                assert_int_equal(sf_metadata_open(&options, &metadata, &err), 0);
+                assert_int_equal(sf_metadata_refresh(metadata, &err), 0);
+                assert_int_equal(sf_metadata_warn_expiry(metadata), with_offline ? 0 : 2);
+        }
+        assert_int_equal(refresh(w, NOW + 363 * DAY, SF_LAYOUT_ROLLOUT_TARGET, NULL), 0);
+        /* Half of their time is left: nothing but snapshot and timestamp changes. */
+        struct sf_metadata_options options = options_of(w, w->both, NOW + 400 * DAY);
+        _cleanup_metadata_ struct sf_metadata *metadata = NULL;
+        assert_int_equal(sf_metadata_open(&options, &metadata, &err), 0);
+        assert_int_equal(sf_metadata_refresh(metadata, &err), 0);
+        assert_int_equal(json_integer_value(json_object_get(sf_metadata_body(metadata, "root"), "version")), 2);
+        assert_int_equal(json_integer_value(json_object_get(sf_metadata_body(metadata, "targets"), "version")), 2);
+        assert_int_equal(refresh(w, NOW + 400 * DAY, SF_LAYOUT_ROLLOUT_TARGET, NULL), 0);
+}
+
+static void an_expired_root_is_warned_of_and_can_be_renewed(void **state)
+{
+        struct world *w = *state;
+        struct sf_error err = SF_ERROR_INIT;
+
+        init(w, 1, 1);
+        pin(w);
+        struct sf_metadata_options options = options_of(w, w->both, NOW + 500 * DAY);
+        _cleanup_metadata_ struct sf_metadata *metadata = NULL;
+        assert_int_equal(sf_metadata_open(&options, &metadata, &err), 0);
+        assert_int_equal(sf_metadata_warn_expiry(metadata), 7); /* all of them */
+        assert_int_equal(refresh(w, NOW + 500 * DAY, NULL, NULL), SF_ERR_EXPIRED);
+        assert_int_equal(sf_metadata_refresh(metadata, &err), 0);
+        assert_int_equal(sf_metadata_warn_expiry(metadata), 0);
+        assert_int_equal(refresh(w, NOW + 500 * DAY, SF_LAYOUT_ROLLOUT_TARGET, NULL), 0);
+}
+
+/* What an interrupted init of an older version left: a root and nothing that it leads to. */
+static void init_goes_on_from_a_lone_root(void **state)
+{
+        struct world *w = *state;
+        struct sf_metadata_options options = options_of(w, NULL, NOW + DAY);
+        struct sf_keys_init how = { w->offline, w->online, 1, 1 }, other = { w->node, w->node, 1, 1 };
+        _cleanup_free_ char *timestamp = sf_format("%s/metadata/timestamp.json", w->repository);
+        _cleanup_free_ char *root = sf_format("%s/metadata/1.root.json", w->repository);
+        _cleanup_(sf_buffer_free) struct sf_buffer before = SF_BUFFER_INIT, after = SF_BUFFER_INIT;
+        struct sf_error err = SF_ERROR_INIT;
+
+        init(w, 1, 1);
+        pin(w);
+        assert_int_equal(sf_fs_read(root, 1u << 20, &before, &err), 0);
+        assert_int_equal(unlink(timestamp), 0);
+        assert_int_equal(sf_keys_init(&options, &other, &err), SF_ERR_EXISTS);
+        assert_int_equal(sf_keys_init(&options, &how, &err), 0);
+        assert_int_equal(sf_fs_read(root, 1u << 20, &after, &err), 0);
+        assert_string_equal(sf_buffer_text(&before), sf_buffer_text(&after));
+        assert_int_equal(refresh(w, NOW + DAY, SF_LAYOUT_ROLLOUT_TARGET, NULL), 0);
+}
+
+/* Whoever may open a file may lock it, so that only the owner may open this one. */
+static void the_lock_belongs_to_who_may_write(void **state)
+{
+        struct world *w = *state;
+        _cleanup_free_ char *lock = below(w->repository, ".lock"), *directory = below(w->repository, "metadata");
+        struct sf_metadata_options options = options_of(w, w->online_only, NOW);
+        struct sf_error err = SF_ERROR_INIT;
+        struct stat st;
+
+        init(w, 1, 1);
+        assert_int_equal(stat(lock, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+        /* One that was left open to all is closed; who held the directory never mattered. */
+        assert_int_equal(chmod(lock, 0666), 0);
+        _cleanup_close_ int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_int_equal(flock(fd, LOCK_EX), 0);
+        for (int shared = 0; shared < 2; shared++) {
+                _cleanup_metadata_ struct sf_metadata *metadata = NULL;
+                assert_int_equal(sf_metadata_open(&options, &metadata, &err), 0);
+                assert_int_equal(stat(lock, &st), 0);
+                assert_int_equal(st.st_mode & 07777, shared ? 0660 : 0600);
+                assert_int_equal(chmod(directory, 0775), 0);
+        }
+        assert_int_equal(unlink(lock), 0);
+        assert_int_equal(symlink("/dev/null", lock), 0);
+        struct sf_metadata *metadata;
+        assert_true(sf_metadata_open(&options, &metadata, &err) < 0);
+}
+
+static void a_damaged_target_is_not_signed_again(void **state)
+{
+        struct world *w = *state;
+        struct sf_metadata_options options = options_of(w, w->online_only, NOW);
+        _cleanup_metadata_ struct sf_metadata *metadata = NULL;
+        _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
+        _cleanup_free_ char *path = NULL;
+        struct sf_digest digest;
+        char hex[SF_DIGEST_HEX + 1];
+        struct sf_error err = SF_ERROR_INIT;
+
+        init(w, 1, 1);
+        put(w, w->online_only, "index/a-b.json", "one\n", 0);
+        path = sf_format("%s/targets/index/%s.a-b.json", w->repository,
+                         sf_digest_hex((sf_digest_of("one\n", 4, &digest), &digest), hex));
+        assert_int_equal(truncate(path, 2), 0);
+        assert_int_equal(sf_metadata_open(&options, &metadata, &err), 0);
+        assert_int_equal(sf_metadata_get_target(metadata, SF_ROLE_RELEASES, "index/a-b.json", 100, &text, &err),
+                         SF_ERR_CORRUPT);
+        assert_non_null(strstr(err.text, path));
+}
+
 static void init_refuses_a_second_root(void **state)
 {
         struct world *w = *state;
@@ -364,12 +484,22 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         const struct CMUnitTest tests[] = {
-                TEST(publish_needs_online_keys_only),     TEST(rollout_is_there_from_the_start),
-                TEST(every_role_can_be_rotated),          TEST(rotation_without_the_root_key_changes_nothing),
-                TEST(a_missing_key_publishes_nothing),    TEST(refresh_prolongs),
-                TEST(init_refuses_a_second_root),         TEST(one_publisher_at_a_time),
-                TEST(a_readable_key_is_refused),          TEST(a_key_behind_a_uri_signs),
+                TEST(publish_needs_online_keys_only),
+                TEST(rollout_is_there_from_the_start),
+                TEST(every_role_can_be_rotated),
+                TEST(rotation_without_the_root_key_changes_nothing),
+                TEST(a_missing_key_publishes_nothing),
+                TEST(refresh_prolongs),
+                TEST(init_refuses_a_second_root),
+                TEST(one_publisher_at_a_time),
+                TEST(a_readable_key_is_refused),
+                TEST(a_key_behind_a_uri_signs),
                 TEST(nothing_shows_before_the_timestamp),
+                TEST(refresh_renews_what_it_has_keys_for),
+                TEST(an_expired_root_is_warned_of_and_can_be_renewed),
+                TEST(init_goes_on_from_a_lone_root),
+                TEST(the_lock_belongs_to_who_may_write),
+                TEST(a_damaged_target_is_not_signed_again),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

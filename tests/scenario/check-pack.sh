@@ -236,6 +236,52 @@ grep -qF '"artifactType":"application/vnd.slurm-factory.delta.v1"' repo/index.js
 grep -q '"codec":"[a-z]' repo/targets/index/*.json || fail "no delta in the signed index"
 expect 2 'not possible yet\|directory is needed' "$factory" publish 25.11.7 --repo s3://bucket/slurm --keys keys
 
+# --- damage, withdrawals ------------------------------------------------------------------------------------------------
+# A repository of which each blob belongs to what is published now.
+"$factory" -q keys init --repo whole --keys whole-keys
+again() { "$factory" publish "$ours" 25.11.7 --delta-from "$ours" --repo whole --keys whole-keys; }
+again
+damage() {
+        case $1 in
+        cut) truncate -s -1 "$2" ;;
+        empty) : >"$2" ;;
+        other) printf '\377' | dd of="$2" conv=notrunc status=none ;;
+        longer) echo more >>"$2" ;;
+        gone) rm "$2" ;;
+        esac
+}
+mended=0
+for blob in whole/blobs/sha256/*; do
+        cp "$blob" sound
+        for kind in cut empty other longer gone; do
+                damage $kind "$blob"
+                expect 0 . again
+                cmp -s sound "$blob" || fail "$kind: $blob was not mended"
+                [ $kind = gone ] || grep -q 'damaged' said || fail "$kind: nothing was said of $blob"
+        done
+        mended=$((mended + 1))
+done
+[ "$mended" -ge 10 ] || fail "only $mended blobs"
+echo '{"manifests": [' >repo/index.json
+expect 0 'made anew' publish "$ours" 25.11.7
+grep -q "25.11.7-$tag\"" repo/index.json || fail "index.json did not come back"
+
+full=25.11.7-$toolchain-$arch
+rollout() { cat "repo/targets/rollout/$(grep -o '"sha256":"[0-9a-f]*' "repo/metadata/$(ls repo/metadata | grep -c '\.rollout\.json$').rollout.json" |
+        cut -d'"' -f4).rollout.json"; }
+withdraw() { "$factory" withdraw 25.11.7 --repo repo --keys keys "$@"; }
+expect 3 'is not withdrawn' withdraw --undo
+withdraw --reason 'a typo'
+withdraw --reason 'slurmd leaks'
+rollout | grep -q "{\"name\":\"$full\",\"reason\":\"slurmd leaks\"}" || fail "the reason was not corrected"
+! rollout | grep -q typo || fail "two reasons"
+expect 0 "$full is withdrawn (slurmd leaks)" publish 25.11.7
+! grep -q "25.11.7-$tag" repo/index.json || fail "publishing gave a withdrawn release its tag back"
+expect 2 'undo' withdraw --undo --reason other
+withdraw --undo
+! rollout | grep -q "$full" || fail "the withdrawal was not taken back"
+grep -q "25.11.7-$tag\"" repo/index.json || fail "a release that is offered again has no tag"
+
 # Killed anywhere, then repeated: before, no new timestamp says anything that is not there.
 for delay in 0.002 0.005 0.01 0.02 0.05; do
         rm -rf repo2 keys2

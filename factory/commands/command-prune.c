@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/commands/command-prune.c - the verb prune. */
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "factory/commands/command.h"
+#include "factory/publish/prune.h"
+
+static int get_number(const struct sf_command_line *line, const char *name, unsigned min, unsigned max, unsigned *value,
+                      struct sf_error *err)
+{
+        const char *text = sf_option_get(line, name);
+        char *end;
+
+        if (!text)
+                return 0;
+        unsigned long number = strtoul(text, &end, 10);
+        if (end == text || *end || *text == '-' || number < min || number > max)
+                return sf_error_set(err, SF_ERR_USAGE, "--%s %s: a number from %u to %u expected", name, text, min,
+                                    max);
+        *value = (unsigned)number;
+        return 0;
+}
+
+static void report(const struct sf_prune *prune, const struct sf_prune_result *done, json_t *result)
+{
+        const char *would = prune->dry_run ? "would be " : "";
+        json_t *removed = json_array();
+        char bytes[32], waiting[32], when[32];
+
+        for (size_t i = 0; i < done->removed.count; i++) {
+                sf_log_info("%s: %staken off the offer", done->removed.items[i], would);
+                json_array_append_new(removed, json_string(done->removed.items[i]));
+        }
+        if (done->deltas)
+                sf_log_info("%zu deltas %staken off the offer", done->deltas, would);
+        sf_log_info("%zu files %sdeleted, %s", done->files, would, sf_log_size(done->bytes, bytes));
+        if (done->waiting_files) {
+                time_t until = (time_t)done->waiting_until;
+                struct tm tm;
+                strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&until, &tm));
+                sf_log_info("%zu files, %s, stay until %s: readers of earlier metadata may still ask for them",
+                            done->waiting_files, sf_log_size(done->waiting_bytes, waiting), when);
+        }
+        json_object_set_new(result, "removed", removed);
+        json_object_set_new(result, "deltas", json_integer((json_int_t)done->deltas));
+        json_object_set_new(result, "files", json_integer((json_int_t)done->files));
+        json_object_set_new(result, "bytes", json_integer((json_int_t)done->bytes));
+        json_object_set_new(result, "waiting_files", json_integer((json_int_t)done->waiting_files));
+        json_object_set_new(result, "waiting_bytes", json_integer((json_int_t)done->waiting_bytes));
+        json_object_set_new(result, "dry_run", json_boolean(prune->dry_run));
+}
+
+int sf_command_prune(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
+                     struct sf_error *err)
+{
+        struct sf_metadata_options options;
+        struct sf_prune_result done;
+        unsigned keep = 0, days = SF_PRUNE_GRACE / 86400;
+        int r;
+
+        if ((r = sf_command_metadata_options(factory, &options, err)) < 0 ||
+            (r = get_number(line, "keep", 1, 10000, &keep, err)) < 0 ||
+            (r = get_number(line, "grace-days", 0, 3650, &days, err)) < 0)
+                return r;
+        const struct sf_prune prune = { .repository = options.repository,
+                                        .keys = options.keys,
+                                        .releases = line->arguments,
+                                        .release_count = line->argument_count,
+                                        .keep = keep,
+                                        .grace = (int64_t)days * 86400,
+                                        .now = options.now,
+                                        .dry_run = sf_option_given(line, "dry-run") };
+        if ((r = sf_prune_run(&prune, &done, err)) < 0)
+                return r;
+        report(&prune, &done, result);
+        sf_prune_result_free(&done);
+        return 0;
+}
