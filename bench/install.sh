@@ -119,7 +119,7 @@ for ((round = 0; round < rounds; round++)); do
         [ "$round" -gt 0 ] || { compare; window=$(windows); }
         fresh_node usr
         LD_PRELOAD=$work/nosync.so timed_node sf-nosync usr --json install 24.11
-        timed bare "$bin/sf-node" --version
+        timed bare "${SF_NODE:-$bin/sf-node}" --version
         timed cp cp -r "$tree" "$work/copy"
         aside copy
         timed cp-sync bash -c 'cp -r "$1" "$2" && find "$2" -exec sync {} +' - "$tree" "$work/copy"

@@ -79,7 +79,7 @@ END
         exit 1
 }
 node() { # REPOSITORY ARGUMENT...: the agent on the node below $work/node
-        "$bin/sf-node" --repo "http://127.0.0.1:$port/$1/repo" --root "$work/node" --toolchain bench -q "${@:2}"
+        "${SF_NODE:-$bin/sf-node}" --repo "http://127.0.0.1:$port/$1/repo" --root "$work/node" --toolchain bench -q "${@:2}"
 }
 fresh_node() {
         rm -rf "$work/node"
@@ -94,7 +94,7 @@ timed() {
         awk '{ print $1, $2 + $3, $4 }' "$work/time" >>"$work/$1.times"
 }
 timed_node() { # NAME REPOSITORY ARGUMENT...
-        timed "$1" "$bin/sf-node" --repo "http://127.0.0.1:$port/$2/repo" --root "$work/node" --toolchain bench -q "${@:3}"
+        timed "$1" "${SF_NODE:-$bin/sf-node}" --repo "http://127.0.0.1:$port/$2/repo" --root "$work/node" --toolchain bench -q "${@:3}"
 }
 middle() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 median() { cut -d ' ' -f "$2" "$work/$1.times" | middle; }

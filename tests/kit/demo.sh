@@ -12,7 +12,7 @@ version=${SF_DEMO_VERSION:-24.11.5}
 mkdir -p "$demo"
 demo=$(cd "$demo" && pwd)
 factory() { "$bin/slurm-factory" --data "$src/etc" --cache "$demo/cache" "$@"; }
-node() { "$bin/sf-node" --config "$demo/sf-node.conf" --root "$demo/node" "$@"; }
+node() { "${SF_NODE:-$bin/sf-node}" --config "$demo/sf-node.conf" --root "$demo/node" "$@"; }
 
 started=$SECONDS
 server=

@@ -13,7 +13,7 @@ unnamed() {
         done
 }
 shopt -s nullglob
-mapfile -t files < <(find base release tuf transport rpath delta installer agent factory fuzz bench tests \( -name '*.[ch]' -o -name '*.sh' -o -name '*.py' \) \
+mapfile -t files < <(find base release tuf transport rpath delta installer agent factory static fuzz bench tests \( -name '*.[ch]' -o -name '*.sh' -o -name '*.py' \) \
         -not -path 'tests/cache/*' | sort)
 files+=(etc/*.* etc/*/*.ini man/*.8 units/*.{in,catalog})
 [ "${#files[@]}" -gt 100 ] || { echo "only ${#files[@]} files found"; exit 1; }

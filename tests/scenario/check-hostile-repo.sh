@@ -76,7 +76,7 @@ printf '[repository]\nretries = 1\nstall_timeout = 2\nclock_wait = 1\n' >conf
 # node BASE VERB...: output in ./said, exit code in $code
 node() {
         code=0
-        timeout 60 ${clock:+faketime -f "$clock"} "$top_builddir/sf-node" --config conf --root "$work/root" --toolchain "$toolchain" --arch amd64 --repo "$@" \
+        timeout 60 ${clock:+faketime -f "$clock"} "${SF_NODE:-$top_builddir/sf-node}" --config conf --root "$work/root" --toolchain "$toolchain" --arch amd64 --repo "$@" \
                 >out 2>said 9>&- || code=$?
 }
 # The state of the node in a line: what view points to, and what lies in releases/.
@@ -150,7 +150,7 @@ expect "a prefix that does not fit" 3 "failed.*prefix"
 
 # during COMMAND...: while an install from a slow server runs, and its layer is on the way
 during() {
-        "$top_builddir/sf-node" --config conf --root "$work/root" --toolchain "$toolchain" --arch amd64 --repo "$http/slowly" \
+        "${SF_NODE:-$top_builddir/sf-node}" --config conf --root "$work/root" --toolchain "$toolchain" --arch amd64 --repo "$http/slowly" \
                 install 25.11.1 >out-slow 2>said-slow 9>&- &
         background=$!
         for _ in $(seq 50); do

@@ -29,7 +29,7 @@ failures=0
 expect() {
         local code=$1 result=$2 to=$3 got=0
         shift 3
-        "$top_builddir/sf-node" --root "$work/root" --repo "file://$work/repo" --toolchain test --arch amd64 --json "$@" \
+        "${SF_NODE:-$top_builddir/sf-node}" --root "$work/root" --repo "file://$work/repo" --toolchain test --arch amd64 --json "$@" \
                 >out 2>err || got=$?
         if python3 - "$code" "$got" "$result" "$to" <<-'END'
 		import json, sys

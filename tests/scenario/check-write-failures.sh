@@ -34,7 +34,7 @@ factory publish 24.11.1 --repo repo --keys keys
 
 # --- the node -----------------------------------------------------------------------------------------------------------
 
-agent=("$top_builddir/sf-node" --config conf --root "$work/mnt" --toolchain test --arch amd64 --repo "file://$work/repo")
+agent=("${SF_NODE:-$top_builddir/sf-node}" --config conf --root "$work/mnt" --toolchain test --arch amd64 --repo "file://$work/repo")
 releases=mnt/opt/slurm/releases
 incoming=$work/$releases/.incoming-24.11.1-test
 mapfile -t big < <(for n in $(seq 40); do printf -- '-P\n%s\n' "$incoming/lib/big-$n"; done)

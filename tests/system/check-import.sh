@@ -55,7 +55,7 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 factory() { "$top_builddir/slurm-factory" --data "$top_srcdir/etc" --cache "$work/cache" "$@"; }
-node() { "$top_builddir/sf-node" --repo "file://$work/repo" --root "$work/node" --toolchain plain "$@"; }
+node() { "${SF_NODE:-$top_builddir/sf-node}" --repo "file://$work/repo" --root "$work/node" --toolchain plain "$@"; }
 
 factory import "$prefix" --placeholder "$prefix" --slurm-version 22.05.8 --toolchain plain
 factory keys init --repo "$work/repo" --keys "$work/keys"

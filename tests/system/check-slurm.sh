@@ -63,7 +63,7 @@ check "jobs at /opt/slurm, build prefix hidden" \
 
 # A second prefix, from the same repository.
 second=/opt/hpc/site-wide/tools/slurm
-node() { "$top_builddir/sf-node" --repo "file://$(realpath "$demo/repo")" --root "$work/second" --prefix "$second" "$@"; }
+node() { "${SF_NODE:-$top_builddir/sf-node}" --repo "file://$(realpath "$demo/repo")" --root "$work/second" --prefix "$second" "$@"; }
 mkdir -p "$work/second"
 check "a second prefix: trust" node trust "$demo/repo/metadata/1.root.json"
 check "a second prefix: install" node install 24.11
@@ -121,7 +121,7 @@ for _ in $(seq 100); do
         sleep 0.1
 done
 quiet_upgrade() {
-        "$top_builddir/sf-node" --json --repo "http://127.0.0.1:$(sed -n 's/^http //p' "$work/ports")/plain" \
+        "${SF_NODE:-$top_builddir/sf-node}" --json --repo "http://127.0.0.1:$(sed -n 's/^http //p' "$work/ports")/plain" \
                 --root "$work/second" --prefix "$second" upgrade >"$work/json" || return 1
         python3 - "$work/json" <<'EOP'
 import json, sys

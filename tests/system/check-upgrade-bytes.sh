@@ -108,7 +108,7 @@ drops=http://127.0.0.1:$(sed -n 's/^http //p' ports)/breaks_once
 # --- the node -----------------------------------------------------------------------------------------------------------
 
 printf '[repository]\nretries = 2\n' >conf
-agent=("$top_builddir/sf-node" --config conf --root "$work/root" --toolchain test --arch amd64)
+agent=("${SF_NODE:-$top_builddir/sf-node}" --config conf --root "$work/root" --toolchain test --arch amd64)
 io() { awk -v what="$1" '$1 == what ":" { print $2 }' /proc/$$/io; } # children that were waited for are in it
 # node LOCATION VERB...: exit code in $code, what it said in ./said; $fetched and $sent by agent and nginx, $read and $written by it
 node() {
@@ -248,7 +248,7 @@ for version in 24.11.1 24.11.2; do
 done
 factory keys init --repo one --keys one-keys
 factory publish 24.11.1-one 24.11.2-one --delta-from 24.11.1-one --repo one --keys one-keys
-one=("$top_builddir/sf-node" --config conf --root "$work/root" --toolchain one --arch amd64 --repo "file://$work/one")
+one=("${SF_NODE:-$top_builddir/sf-node}" --config conf --root "$work/root" --toolchain one --arch amd64 --repo "file://$work/one")
 fresh
 rm -rf root/var root/etc
 "${one[@]}" -q trust one/metadata/1.root.json

@@ -36,7 +36,7 @@ bed_need()
 bed_packages()
 {
         local library
-        { ldd "$top_builddir/sf-node" | awk '{ print $1 }'; echo libreadline.so.8; } | while read -r library; do
+        { ldd "${SF_NODE:-$top_builddir/sf-node}" 2>/dev/null | awk '{ print $1 }'; echo libreadline.so.8; } | while read -r library; do
                 dpkg -S "*/${library##*/}" 2>/dev/null | sed -n '1s/[:,].*//p'
         done | sort -u | grep -vx libc6
 }

@@ -63,7 +63,7 @@ releases_sf_node()
 {
         local root=$1
         shift
-        "$top_builddir/sf-node" -q --root "$root" --toolchain "$RELEASES_TOOLCHAIN" --repo "file://$RELEASES/repo" "$@"
+        "${SF_NODE:-$top_builddir/sf-node}" -q --root "$root" --toolchain "$RELEASES_TOOLCHAIN" --repo "file://$RELEASES/repo" "$@"
 }
 
 # releases_variant VERSION [thin] : a copy of the tree that says another version, in $RELEASES/variant
@@ -189,7 +189,7 @@ releases_begin()
 releases_node()
 {
         local layer=$1
-        install -D "$top_builddir/sf-node" "$layer/usr/sbin/sf-node"
+        install -D "${SF_NODE:-$top_builddir/sf-node}" "$layer/usr/sbin/sf-node"
         mkdir -p "$layer/etc/sf-node" "$layer/etc/systemd/system/multi-user.target.wants"
         ln -s ../slurmd.service "$layer/etc/systemd/system/multi-user.target.wants/"
         cat >"$layer/etc/sf-node/sf-node.conf" <<-END

@@ -1,0 +1,246 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The static agent (`make static`, built here where it is missing): what kind of file it is, its size against static/budget, how
+# fast it starts; and that it installs and upgrades over HTTPS where nothing of a system is: a directory that holds the agent, a
+# CA bundle and resolv.conf. There: with a broken openssl.cnf, with IPv6 only, with an answer of the name server that does not fit
+# into 512 bytes, in root directories of other Debian releases (SF_TEST_SUITES="bullseye bookworm trixie forky"; none by default).
+# STATIC_ARCH=arm64 runs the same under qemu-user.
+set -euo pipefail
+[ "$(id -u)" = 0 ] || { echo "skipped: chroot and namespaces need root"; exit 77; }
+for tool in python3 openssl ip readelf unshare; do
+        command -v $tool >/dev/null || { echo "skipped: no $tool here"; exit 77; }
+done
+for tool in meson ninja gperf; do
+        [ -n "${SF_STATIC-}" ] || command -v $tool >/dev/null || { echo "skipped: no $tool here (make static-packages)"; exit 77; }
+done
+top_builddir=$(realpath "$top_builddir") top_srcdir=$(realpath "$top_srcdir")
+arch=${STATIC_ARCH:-$(dpkg --print-architecture)}
+unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL TESTS TEST_LOGS
+agent=${SF_STATIC:-$top_builddir/static-build/$arch/sf-node}
+[ -n "${SF_STATIC-}" ] || make -s -C "$top_builddir" static STATIC_ARCH="$arch"
+
+work=$(mktemp -d)
+net=sf-static-$$
+servers=()
+failures=0
+cleanup() {
+        for pid in "${servers[@]}"; do kill "$pid" 2>/dev/null || :; done
+        ip netns del "$net" 2>/dev/null || :
+        rm -rf "$work"
+}
+trap cleanup EXIT
+# check WHAT COMMAND...
+check() {
+        local what=$1
+        shift
+        if "$@" >"$work/said" 2>&1; then
+                echo "ok      $what"
+        else
+                echo "NOT OK  $what"
+                tail -n 8 "$work/said" | sed 's/^/        /'
+                failures=$((failures + 1))
+        fi
+}
+
+# --- the file -----------------------------------------------------------------------------------------------------------
+
+no_interpreter() { ! readelf -lW "$agent" | grep -q INTERP; }
+no_libraries() { ! readelf -dW "$agent" | grep NEEDED; }
+hardened() {
+        readelf -hW "$agent" | grep -q 'DYN (' && readelf -lW "$agent" | grep -q GNU_RELRO &&
+                readelf -dW "$agent" | grep -qE 'BIND_NOW|FLAGS_1.*NOW' && ! readelf -dW "$agent" | grep -q TEXTREL &&
+                ! readelf -lW "$agent" | grep GNU_STACK | grep -q RWE
+}
+packed() { readelf -dW "$agent" | grep -q RELR; }
+stack() { [ "$((0x$(readelf -lW "$agent" | awk '/GNU_STACK/ { print substr($6, 3) }')))" -ge 1048576 ]; }
+within_budget() {
+        local name size allowed bad=0
+        while read -r name size; do
+                allowed=$(awk -v n="$name" '$1 == n { print $2 }' "$top_srcdir/static/budget")
+                [ -n "$allowed" ] || { echo "static/budget does not name $name ($size bytes)"; bad=1; continue; }
+                [ "$size" -le "$allowed" ] || { echo "$name has $size bytes, $allowed are allowed"; bad=1; }
+        done <"$(dirname "$agent")/sizes"
+        return $bad
+}
+check "no interpreter" no_interpreter
+check "no shared library" no_libraries
+check "position independent, RELRO, bound at once, no text relocations, stack not executable" hardened
+check "packed relative relocations" packed
+check "stacks of threads: 1 MiB" stack
+if [ -e "$(dirname "$agent")/sizes" ]; then
+        check "each library within static/budget" within_budget
+        sed 's/^/        /' "$(dirname "$agent")/sizes"
+fi
+python3 - "$agent" <<'END'
+import subprocess, sys, time
+times = []
+for _ in range(30):
+    start = time.perf_counter()
+    subprocess.run([sys.argv[1], "--version"], stdout=subprocess.DEVNULL, check=True)
+    times.append(time.perf_counter() - start)
+print("        --version: fastest of 30 runs %.1f ms, median %.1f ms" % (min(times) * 1e3, sorted(times)[15] * 1e3))
+END
+
+# --- two releases, served over HTTPS, with a name server, on the loopback of a namespace of its own ------------------------
+
+factory() { "$top_builddir/slurm-factory" --cache "$work/cache" --data "$top_srcdir/etc" -q "$@"; }
+placeholder=/media/$(printf 'x%.0s' {1..280})
+release() {
+        mkdir -p "$work/tree-$1/sbin" "$work/tree-$1/lib"
+        printf '#!/bin/sh\n# %s/sbin\necho slurm %s\n' "$placeholder" "$1" >"$work/tree-$1/sbin/slurmd"
+        chmod 755 "$work/tree-$1/sbin/slurmd"
+        # Much in common, so that a delta is worth its while.
+        { head -c 300000 "$top_builddir/slurm-factory"; echo "$1"; } >"$work/tree-$1/lib/libslurm.so"
+        factory import "$work/tree-$1" --placeholder "$placeholder" --slurm-version "$1" --toolchain test
+}
+release 24.11.5
+release 24.11.6
+factory keys init --repo "$work/repo" --keys "$work/keys"
+factory publish 24.11.5 --repo "$work/repo" --keys "$work/keys"
+factory publish 24.11.6 --delta-from 24.11.5 --repo "$work/repo" --keys "$work/keys"
+
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=test-ca -keyout "$work/ca.key" \
+        -out "$work/ca.crt" -addext basicConstraints=critical,CA:TRUE 2>/dev/null
+openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=repo.test -keyout "$work/server.key" \
+        -out "$work/server.csr" 2>/dev/null
+openssl x509 -req -in "$work/server.csr" -CA "$work/ca.crt" -CAkey "$work/ca.key" -CAcreateserial -days 30 -out "$work/server.crt" \
+        -extfile <(printf 'subjectAltName=DNS:repo.test,DNS:six.test,DNS:many.test\n') 2>/dev/null
+
+cat >"$work/servers.py" <<'END'
+"""A web server over TLS on [::]:443, and a name server on 127.0.0.1 and ::1: many.test has 60 addresses, of which only TCP can
+tell; six.test has an IPv6 address alone."""
+import functools, http.server, os, socket, socketserver, ssl, struct, sys, threading
+work = sys.argv[1]
+
+class Dual(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+def web():
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=work + "/repo")
+    server = Dual(("::", 443), handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(work + "/server.crt", work + "/server.key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.serve_forever()
+
+def answer(query, tcp):
+    end = 12
+    labels = []
+    while query[end]:
+        labels.append(query[end + 1:end + 1 + query[end]].decode())
+        end += 1 + query[end]
+    name, kind = ".".join(labels).lower(), struct.unpack(">H", query[end + 1:end + 3])[0]
+    records = []
+    if kind == 1 and name == "repo.test":
+        records = [socket.inet_aton("127.0.0.1")]
+    elif kind == 28 and name == "six.test":
+        records = [socket.inet_pton(socket.AF_INET6, "::1")]
+    elif kind == 1 and name == "many.test":
+        # All of them are this machine's, so whichever is tried answers.
+        records = [socket.inet_aton("127.0.0.%d" % (i + 1)) for i in range(60)]
+    body = b"".join(b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, 60, len(r)) + r for r in records)
+    truncated = not tcp and 12 + len(query[12:end + 5]) + len(body) > 512
+    flags = 0x8180 | (0x0200 if truncated else 0)
+    if tcp and name == "many.test":
+        open(work + "/asked-over-tcp", "w").close()
+    return query[:2] + struct.pack(">HHHHH", flags, 1, 0 if truncated else len(records), 0, 0) + query[12:end + 5] + \
+        (b"" if truncated else body)
+
+def udp(family, address):
+    s = socket.socket(family, socket.SOCK_DGRAM)
+    s.bind((address, 53))
+    while True:
+        query, peer = s.recvfrom(512)
+        s.sendto(answer(query, False), peer)
+
+def tcp(family, address):
+    s = socket.socket(family, socket.SOCK_STREAM)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind((address, 53))
+    s.listen()
+    while True:
+        c, _ = s.accept()
+        size = struct.unpack(">H", c.recv(2))[0]
+        reply = answer(c.recv(size), True)
+        c.sendall(struct.pack(">H", len(reply)) + reply)
+        c.close()
+
+for f in (udp, tcp):
+    for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        threading.Thread(target=f, args=(family, address), daemon=True).start()
+threading.Timer(0.3, lambda: open(work + "/ready", "w").close()).start()
+web()
+END
+ip netns add "$net"
+ip -n "$net" link set lo up
+ip netns exec "$net" python3 "$work/servers.py" "$work" >"$work/servers.log" 2>&1 &
+servers+=($!)
+for _ in $(seq 100); do [ -e "$work/ready" ] && break; sleep 0.1; done
+[ -e "$work/ready" ] || { cat "$work/servers.log"; exit 99; }
+
+# --- in a directory that holds next to nothing ------------------------------------------------------------------------------
+
+# bare NAME NAMESERVER: $root is such a directory
+bare() {
+        root=$work/root-$1
+        mkdir -p "$root/etc/ssl/certs" "$root/tmp"
+        cp "$agent" "$root/sf-node"
+        cp "$work/ca.crt" "$root/etc/ssl/certs/ca-certificates.crt"
+        echo "nameserver $2" >"$root/etc/resolv.conf"
+        cp "$work/repo/metadata/1.root.json" "$root/root.json"
+}
+runner=()
+if [ "$arch" != "$(dpkg --print-architecture)" ]; then
+        command -v qemu-aarch64-static >/dev/null || { echo "skipped: no qemu-user here"; exit 77; }
+        runner=(/qemu)
+fi
+node() {
+        [ ${#runner[@]} = 0 ] || cp "$(command -v qemu-aarch64-static)" "$root/qemu"
+        ip netns exec "$net" chroot "$root" "${runner[@]}" /sf-node --toolchain test --arch amd64 --repo "https://$host/" "$@"
+}
+whole_way() {
+        [ ${#runner[@]} = 0 ] || cp "$(command -v qemu-aarch64-static)" "$root/qemu"
+        chroot "$root" "${runner[@]}" /sf-node trust /root.json || return 1
+        node install 24.11.5 || return 1
+        node upgrade 24.11.6 --no-restart || return 1
+        node verify || return 1
+        node status && [ "$(readlink "$root/opt/slurm/view")" = releases/24.11.6-test ] || return 1
+        node rollback --no-restart && [ "$(readlink "$root/opt/slurm/view")" = releases/24.11.5-test ]
+}
+host=repo.test
+bare plain 127.0.0.1
+check "a directory with a CA bundle and resolv.conf: install, upgrade, verify, rollback" whole_way
+bare cnf 127.0.0.1
+printf 'openssl_conf = nowhere\n[nowhere\n.include /no/such/file\n' >"$root/etc/ssl/openssl.cnf"
+check "a broken openssl.cnf" whole_way
+host=six.test
+bare six ::1
+check "IPv6 only, its name server included" whole_way
+host=many.test
+bare many 127.0.0.1
+check "a name server's answer of more than 512 bytes" whole_way
+check "which came over TCP" test -e "$work/asked-over-tcp"
+host=repo.test
+bare untrusted 127.0.0.1
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=other -keyout /dev/null \
+        -out "$root/etc/ssl/certs/ca-certificates.crt" 2>/dev/null
+untrusted() { ! whole_way; }
+check "a server that the CA bundle does not know is refused" untrusted
+
+for suite in ${SF_TEST_SUITES-}; do
+        root=${SF_TEST_CACHE:-$top_builddir/tests/cache}/suite-$suite
+        if [ ! -d "$root" ]; then
+                mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v security | head -n 1)
+                mkdir -p "$(dirname "$root")"
+                mmdebstrap --quiet --variant=minbase --mode=root --aptopt='Acquire::Check-Valid-Until "false"' "$suite" "$root.new" "$mirror" &&
+                        mv "$root.new" "$root" || { echo "skipped: $suite could not be made"; continue; }
+        fi
+        copy=$work/copy-$suite
+        cp -a "$root" "$copy"
+        rm -f "$copy/etc/resolv.conf"
+        ln -sfn "$copy" "$work/root-$suite"
+        bare "$suite" 127.0.0.1
+        check "$suite: install, upgrade, verify, rollback" whole_way
+        rm -rf "$copy"
+done
+[ "$failures" = 0 ]
