@@ -55,8 +55,8 @@ int sf_error_set(struct sf_error *err, int code, const char *format, ...)
  * SF_ERR_NOT_FOUND, ENOMEM SF_ERR_NOMEM; everything else SF_ERR_IO. Uses and keeps the caller's errno. */
 int sf_error_errno(struct sf_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Puts "<formatted>: " before the text; returns the code that is already there, which for err == NULL is the one that was
- * set last in this thread. */
+/* Puts "<formatted>: " before the text; returns the code that is already there, which for err == NULL is the one
+ * that was set last in this thread. */
 int sf_error_prefix(struct sf_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Back to "no error". */

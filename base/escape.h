@@ -9,8 +9,8 @@
 #include "base/buffer.h"
 #include "base/error.h"
 
-/* Appends the text. keep_controls: only what is not UTF-8 is escaped, for JSON, which has a notation of its own for control
- * characters. */
+/* Appends the text. keep_controls: only what is not UTF-8 is escaped, for JSON, which has a notation of its own for
+ * control characters. */
 int sf_escape_append(struct sf_buffer *ret, const char *text, bool keep_controls, struct sf_error *err);
 
 #endif

@@ -9,8 +9,8 @@
 struct sf_program_calls {
         /* Reads the settings that the verb's run() gets as ctx. */
         int (*load)(void *ctx, const struct sf_command_line *line, struct sf_error *err);
-        /* The command line or the settings are wrong: says so (with --json as an object) and returns the exit code. verb is
-         * "" where none was understood; loading: the command line was fine. */
+        /* The command line or the settings are wrong: says so (with --json as an object) and returns the exit code.
+         * verb is "" where none was understood; loading: the command line was fine. */
         int (*refuse)(const char *verb, bool loading, const struct sf_error *err);
 };
 

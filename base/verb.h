@@ -53,8 +53,8 @@ struct sf_program {
         const struct sf_verb *verbs;           /* ended by name == NULL */
 };
 
-/* Parses argv (options may stand anywhere, "--" ends them, "--name=value" and "--name value" are the same).
- * --help, --version and --completion are handled here. Returns 0; 1 where ret->text is all that was asked for; SF_ERR_USAGE
+/* Parses argv (options may stand anywhere, "--" ends them, "--name=value" and "--name value" are the same). --help,
+ * --version and --completion are handled here. Returns 0; 1 where ret->text is all that was asked for; SF_ERR_USAGE
  * otherwise, with as much in *ret as was understood. *ret is to be freed in every case. */
 int sf_verb_parse(const struct sf_program *program, int argc, char **argv, struct sf_command_line *ret,
                   struct sf_error *err);

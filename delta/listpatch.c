@@ -3,7 +3,7 @@
  *
  * Both texts are lines of words. Every new line is described against an old one, normally the one after that of the
  * line before: which words are the same, and what the others are. A digest is 32 raw bytes, a number its difference,
- * any other word is spelt out under a context-mixing model that sees the word it replaces.
+ * any other word is coded as literals under a context-mixing model that sees the word it replaces.
  */
 #include "delta/listpatch.h"
 
@@ -167,7 +167,7 @@ static void code_digest(struct list_coder *lc, struct word w, char hex[SF_DIGEST
         sf_hex_encode(raw, sizeof raw, hex);
 }
 
-/* A word spelt out; LF ends it, no line contains one. */
+/* A word coded as literals; LF ends it, no line contains one. */
 static int code_spelling(struct list_coder *lc, struct word w, struct word old, struct sf_buffer *out,
                          struct sf_error *err)
 {

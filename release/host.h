@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* release/host.h - what this machine is called in release names: its toolchain and its architecture.
  *
- * Both towers ask: the factory to know what it builds for, the agent to know what fits the node.
+ * Both programs ask: the factory to know what it builds for, the agent to know what fits the node.
  * A toolchain is a distribution's release as its users call it: the code name where there is one (bookworm, trixie,
  * noble), else ID and major version (rockylinux9). Source: os-release(5).
  */

@@ -14,8 +14,7 @@
 struct sf_version {
         unsigned major, minor, micro;
         bool has_micro; /* false for "25.11", which stands for its newest micro release */
-        unsigned
-                build; /* SchedMD's RELEASE of META: 1 where the version does not say, 2 for "25.11.1-2", 0 for "-0rc1" */
+        unsigned build;  /* SchedMD's RELEASE of META: 1 where the version does not say; 25.11.1-2: 2; -0rc1: 0 */
         char suffix[24]; /* what follows the numbers, e.g. "rc1"; usually "" */
 };
 

@@ -81,8 +81,8 @@ int sf_fetch_range(struct sf_fetcher *fetcher, const char *path, uint64_t size, 
  * With options.one_file the file is at the base itself and path is "". This is for content that the caller knows by
  * its digest and that strangers serve: a redirect may lead from https to http, and a Content-Encoding that the
  * server puts on an archive is taken as a remark: the bytes are handed out as they come. */
-int sf_fetch_file(struct sf_fetcher *fetcher, const char *path, uint64_t max, struct sf_stream **ret, uint64_t *ret_size,
-                  struct sf_error *err);
+int sf_fetch_file(struct sf_fetcher *fetcher, const char *path, uint64_t max, struct sf_stream **ret,
+                  uint64_t *ret_size, struct sf_error *err);
 
 /* What is known after the first range: 0 unknown, 1 the server serves ranges, -1 it does not. */
 int sf_fetcher_ranges(const struct sf_fetcher *fetcher);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/hostlist.c - see hostlist.h. */
 #include "agent/node/hostlist.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/hostlist.h - Slurm's short form for many names: "n[1-4,7],rack[0-3]node[00-15],login".
  *
  * As src/common/hostlist.c reads it: commas separate outside of brackets; a bracket holds numbers and ranges, a range's

@@ -104,7 +104,8 @@ void sf_process_describe(struct sf_process_user *user)
         if (!leaf || strcmp(leaf, "/slurmstepd") != 0 || !is_owner(user->pid) ||
             !read_file(user->pid, "cmdline", &cmdline))
                 return;
-        /* With cgroup/v2 slurmd leaves "slurmstepd infinity" behind to hold the scope of its steps: it serves no job. */
+        /* With cgroup/v2 slurmd leaves "slurmstepd infinity" behind to hold the scope of its steps: it serves no
+         * job. */
         if (strcmp(second_word(&cmdline), "infinity") == 0)
                 return;
         user->stepd = true;

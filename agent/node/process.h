@@ -40,7 +40,8 @@ void sf_process_describe(struct sf_process_user *user);
 /* The program that a process runs, also where its file has gone by now. False and "" where that cannot
  * be read. */
 bool sf_process_program(pid_t pid, char *out, size_t room);
-/* Does it run a program inside this tree? The tree's path may lead through symbolic links. `program` is filled as above. */
+/* Does it run a program inside this tree? The tree's path may lead through symbolic links. `program` is filled as
+ * above. */
 bool sf_process_runs_from(pid_t pid, const char *tree, char program[PATH_MAX]);
 
 /* Are both in the same control group? False where that cannot be read. */

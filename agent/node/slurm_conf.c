@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/slurm_conf.c - see slurm_conf.h. */
 #include "agent/node/slurm_conf.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/slurm_conf.h - slurm.conf as Slurm reads it: its lines with those of every included file, in order.
  *
  * Source of the format: slurm.conf(5) and src/common/parse_config.c. A line holds "Key=value" pairs; keys know no case;

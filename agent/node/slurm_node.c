@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/slurm_node.c - see slurm_node.h. */
 #include "agent/node/slurm_node.h"
 

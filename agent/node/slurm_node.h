@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/slurm_node.h - which node of slurm.conf this host is, as slurmd finds it out.
  *
  * slurm.conf(5) and slurmd.c: the name behind -N, else the first NodeName whose NodeHostname is the short host name,
@@ -16,7 +17,7 @@ struct sf_slurm_node {
         char host[256];    /* NodeHostname */
         char address[256]; /* NodeAddr; the host where it says none */
         unsigned port;     /* its own Port, else SlurmdPort */
-        const char *file;  /* where it is defined, of the configuration; NULL for a node that is in no file (slurmd -Z) */
+        const char *file; /* where it is defined; NULL for a node that is in no file (slurmd -Z) */
         unsigned line;
 };
 

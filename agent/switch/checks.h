@@ -29,7 +29,8 @@ struct sf_checks {
         bool old_steps;               /* steps of the old release are running */
 };
 
-int sf_check_unit(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err); /* KillMode, Delegate, Type of each unit */
+int sf_check_unit(const struct sf_checks *c, struct sf_buffer *ret,
+                  struct sf_error *err); /* KillMode, Delegate, Type of each unit */
 int sf_check_libraries(const struct sf_checks *c, struct sf_buffer *ret,
                        struct sf_error *err); /* what slurmd starts with */
 int sf_check_all_libraries(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err); /* every ELF file */

@@ -127,7 +127,7 @@ static uint64_t told_first(const struct sf_cfi *c)
         return sf_image_position(c->image, sf_image_address(c->image, field) + way, &position) ? position : 0;
 }
 
-/* Takes leave of an entry that is complete. */
+/* Ends an entry that is complete. */
 static void finish_entry(struct sf_cfi *c)
 {
         uint32_t back = sf_get32(c->out + c->entry + 4);

@@ -2,7 +2,7 @@
 /* delta/cfi/cfi.h - which byte of .eh_frame probably comes next.
  *
  * Call frame information follows from the code, which lies in front of it in the file: nearly every byte of a frame
- * description can be foretold (delta/cfi/callframe.h works out its instructions). Here the entries of the section are
+ * description can be predicted (delta/cfi/callframe.h works out its instructions). Here the entries of the section are
  * followed as their bytes become known, whether a copy or a literal provides them: after a wrong guess what was really
  * written counts.
  *

@@ -20,7 +20,8 @@ int sf_bindiff_decode(const struct sf_delta_files *old, const struct sf_delta_fi
 /* Bytes of memory that takes. */
 uint64_t sf_bindiff_memory_plain(const struct sf_delta_files *old, const struct sf_delta_files *new_files);
 uint64_t sf_bindiff_memory_elf(const struct sf_delta_files *old, const struct sf_delta_files *new_files);
-/* Encoder only (delta/encode/bindiff-encode.c). SF_ERR_LIMIT where most of the new content would have to be spelt out. */
+/* Encoder only (delta/encode/bindiff-encode.c). SF_ERR_LIMIT where most of the new content would have to be coded as
+ * literals. */
 int sf_bindiff_encode(const struct sf_delta_files *old, const struct sf_delta_files *new_files, bool predict,
                       struct sf_delta_effort *effort, struct sf_buffer *ret_patch, struct sf_error *err);
 

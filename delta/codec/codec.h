@@ -39,7 +39,8 @@ struct sf_delta_codec {
         const char *name;    /* in the container and the index: "rsync", "zstd", "bindiff", "elf", "parts" */
         /* Bytes of memory decode needs beyond old and new themselves, an upper bound; only sizes are looked at. */
         uint64_t (*decode_memory)(const struct sf_delta_files *old, const struct sf_delta_files *new_files);
-        /* Factory only; `effort` (delta/encode/effort.h) may be NULL. SF_ERR_LIMIT: another codec is the better choice. */
+        /* Factory only; `effort` (delta/encode/effort.h) may be NULL. SF_ERR_LIMIT: another codec is the better
+         * choice. */
         int (*encode)(const struct sf_delta_files *old, const struct sf_delta_files *new,
                       struct sf_delta_effort *effort, struct sf_buffer *ret_patch, struct sf_error *err);
         /* new_files gives sizes and ancestors (data is NULL); contents are written to `out` (capacity = sum of the

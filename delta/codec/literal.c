@@ -100,8 +100,8 @@ static uint32_t byte_before(const uint8_t *out, uint64_t position, uint64_t back
         return position >= back ? out[position - back] : 0;
 }
 
-/* The byte that a relocation foretells for position `at` + 1, 0 where none does. `word` keeps what was found. */
-static uint32_t foretold_byte(const struct sf_literal_run *run, struct word *word, uint64_t at)
+/* The byte that a relocation predicts for position `at` + 1, 0 where none does. `word` keeps what was found. */
+static uint32_t predicted_byte(const struct sf_literal_run *run, struct word *word, uint64_t at)
 {
         uint64_t address = sf_image_address(run->image, at);
 
@@ -121,7 +121,7 @@ static unsigned detail_of(const struct follower *f, uint64_t at, uint32_t trust,
         return f->active ? (f->measured ? 16 + place : place) + 32 * (trust < 7 ? trust : 7) : 256 + before;
 }
 
-/* How well call frame information was foretold lately. */
+/* How well call frame information was predicted lately. */
 static uint32_t cfi_trust(const struct sf_cfi *cfi)
 {
         uint32_t wrong = (uint32_t)__builtin_popcount(cfi->history);
@@ -163,12 +163,12 @@ static uint8_t code_byte(struct sf_literals *l, const struct sf_literal_run *run
         uint32_t next = run->old && i + 1 < run->old_length ? run->old[i + 1] + 1u : 0;
         enum phase phase = !f->active ? PHASE_DATA : f->measured ? PHASE_TAIL : PHASE_HEAD;
         uint32_t expected = sf_matcher_expected(run->matcher), trust = sf_matcher_trust(run->matcher);
-        uint32_t foretold = f->active ? 0 : foretold_byte(run, word, at);
-        if (foretold) {
-                expected = foretold;
+        uint32_t predicted = f->active ? 0 : predicted_byte(run, word, at);
+        if (predicted) {
+                expected = predicted;
                 trust = TRUST_FORETOLD;
         }
-        unsigned select = (unsigned)phase * TRUSTS + (trust == 0 ? 0 : (trust < 4 || trust > 6) && !foretold ? 1 : 2);
+        unsigned select = (unsigned)phase * TRUSTS + (trust == 0 ? 0 : (trust < 4 || trust > 6) && !predicted ? 1 : 2);
         uint32_t insn, shape, also = 0;
         if (cfi->place != SF_CFI_NOWHERE) {
                 uint32_t sure = cfi_trust(cfi);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* delta/codec/literal.h - bytes that no copy provides, coded under what surrounds them.
  *
- * In x86-64 code the instruction is followed as it appears, so that opcodes foretell opcodes, and a pc-relative field
+ * In x86-64 code the instruction is followed as it appears, so that opcodes predict opcodes, and a pc-relative field
  * is coded as the address it refers to: the same function called twice is the same four bytes.
  */
 #ifndef SF_DELTA_CODEC_LITERAL_H

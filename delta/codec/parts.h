@@ -2,8 +2,8 @@
 /* delta/codec/parts.h - large changed sets part by part: the split, which both ends make alike.
  *
  * A part is a run of new files with their ancestors; it is a small delta of its own under one of the other codecs. So
- * memory depends on the largest part and not on the whole, and the factory makes several parts at a time. What two parts
- * have in common is told twice: small sets are better off with the elf codec alone.
+ * memory depends on the largest part and not on the whole, and the factory makes several parts at a time. What two
+ * parts have in common is told twice: small sets are better off with the elf codec alone.
  *
  * Patch: for each part in order the number of its codec (1 byte, enum sf_part_codec), the length of its patch (4 bytes,
  * little-endian), the patch.
@@ -18,7 +18,7 @@
 #include "base/error.h"
 #include "delta/codec/codec.h"
 
-#define SF_PART_BYTES     (UINT64_C(32) << 20)  /* new files and their ancestors; more only where one file alone has more */
+#define SF_PART_BYTES     (UINT64_C(32) << 20) /* new files and their ancestors, unless one file has more */
 #define SF_PART_ELF_BYTES (UINT64_C(160) << 20) /* a larger part takes zstd or rsync, which need less memory and time */
 #define SF_PARTS_MAX      4096
 #define SF_PART_HEADER    5

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* delta/codec/pretrain.h - the model reads the old code around every place where new code will be spelt out.
+/* delta/codec/pretrain.h - the model reads the old code around every place where new code will be coded as literals.
  *
- * A micro release spells out a few thousand bytes of code in all, too few for a model to learn from what machine code
- * is like. But what stood there before is like it: the same registers, the same callees, the same idioms. Both ends
- * have it.
+ * A micro release codes as literals a few thousand bytes of code in all, too few for a model to learn from what machine
+ * code is like. But what stood there before is like it: the same registers, the same callees, the same idioms. Both
+ * ends have it.
  */
 #ifndef SF_DELTA_CODEC_PRETRAIN_H
 #define SF_DELTA_CODEC_PRETRAIN_H

@@ -12,7 +12,7 @@
 #include "delta/codec/replay-job.h"
 #include "delta/predict/string_match.h"
 
-#define SLOTS_PER_BYTE 16                  /* of the model, for each byte that is spelt out */
+#define SLOTS_PER_BYTE 16                  /* of the model, for each byte that is coded as a literal */
 #define MATCHER_WORTH  64                  /* literal bytes in a file for which matches are looked for */
 #define FIXED_MEMORY   (UINT64_C(4) << 20) /* mixers and their like */
 

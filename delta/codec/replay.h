@@ -58,7 +58,7 @@ struct sf_replay {
 /* Bytes that a replay takes, at most. */
 uint64_t sf_replay_memory(const struct sf_delta_files *old, const struct sf_delta_files *new, bool predict);
 
-/* The size of the model (log2 of its slots) is the encoder's choice, made by the number of bytes that are spelt out. */
+/* The size of the model (log2 of its slots) is the encoder's choice, made by the number of literal bytes. */
 #define SF_REPLAY_SLOTS_LOG_MIN 12
 #define SF_REPLAY_SLOTS_LOG_MAX 20
 unsigned sf_replay_slots_log(uint64_t coded_bytes);

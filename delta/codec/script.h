@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* delta/codec/script.h - how one new file is put together: bytes spelt out, then bytes copied, and so on. */
+/* delta/codec/script.h - how one new file is put together: literal bytes, then bytes copied, and so on. */
 #ifndef SF_DELTA_CODEC_SCRIPT_H
 #define SF_DELTA_CODEC_SCRIPT_H
 
@@ -16,7 +16,7 @@
 
 #define SF_SCRIPT_DIAGONALS       3 /* differences between old and new positions that a copy may return to */
 
-/* `literal` bytes that are spelt out, then `copy` bytes from position `from` of a reference. */
+/* `literal` literal bytes, then `copy` bytes from position `from` of a reference. */
 struct sf_step {
         uint64_t literal, copy, from;
         uint32_t reference; /* index into the script's references */

@@ -179,8 +179,8 @@ static uint64_t least_length(const struct walk *w)
         return differing <= BETTER_BY && length < SF_WINDOW_LONGEST ? UINT64_MAX : length;
 }
 
-/* The best match at w->at, or one of length 0 where none can beat the diagonal. A long one is followed rather than looked
- * for anew at each byte. */
+/* The best match at w->at, or one of length 0 where none can beat the diagonal. A long one is followed rather than
+ * looked for anew at each byte. */
 static struct match match_here(struct walk *w)
 {
         const struct sf_align *job = w->search->job;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* delta/encode/bindiff-encode.c - the encoder of the bindiff and elf codecs: scripts for all files, side by side, then one
- * replay. */
+/* delta/encode/bindiff-encode.c - the encoder of the bindiff and elf codecs: scripts for all files, side by side,
+ * then one replay. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,14 +11,14 @@
 #include "delta/encode/realign.h"
 #include "delta/encode/references.h"
 
-#define LITERALS_FREE    (UINT64_C(4) << 20) /* bytes that are spelt out in any case */
+#define LITERALS_FREE    (UINT64_C(4) << 20) /* literal bytes in any case */
 #define LITERALS_PERCENT 60                  /* of the new content; more is not worth the time */
 
 /* How all new files are put together. */
 struct scripts {
         struct sf_script *scripts; /* owned */
         size_t count;
-        uint64_t literals; /* bytes spelt out, in all */
+        uint64_t literals; /* literal bytes, in all */
 };
 
 static void cleanup_scripts(struct scripts *s)
@@ -54,7 +54,7 @@ static int check_literals(struct scripts *s, uint64_t size, struct sf_error *err
                 for (size_t k = 0; k < s->scripts[i].count; k++)
                         s->literals += s->scripts[i].steps[k].literal;
         if (s->literals > LITERALS_FREE && s->literals > size / 100 * LITERALS_PERCENT)
-                return sf_error_set(err, SF_ERR_LIMIT, "given up: %llu of %llu bytes would be spelt out",
+                return sf_error_set(err, SF_ERR_LIMIT, "given up: %llu of %llu bytes would be coded as literals",
                                     (unsigned long long)s->literals, (unsigned long long)size);
         return 0;
 }

@@ -14,10 +14,10 @@
 #define STRAIGHT  (BIT / 2)  /* telling that a copy goes on along its diagonal */
 #define DIFFERENT (BIT * 14) /* a byte that differs, and how far it is */
 #define FURTHER   (BIT * 6)  /* one right behind it */
-#define SURPRISE  (BIT * 12) /* a literal byte that was not foretold */
+#define SURPRISE  (BIT * 12) /* a literal byte that was not predicted */
 #define FORETOLD  1          /* one that was */
 
-/* Bytes [start, end) of the new file: how well they are foretold. */
+/* Bytes [start, end) of the new file: how well they are predicted. */
 struct frames {
         uint64_t start, end;
         uint32_t *costs; /* owned; costs[i]: of all bytes before start + i */
@@ -28,7 +28,7 @@ static void cleanup_frames(struct frames *f)
         free(f->costs);
 }
 
-/* Goes through the section as a decoder will that spells out all of it. */
+/* Goes through the section as a decoder will that codes as literals all of it. */
 static int judge(struct frames *f, const struct sf_cfi *from, struct sf_error *err)
 {
         struct sf_cfi cfi = *from;
@@ -44,7 +44,7 @@ static int judge(struct frames *f, const struct sf_cfi *from, struct sf_error *e
         return 0;
 }
 
-static int64_t spelt(const struct frames *f, uint64_t start, uint64_t end)
+static int64_t literal_cost(const struct frames *f, uint64_t start, uint64_t end)
 {
         return (int64_t)f->costs[end - f->start] - (int64_t)f->costs[start - f->start];
 }
@@ -73,7 +73,7 @@ static int64_t jump_cost(uint64_t from, uint64_t to)
 }
 
 /* Shortens the copy of a step that starts at `at` of the new file, or drops it: returns how many of its first bytes
- * are spelt out; *ret_copy is how many are left. `diagonal`: what the last copy from there moved by. */
+ * are coded as literals; *ret_copy is how many are left. `diagonal`: what the last copy from there moved by. */
 static uint64_t shorten(const struct frames *f, const struct sf_align *a, const struct sf_step *step, uint64_t at,
                         uint64_t diagonal, uint64_t *ret_copy)
 {
@@ -83,7 +83,7 @@ static uint64_t shorten(const struct frames *f, const struct sf_align *a, const 
         *ret_copy = step->copy;
         if (start >= stop)
                 return 0;
-        int64_t with = told(a, old + (start - at), start, stop), without = spelt(f, start, stop);
+        int64_t with = told(a, old + (start - at), start, stop), without = literal_cost(f, start, stop);
         if (start == at && stop == end) {
                 with += STEP + jump_cost(diagonal, step->from - at);
                 *ret_copy = with > without ? 0 : step->copy;

@@ -2,7 +2,7 @@
 /* delta/encode/cfi_prune.h - drops copies of call frame information that are dearer to tell than spelling the bytes
  * out.
  *
- * Most of .eh_frame is foretold from the code (delta/cfi/cfi.h): as literals its bytes cost next to nothing, whereas a
+ * Most of .eh_frame is predicted from the code (delta/cfi/cfi.h): as literals its bytes cost next to nothing, whereas a
  * copy has to be told, and so has everything that differs inside it. Only an encoder needs this.
  */
 #ifndef SF_DELTA_ENCODE_CFI_PRUNE_H

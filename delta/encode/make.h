@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* delta/encode/make.h - making a content delta: codecs that may win are tried, the smallest that fits the node's memory is
- * kept.
+/* delta/encode/make.h - making a content delta: codecs that may win are tried, the smallest that fits the node's memory
+ * is kept.
  *
  * Factory only (links libdivsufsort); the node's half is delta/container.h.
  */

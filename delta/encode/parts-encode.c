@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* delta/encode/parts-encode.c - the encoder of the parts codec: every part by itself, several at a time; one that costs too
- * much under the elf codec takes zstd. */
+/* delta/encode/parts-encode.c - the encoder of the parts codec: every part by itself, several at a time; one that
+ * costs too much under the elf codec takes zstd. */
 #include <stdlib.h>
 
 #include "base/cleanup.h"

@@ -166,8 +166,8 @@ static int open_pairing(struct pairing *p, const struct sf_delta_files *old, con
         return sf_address_fields_find(file->data, file->size, &p->image, &p->fields, err);
 }
 
-/* How often a file is aligned. More is better by some percent where code comes from two references; for large files that
- * is not worth its time. */
+/* How often a file is aligned. More is better by some percent where code comes from two references; for large files
+ * that is not worth its time. */
 static int count_passes(const struct pairing *p)
 {
         uint64_t size = p->align.starts[p->align.reference_count] + p->align.new_size;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* delta/encode/realign.h - the script of one new file: aligned, and aligned again by what references mean (encoder only).
+/* delta/encode/realign.h - the script of one new file: aligned, and aligned again by what references mean (encoder
+ * only).
  *
  * Realignment is what makes predicted references pay: once a first alignment tells where old functions and objects
  * went, every reference field of both files is overwritten by a label of what it refers to, and the files are aligned

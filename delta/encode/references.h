@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* delta/encode/references.h - which files a new file is made from (encoder only).
  *
- * The ancestor, then those old files or new files in front of it that provide most of what is still missing, as samples of
- * their content tell (delta/encode/samples.h).
+ * The ancestor, then those old files or new files in front of it that provide most of what is still missing, as samples
+ * of their content tell (delta/encode/samples.h).
  */
 #ifndef SF_DELTA_ENCODE_REFERENCES_H
 #define SF_DELTA_ENCODE_REFERENCES_H

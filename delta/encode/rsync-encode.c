@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* delta/encode/rsync-encode.c - the encoder of delta/codec/rsync.c: apart, so that a node does not link a compressor. */
+/* delta/encode/rsync-encode.c - the encoder of delta/codec/rsync.c: apart, so that a node does not link a
+ * compressor. */
 #include <librsync.h>
 #include <zstd.h>
 

@@ -140,8 +140,8 @@ static void consider(struct search *q, uint64_t at)
         }
 }
 
-/* The suffixes on one side of the pattern's place, the longest match first. Behind the first one only those can win that
- * are near, or nearer than the best: only they are compared. */
+/* The suffixes on one side of the pattern's place, the longest match first. Behind the first one only those can win
+ * that are near, or nearer than the best: only they are compared. */
 static void look_along(struct search *q, const int32_t *from, uint64_t count, int step)
 {
         if (count > q->preference->look)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* delta/encode/suffixes.h - where the longest match of some bytes is in others: a suffix array with an index of prefixes
- * (encoder only).
+/* delta/encode/suffixes.h - where the longest match of some bytes is in others: a suffix array with an index of
+ * prefixes (encoder only).
  *
  * One search takes about log2(size / 2^20) + 10 comparisons, whatever the bytes are.
  */
@@ -39,8 +39,8 @@ void sf_suffixes_close(struct sf_suffixes *s);
 
 /* Equal bytes of the data from `at` on and of the pattern from its start on. */
 uint64_t sf_suffixes_common(const struct sf_suffixes *s, uint64_t at, const struct sf_pattern *pattern);
-/* The best match. A match within `window` bytes of `expected` counts as `worth` bytes longer; of equals the one closest to
- * `expected` is taken. Looked at are the `look` suffixes on either side of the pattern's place. */
+/* The best match. A match within `window` bytes of `expected` counts as `worth` bytes longer; of equals the one
+ * closest to `expected` is taken. Looked at are the `look` suffixes on either side of the pattern's place. */
 struct sf_suffix_preference {
         uint64_t expected, window, worth;
         unsigned look;

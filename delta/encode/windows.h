@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* delta/encode/windows.h - whether some bytes may hold a match of a certain length at all (encoder only).
  *
- * For three lengths, a bit map of the hashes of all windows of that length (a Bloom filter with one hash). It says "none"
- * only where there is none, in the time of one memory access; a search in the suffix array takes some twenty.
+ * For three lengths, a bit map of the hashes of all windows of that length (a Bloom filter with one hash). It says
+ * "none" only where there is none, in the time of one memory access; a search in the suffix array takes some twenty.
  */
 #ifndef SF_DELTA_ENCODE_WINDOWS_H
 #define SF_DELTA_ENCODE_WINDOWS_H

@@ -203,8 +203,8 @@ struct nibble {
         unsigned node;   /* of the nibble's tree */
 };
 
-/* The slots of all contexts for one nibble. They lie anywhere in memory: the processor is asked for all of them before the
- * first one is looked at. Returns how many contexts were seen before. */
+/* The slots of all contexts for one nibble. They lie anywhere in memory: the processor is asked for all of them
+ * before the first one is looked at. Returns how many contexts were seen before. */
 static unsigned find_slots(struct sf_model *m, unsigned count, const uint32_t *hashes, struct nibble *s)
 {
         unsigned known = 0;

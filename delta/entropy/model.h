@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* delta/entropy/model.h - bytes coded under several contexts at once (context mixing).
  *
- * Each context is a hash of whatever may foretell the byte: the bytes before it, the byte that stood there in the old
+ * Each context is a hash of whatever may predict the byte: the bytes before it, the byte that stood there in the old
  * file, the instruction it belongs to. Every context keeps its own estimates; a small online-trained network weighs
  * them by how well they did under the same circumstances. The theory is in M. Mahoney, "Adaptive Weighing of Context
  * Models for Lossless Data Compression", 2005. All arithmetic is integer: both ends compute the same on every machine.

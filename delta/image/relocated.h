@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* delta/image/relocated.h - words of the new file that its own relocations foretell.
+/* delta/image/relocated.h - words of the new file that its own relocations predict.
  *
  * Linkers write the addend of a relative relocation a second time where it will be applied. The relocations lie in
  * front, sorted by place: once they are known, so are the pointers in the data behind.

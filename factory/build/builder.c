@@ -88,7 +88,7 @@ static void begin_step(void *ctx, const char *step, size_t number, size_t count)
         snprintf(progress->step, sizeof progress->step, "%s", step);
 }
 
-/* Steps inside the sandbox; the bench's directories hold the result afterwards, or the ruins. */
+/* Steps inside the sandbox; the bench's directories hold the result afterwards, or what a failed step left. */
 static int compile_inside(const struct bench *b, const char *archive, const char *only, struct sf_error *err)
 {
         const struct sf_plan *plan = b->builder->plan;

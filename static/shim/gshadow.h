@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* static/shim/gshadow.h - glibc's <gshadow.h>: declared for systemd's user database code, which the agent does not link. */
+/* static/shim/gshadow.h - glibc's <gshadow.h>: declared for systemd's user database code, which the agent does not
+ * link. */
 #ifndef SF_STATIC_GSHADOW_H
 #define SF_STATIC_GSHADOW_H
 

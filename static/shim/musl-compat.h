@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* static/shim/musl-compat.h - included before every source of systemd 252: what its sd-bus takes from glibc and musl lacks.
+/* static/shim/musl-compat.h - included before every source of systemd 252: what its sd-bus takes from glibc and musl
+ * lacks.
  *
- * strerror_r(3) has two forms, comparison_fn_t and strndupa(3) are glibc's own, NI_IDN is an extension of getnameinfo(3).
- * <netinet/if_ether.h> and <sys/prctl.h> come first, because the kernel's headers define the same structures again.
+ * strerror_r(3) has two forms, comparison_fn_t and strndupa(3) are glibc's own, NI_IDN is an extension of
+ * getnameinfo(3). <netinet/if_ether.h> and <sys/prctl.h> come first, because the kernel's headers define the same
+ * structures again.
  */
 #ifndef SF_STATIC_MUSL_COMPAT_H
 #define SF_STATIC_MUSL_COMPAT_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* static/shim/printf.h - glibc's <printf.h>, as far as systemd's structured logging names it. The agent never logs that way:
- * a format is said to have no arguments. */
+/* static/shim/printf.h - glibc's <printf.h>, as far as systemd's structured logging names it. The agent never logs
+ * that way: a format is said to have no arguments. */
 #ifndef SF_STATIC_PRINTF_H
 #define SF_STATIC_PRINTF_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/delta/check-cfi.c - call frame information is foretold from the code, and from whatever else stands there. */
+/* tests/delta/check-cfi.c - call frame information is predicted from the code, and from whatever else stands there. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -59,7 +59,7 @@ static void make_framed_file(uint8_t *file)
         memcpy(file + FRAMES_AT, frames, sizeof frames - 1);
 }
 
-/* Asks about every byte; returns how many were not foretold in [from, to). What is not known yet is noise. */
+/* Asks about every byte; returns how many were not predicted in [from, to). What is not known yet is noise. */
 static unsigned count_surprises(const uint8_t *file, uint64_t from, uint64_t to)
 {
         uint8_t known[FILE_END];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/delta/check-delta_parts.c - a large changed set part by part: where it is split, what it takes, and what is made of
- * damaged patches. Parts hold more than 32 MB: their files are zeros here, which zstd makes in no time. */
+/* tests/delta/check-delta_parts.c - a large changed set part by part: where it is split, what it takes, and what is
+ * made of damaged patches. Parts hold more than 32 MB: their files are zeros here, which zstd makes in no time. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

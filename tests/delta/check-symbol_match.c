@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/delta/check-symbol_match.c - what names, texts and numbers foretell, on two files whose parts lie in another
+/* tests/delta/check-symbol_match.c - what names, texts and numbers predict, on two files whose parts lie in another
  * order; and the layout that travels in front. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -43,7 +43,7 @@ static void open_files(struct files *f, unsigned gap)
         assert_int_equal(sf_predictor_set_map(&f->predictor, NULL, 0, NULL), 0);
 }
 
-/* True where the field at a position of the old file is foretold as the new file has it. */
+/* True where the field at a position of the old file is predicted as the new file has it. */
 static bool is_right(const struct files *f, uint64_t old, uint64_t new, enum sf_prediction_source *ret_source)
 {
         size_t i = sf_address_fields_first(&f->predictor.fields, old);

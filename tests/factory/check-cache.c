@@ -165,7 +165,6 @@ static void a_key_covers_everything_that_matters(void **state)
                 tc.os_count = 1;
                 const char *prefix = "/p";
                 const struct sf_cache_key *depend = NULL;
-
                 switch (variant) {
                 case 1:
                         recipe.strip = false;
