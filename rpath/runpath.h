@@ -27,7 +27,7 @@ int sf_runpath_resolve(const char *element, size_t len, const char *path, const 
 
 /* What becomes of a file's search lists. */
 struct sf_runpath_rules {
-        bool drop_foreign; /* elements that do not lie inside the prefix go (an empty list is "", which ld.so ignores) */
+        bool drop_foreign; /* elements outside the prefix go (an empty list is "", which ld.so ignores) */
         /* Tells whether a directory, relative to the prefix, holds a library. Elements inside the prefix whose
          * directory holds nothing that the file needs (DT_NEEDED) go: ld.so would also search them for modules of
          * others that the file loads. NULL = all stay. */

@@ -49,7 +49,8 @@ int sf_daemon_words_of(enum sf_daemon daemon, int pid, struct sf_daemon_words *r
 /* Where a daemon with these words has its configuration: a path (with root in front) that can be read now. For a
  * configless one that is its copy, in SlurmdSpoolDir/conf-cache or at /run/slurm/conf; otherwise the file it was
  * told, or `fallback`, where its release looks by itself. Never fails: the path need not exist. */
-void sf_daemon_conf(const struct sf_daemon_words *words, const char *root, const char *fallback, char *ret, size_t room);
+void sf_daemon_conf(const struct sf_daemon_words *words, const char *root, const char *fallback, char *ret,
+                    size_t room);
 
 /* Where a release looks for slurm.conf by itself: the path compiled into it. `tree` is where its files are. "" where
  * the release does not say. */
