@@ -2,12 +2,14 @@
 /* installer/activate.c - see activate.h. */
 #include "installer/activate.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -16,6 +18,7 @@
 
 #define LINK_START SF_NODE_RELEASES "/"
 #define NEW_LINK   ".view-new"
+#define OLD_LINK   3600 /* seconds: nobody renames one that was made so long ago */
 
 static int open_base(const struct sf_store *store, struct sf_error *err)
 {
@@ -67,9 +70,28 @@ static int check_directory(const struct sf_store *store, const char *directory, 
         return S_ISDIR(st.st_mode) ? 0 : sf_error_set(err, SF_ERR_CORRUPT, "%s is not a directory", path);
 }
 
+/* Links that a crash left. Fresh ones may be another node's. */
+static void remove_leftovers(int base, time_t now)
+{
+        int fd = openat(base, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+        struct stat st;
+
+        for (struct dirent *e; dir && (e = readdir(dir));)
+                if (strncmp(e->d_name, NEW_LINK, strlen(NEW_LINK)) == 0 &&
+                    fstatat(base, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode) &&
+                    st.st_mtime < now - OLD_LINK)
+                        unlinkat(base, e->d_name, 0);
+        if (dir)
+                closedir(dir);
+        else if (fd >= 0)
+                close(fd);
+}
+
 int sf_activate_switch(const struct sf_store *store, const char *directory, struct sf_error *err)
 {
-        char target[sizeof LINK_START + 128];
+        char target[sizeof LINK_START + 128], link[sizeof NEW_LINK + 32];
+        struct timespec now;
         struct stat st;
         int r = check_directory(store, directory, err);
 
@@ -81,12 +103,15 @@ int sf_activate_switch(const struct sf_store *store, const char *directory, stru
         if (fstatat(base, SF_NODE_VIEW, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISLNK(st.st_mode))
                 return odd_view(store, "not a symbolic link", err);
         snprintf(target, sizeof target, LINK_START "%s", directory);
-        unlinkat(base, NEW_LINK, 0); /* a crash may have left it */
-        if (symlinkat(target, base, NEW_LINK) < 0)
+        /* A name of our own: several nodes may share PREFIX. */
+        clock_gettime(CLOCK_REALTIME, &now);
+        snprintf(link, sizeof link, NEW_LINK "-%x-%lx", (unsigned)getpid(), (unsigned long)now.tv_nsec);
+        remove_leftovers(base, now.tv_sec);
+        if (symlinkat(target, base, link) < 0)
                 return sf_error_errno(err, "cannot make a link in %s", store->base);
-        if (renameat(base, NEW_LINK, base, SF_NODE_VIEW) < 0) {
+        if (renameat(base, link, base, SF_NODE_VIEW) < 0) {
                 r = sf_error_errno(err, "cannot switch %s/" SF_NODE_VIEW, store->base);
-                unlinkat(base, NEW_LINK, 0);
+                unlinkat(base, link, 0);
                 return r;
         }
         return fsync(base) == 0 ? 0 : sf_error_errno(err, "cannot sync %s", store->base);
@@ -136,6 +161,7 @@ int sf_activate_adopt(const struct sf_store *store, const char *date, char out[1
                 unlinkat(base, path, 0);
                 return r;
         }
+        sf_store_forget(store);
         if (fsync(base) < 0)
                 return sf_error_errno(err, "cannot sync %s", store->base);
         r = sf_fs_sync_dir(store->releases, err);

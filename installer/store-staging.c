@@ -71,7 +71,7 @@ static int open_staging(int releases, const char *hidden, struct sf_staging *sta
         return staging->dirfd >= 0 ? 0 : sf_error_errno(err, "cannot open %s", staging->path);
 }
 
-static int begin(const struct sf_store *store, const struct sf_release_name *name, bool resume, struct sf_staging *ret,
+static int begin(const struct sf_store *store, const char *directory, bool resume, struct sf_staging *ret,
                  struct sf_error *err)
 {
         struct sf_staging staging = { .dirfd = -1 };
@@ -83,9 +83,8 @@ static int begin(const struct sf_store *store, const struct sf_release_name *nam
         _cleanup_close_ int releases = open_releases(store, err);
         if (releases < 0)
                 return releases;
-        sf_store_directory(name, staging.directory);
-        if (!*staging.directory)
-                return sf_error_set(err, SF_ERR_LIMIT, "%s: the name is too long for a directory", name->text);
+        if (snprintf(staging.directory, sizeof staging.directory, "%s", directory) >= (int)sizeof staging.directory)
+                return sf_error_set(err, SF_ERR_LIMIT, "%s: the name is too long for a directory", directory);
         snprintf(hidden, sizeof hidden, INCOMING "%s", staging.directory);
         r = clear_leftovers(releases, store->releases, resume && is_ours(releases, hidden) ? hidden : "", err);
         if (r < 0)
@@ -101,16 +100,14 @@ static int begin(const struct sf_store *store, const struct sf_release_name *nam
         return r;
 }
 
-int sf_store_begin(const struct sf_store *store, const struct sf_release_name *name, struct sf_staging *ret,
-                   struct sf_error *err)
+int sf_store_begin(const struct sf_store *store, const char *directory, struct sf_staging *ret, struct sf_error *err)
 {
-        return begin(store, name, false, ret, err);
+        return begin(store, directory, false, ret, err);
 }
 
-int sf_store_resume(const struct sf_store *store, const struct sf_release_name *name, struct sf_staging *ret,
-                    struct sf_error *err)
+int sf_store_resume(const struct sf_store *store, const char *directory, struct sf_staging *ret, struct sf_error *err)
 {
-        return begin(store, name, true, ret, err);
+        return begin(store, directory, true, ret, err);
 }
 
 int sf_store_clear(const struct sf_store *store, struct sf_error *err)
@@ -144,9 +141,9 @@ static int write_record(const struct sf_store *store, const struct sf_staging *s
         int r = sf_fs_write_at(staging->dirfd, SF_NODE_RECORD "/filelist", list_text, list_len, 0644, err);
         if (r < 0)
                 return r;
-        _cleanup_json_ json_t *record = json_pack("{s:s, s:s, s:s, s:s}", "release", release->name.text, "tree",
+        _cleanup_json_ json_t *record = json_pack("{s:s, s:s, s:s, s:s, s:i}", "release", release->name.text, "tree",
                                                   sf_digest_hex(&release->tree, hex), "prefix", prefix ? prefix : "",
-                                                  "unit", release->unit);
+                                                  "unit", release->unit, "sequence", (int)release->sequence);
         if (!record || !prefix)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for release.json");
         r = sf_json_canonical(record, &text, err);
@@ -162,30 +159,23 @@ static int sync_directory(int fd, const char *path, struct sf_error *err)
         return fsync(fd) == 0 ? 0 : sf_error_errno(err, "cannot sync %s", path);
 }
 
-/* Gives the complete tree its name. What had that name before is out of sight at the same moment, or where the file
- * system cannot exchange names (NFS) just before. */
+/* Gives the complete tree its name. */
 static int reveal(const struct sf_store *store, const struct sf_staging *staging, struct sf_error *err)
 {
         _cleanup_close_ int releases = open_releases(store, err);
         const char *hidden = strrchr(staging->path, '/') + 1;
-        char trash[sizeof TRASH + sizeof staging->directory];
+        struct stat st;
 
         if (releases < 0)
                 return releases;
-        if (renameat(releases, hidden, releases, staging->directory) == 0)
-                return sync_directory(releases, store->releases, err);
-        if (errno != ENOTEMPTY && errno != EEXIST)
+        /* rename(2) would replace an empty directory. */
+        if (fstatat(releases, staging->directory, &st, AT_SYMLINK_NOFOLLOW) == 0)
+                return sf_error_set(err, SF_ERR_EXISTS, "%s/%s appeared meanwhile: it is not replaced", store->releases,
+                                    staging->directory);
+        if (renameat(releases, hidden, releases, staging->directory) < 0)
                 return sf_error_errno(err, "cannot rename %s to %s", staging->path, staging->directory);
-        snprintf(trash, sizeof trash, TRASH "%s", staging->directory);
-        const char *old = hidden;
-        if (renameat2(releases, hidden, releases, staging->directory, RENAME_EXCHANGE) < 0) {
-                old = trash;
-                if (errno != EINVAL || renameat(releases, staging->directory, releases, trash) < 0 ||
-                    renameat(releases, hidden, releases, staging->directory) < 0)
-                        return sf_error_errno(err, "cannot exchange %s and %s", staging->path, staging->directory);
-        }
-        int r = sync_directory(releases, store->releases, err);
-        return r < 0 ? r : sf_fs_remove_tree_at(releases, old, err);
+        sf_store_forget(store);
+        return sync_directory(releases, store->releases, err);
 }
 
 int sf_store_commit(const struct sf_store *store, struct sf_staging *staging, const struct sf_filelist *list,
@@ -239,6 +229,7 @@ int sf_store_remove(const struct sf_store *store, const char *directory, struct 
         int r = sf_fs_remove_tree_at(releases, hidden, err);
         if (r < 0)
                 return r;
+        sf_store_forget(store);
         if (renameat(releases, directory, releases, hidden) < 0) {
                 /* On an overlay, directories of the lower layer can not be renamed (EXDEV): the record goes first,
                  * so that what an interruption leaves is not taken for a complete release. */

@@ -20,6 +20,7 @@ struct sf_endpoint {
         enum sf_url_scheme scheme;
         bool one_file;        /* url names a file; the wanted path is not appended. See sf_fetch_options.one_file. */
         bool failed;          /* in this run */
+        bool rejected;        /* what it served was damaged: not asked again while another one may be */
         bool hopeless;        /* for the request at hand: asking again will not help */
         int ranges;           /* 0 unknown, 1 serves them, -1 does not */
         uint64_t retry_after; /* seconds, as its last refusal said */
@@ -33,7 +34,7 @@ struct sf_wanted {
         uint64_t offset; /* sized only: [offset, offset + length) */
         uint64_t length;
         const struct sf_endpoint *begun_at; /* a resumed transfer: where its earlier bytes came from, and ... */
-        const char *validator;            /* ... what that server said they are; "" = nothing */
+        const char *validator;              /* ... what that server said they are; "" = nothing */
 };
 
 /* A body that is on its way. */
@@ -49,11 +50,14 @@ struct sf_body {
         char validator[SF_HTTP_HEAD_VALIDATOR_MAX];
 };
 
-#define SF_BODY_INIT { .fd = -1 }
+#define SF_BODY_INIT     \
+        {                \
+                .fd = -1 \
+        }
 
 /* Asks this mirror. Errors as in fetch.h; SF_ERR_NETWORK and SF_ERR_TIMEOUT may pass. */
 int sf_endpoint_open(struct sf_endpoint *mirror, struct sf_transfer *transfer, const struct sf_wanted *wanted,
-                   struct sf_body *ret, struct sf_error *err);
+                     struct sf_body *ret, struct sf_error *err);
 
 /* Wanted bytes as they come; 0 where the answer ends. len > 0 is at most what is still wanted. */
 ssize_t sf_body_read(struct sf_body *body, void *buf, size_t len, struct sf_error *err);

@@ -26,8 +26,9 @@ struct sf_fetcher {
         struct sf_endpoint mirrors[SF_FETCH_BASES_MAX];
         struct sf_endpoint *order[SF_FETCH_BASES_MAX]; /* those that failed stand behind */
         size_t count;
-        char *skipped_path;     /* the last file that a server without ranges sent from its start, and ... */
-        uint64_t skipped_bytes; /* ... how much it had to send so far */
+        struct sf_endpoint *last; /* the one that answered last; NULL before the first answer */
+        char *skipped_path;       /* the last file that a server without ranges sent from its start, and ... */
+        uint64_t skipped_bytes;   /* ... how much it had to send so far */
         struct sf_parked parked;
         atomic_uint_fast64_t file_bytes, file_requests;
 };

@@ -208,13 +208,13 @@ static int ask_mirrors(struct sf_fetcher *f, const struct sf_wanted *wanted, str
                 struct sf_endpoint *m = order[i];
                 struct sf_error why = SF_ERROR_INIT;
                 /* Missing is an answer: it is not worth waiting for a mirror that is down. */
-                if (m->hopeless || (worst.code == SF_ERR_NOT_FOUND && m->failed))
+                if (m->rejected || m->hopeless || (worst.code == SF_ERR_NOT_FOUND && m->failed))
                         continue;
                 int r = sf_endpoint_open(m, f->transfer, wanted, ret, &why);
                 if (m->scheme == SF_URL_FILE)
                         atomic_fetch_add_explicit(&f->file_requests, 1, memory_order_relaxed);
                 if (r == 0) {
-                        *ret_from = m;
+                        *ret_from = f->last = m;
                         return 0;
                 }
                 if (worst.code == 0 || is_ours(r) || rank(r) > rank(worst.code))
@@ -262,6 +262,26 @@ int sf_fetch_after_break(struct sf_fetcher *f, struct sf_endpoint *from, const c
                 return back_off(f, *breaks - 1, why, err);
         notice(f, "%s; going on with the next mirror", why->text);
         return 0;
+}
+
+bool sf_fetcher_reject(struct sf_fetcher *f, const char *why)
+{
+        char shown[SF_URL_SHOWN_MAX];
+        bool another = false;
+
+        if (!f->last)
+                return false;
+        sf_fetch_drop_parked(f);
+        f->last->rejected = true;
+        for (size_t i = 0; i < f->count; i++)
+                another |= !f->mirrors[i].rejected;
+        if (another) {
+                notice(f, "%s: %s; trying the next mirror", sf_url_shown(f->last->url, shown), why);
+                return true;
+        }
+        for (size_t i = 0; i < f->count; i++)
+                f->mirrors[i].rejected = false;
+        return false;
 }
 
 static int read_small(struct sf_body *body, struct sf_buffer *ret, struct sf_error *err)

@@ -18,6 +18,7 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buffer.h"
@@ -49,12 +50,20 @@ void sf_fetch_options_default(struct sf_fetch_options *options);
 struct sf_fetcher; /* opaque */
 int sf_fetcher_open(const struct sf_fetch_options *options, struct sf_fetcher **ret, struct sf_error *err);
 void sf_fetcher_close(struct sf_fetcher *fetcher);
-static inline void sf_cleanup_fetcher(struct sf_fetcher **f) { sf_fetcher_close(*f); }
+static inline void sf_cleanup_fetcher(struct sf_fetcher **f)
+{
+        sf_fetcher_close(*f);
+}
 #define _cleanup_fetcher_ __attribute__((cleanup(sf_cleanup_fetcher)))
 
 /* Bytes of response bodies received so far (a file: base counts as well), and requests made. Any thread may ask. */
 uint64_t sf_fetcher_bytes(const struct sf_fetcher *fetcher);
 uint64_t sf_fetcher_requests(const struct sf_fetcher *fetcher);
+
+/* What was fetched last turned out to be damaged, or to be something else (a captive portal's page): the mirror that
+ * served it is not asked again, and the caller may fetch again from the others. False where every mirror was
+ * rejected by now; then all of them may be asked again. `why` goes into the notice. */
+bool sf_fetcher_reject(struct sf_fetcher *fetcher, const char *why);
 
 /* A whole small file at `path` below the base, appended to ret. More than max bytes is SF_ERR_LIMIT, 404/403
  * SF_ERR_NOT_FOUND. Its signature fits struct sf_tuf_source.fetch with ctx = fetcher once "metadata/" is put in

@@ -282,18 +282,13 @@ static bool may_continue(int code)
 
 static int attempt(struct work *w, struct sf_staging *staging, struct sf_error *err)
 {
-        const struct sf_index_release *release = w->plan->release;
-        struct sf_store_release record = { .name = release->name, .tree = release->tree };
-
-        snprintf(record.unit, sizeof record.unit, "%s", release->unit);
-        sf_store_directory(&release->name, record.directory);
         w->tree.dirfd = staging->dirfd;
         int r = fill(w, staging, err);
         if (r == 0) {
                 w->report->step = SF_STEP_UNPACK;
                 staging->seen = w->seen;
                 r = sf_store_commit(w->store, staging, &w->plan->list, w->plan->list_text.data, w->plan->list_text.len,
-                                    &record, err);
+                                    &w->plan->target, err);
         }
         return r;
 }
@@ -301,12 +296,12 @@ static int attempt(struct work *w, struct sf_staging *staging, struct sf_error *
 int sf_acquire_run(const struct sf_config *config, struct sf_repository *repository, const struct sf_store *store,
                    struct sf_fetch_plan *plan, struct sf_report *report, struct sf_error *err)
 {
-        char directory[128];
+        const char *directory = plan->target.directory;
+        bool again = false; /* the same way, from another mirror */
         int r = 0;
 
         if (plan->way == SF_FETCH_PLAN_NOTHING)
                 return 0;
-        sf_store_directory(&plan->release->name, directory);
         _cleanup_free_ char *installed = sf_store_installed_prefix(store, directory);
         _cleanup_free_ char *view = sf_fs_join(store->prefix, SF_NODE_VIEW);
         if (!installed || !view)
@@ -321,20 +316,21 @@ int sf_acquire_run(const struct sf_config *config, struct sf_repository *reposit
         };
         do {
                 struct sf_staging staging;
-                if (r < 0) {
+                if (r < 0 && !again) {
                         sf_log_warning("%s: %s; trying the next way", sf_fetch_plan_way_name(plan->way), err->text);
                         sf_fetch_plan_next_way(plan, NULL);
                 }
-                r = sf_store_resume(store, &plan->release->name, &staging, err);
+                r = sf_store_resume(store, directory, &staging, err);
                 if (r < 0)
                         break;
                 r = attempt(&w, &staging, err);
                 sf_log_progress_end();
-                if (may_continue(r))
+                again = r < 0 && sf_repository_reject(repository, err);
+                if (may_continue(r) || again)
                         sf_store_leave(&staging);
                 else if (r < 0)
                         sf_store_abort(store, &staging);
-        } while (r < 0 && another_way_may_help(plan, r));
+        } while (r < 0 && (again || another_way_may_help(plan, r)));
         free(w.missing);
         free(w.seen);
         report->bytes_fetched = sf_repository_bytes(repository);

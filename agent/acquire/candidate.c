@@ -102,9 +102,16 @@ int sf_candidate_open(const struct sf_config *config, const struct sf_store *sto
         return choose_and_plan(config, store, *wanted ? wanted : series, report, ret, err);
 }
 
+int sf_candidate_plan_again(const struct sf_config *config, const struct sf_store *store, struct sf_candidate *offer,
+                            struct sf_error *err)
+{
+        sf_fetch_plan_free(&offer->plan);
+        return sf_fetch_plan_make(config, &offer->repository, store, offer->release, &offer->plan, err);
+}
+
 int sf_candidate_local(const struct sf_config *config, struct sf_candidate *ret, struct sf_error *err)
 {
-        _cleanup_free_ char *path = sf_fs_join(config->state, "cache/rollout.json");
+        _cleanup_free_ char *path = sf_fs_join(config->shared, "cache/rollout.json");
         _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
         int r;
 

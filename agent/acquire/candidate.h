@@ -18,27 +18,30 @@
 #include "release/rollout.h"
 
 struct sf_candidate {
-        bool remote;                            /* the repository was asked */
+        bool remote; /* the repository was asked */
         struct sf_repository repository;
         const struct sf_index_release *release; /* borrowed from the repository's index */
         struct sf_fetch_plan plan;
-        struct sf_rollout local; /* what was last seen of the rollout metadata, else the built-in table */
-        const struct sf_window_row *rows;       /* the compatibility table of either */
+        struct sf_rollout local;          /* what was last seen of the rollout metadata, else the built-in table */
+        const struct sf_window_row *rows; /* the compatibility table of either */
 };
 
 /* Opens the repository, chooses what `wanted` means ("" = the newest micro release of the active series) and plans the
  * transfer. A withdrawn release is passed over, and SF_ERR_INCOMPATIBLE where it is named, unless --force. report->step
  * follows. */
 int sf_candidate_open(const struct sf_config *config, const struct sf_store *store, const char *wanted,
-                  const struct sf_store_release *active, struct sf_report *report, struct sf_candidate *ret,
-                  struct sf_error *err);
+                      const struct sf_store_release *active, struct sf_report *report, struct sf_candidate *ret,
+                      struct sf_error *err);
+/* Plans the transfer of the chosen release anew: what is installed has changed. */
+int sf_candidate_plan_again(const struct sf_config *config, const struct sf_store *store, struct sf_candidate *offer,
+                            struct sf_error *err);
 /* The same without network: only the compatibility table. */
 int sf_candidate_local(const struct sf_config *config, struct sf_candidate *ret, struct sf_error *err);
 void sf_candidate_close(struct sf_candidate *offer);
 
 /* Makes the planned release a complete tree on this disk. */
 int sf_candidate_acquire(const struct sf_config *config, const struct sf_store *store, struct sf_candidate *offer,
-                     struct sf_report *report, struct sf_error *err);
+                         struct sf_report *report, struct sf_error *err);
 /* Bytes received. */
 uint64_t sf_candidate_bytes(const struct sf_candidate *offer);
 

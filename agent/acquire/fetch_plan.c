@@ -3,6 +3,7 @@
  * installed release is called. */
 #include "agent/acquire/fetch_plan.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -174,22 +175,25 @@ int sf_fetch_plan_next_way(struct sf_fetch_plan *plan, struct sf_error *err)
 
 static int check_prefix(const struct sf_store *store, const struct sf_fetch_plan *plan, struct sf_error *err)
 {
-        char directory[128];
+        _cleanup_free_ char *installed = sf_store_installed_prefix(store, plan->target.directory);
 
-        sf_store_directory(&plan->release->name, directory);
-        _cleanup_free_ char *installed = sf_store_installed_prefix(store, directory);
         if (!installed)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
         return sf_unpack_check_prefix(&plan->list, installed, err);
 }
 
-static bool is_installed(const struct sf_store_release *installed, size_t count, const struct sf_index_release *release)
+/* Where the release goes, or is already. */
+static int find_target(const struct sf_store *store, struct sf_fetch_plan *plan, bool *ret_installed,
+                       struct sf_error *err)
 {
-        for (size_t i = 0; i < count; i++)
-                if (!installed[i].foreign && strcmp(installed[i].name.text, release->name.text) == 0 &&
-                    sf_digest_equal(&installed[i].tree, &release->tree))
-                        return true;
-        return false;
+        const struct sf_index_release *release = plan->release;
+
+        *ret_installed = sf_store_find_tree(store, &release->name, &release->tree, &plan->target, NULL) == 0;
+        if (*ret_installed)
+                return 0;
+        plan->target = (struct sf_store_release){ .name = release->name, .tree = release->tree };
+        snprintf(plan->target.unit, sizeof plan->target.unit, "%s", release->unit);
+        return sf_store_assign(store, &plan->target, err);
 }
 
 static int compare_ways(const struct sf_config *config, struct sf_repository *rp, const struct sf_store *store,
@@ -199,10 +203,12 @@ static int compare_ways(const struct sf_config *config, struct sf_repository *rp
         _cleanup_free_ struct sf_unpack_range *ranges = NULL;
         size_t range_count;
 
-        if (is_installed(installed, count, plan->release))
-                return 0;
+        bool is_installed;
+        int r = find_target(store, plan, &is_installed, err);
+        if (r < 0 || is_installed)
+                return r;
         find_delta(config, installed, count, plan);
-        int r = load_list(rp, store, plan, err);
+        r = load_list(rp, store, plan, err);
         if (r == 0)
                 r = check_prefix(store, plan, err);
         if (r == 0)

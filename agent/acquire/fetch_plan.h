@@ -29,11 +29,12 @@ struct sf_fetch_plan {
         enum sf_fetch_plan_way way;
         const struct sf_index_release *release; /* borrowed from the repository's index */
         uint64_t delta_bytes, ranges_bytes,
-                full_bytes;                     /* content to fetch; SF_FETCH_PLAN_IMPOSSIBLE where a way is closed */
-        const struct sf_index_delta *delta;     /* the delta that would be used; NULL where none fits */
-        struct sf_store_release base;           /* the installed release it starts from */
-        struct sf_reuse *installed;             /* what installed releases hold; NULL where nothing is to be done */
-        struct sf_buffer list_text;             /* of the wanted release; empty where nothing is to be done */
+                full_bytes;                 /* content to fetch; SF_FETCH_PLAN_IMPOSSIBLE where a way is closed */
+        const struct sf_index_delta *delta; /* the delta that would be used; NULL where none fits */
+        struct sf_store_release base;       /* the installed release it starts from */
+        struct sf_store_release target;     /* what it becomes here: its directory is free, or its own already */
+        struct sf_reuse *installed;         /* what installed releases hold; NULL where nothing is to be done */
+        struct sf_buffer list_text;         /* of the wanted release; empty where nothing is to be done */
         struct sf_filelist list;
         uint8_t *wanted; /* per entry: no installed release has this file; for SF_FETCH_PLAN_RANGES */
 };
@@ -41,7 +42,7 @@ struct sf_fetch_plan {
 /* Compares what is installed with the release. Fetches only the file list, or the patch that makes it. Also checks that
  * the prefix fits (SF_ERR_NO_FIT). */
 int sf_fetch_plan_make(const struct sf_config *config, struct sf_repository *repository, const struct sf_store *store,
-                 const struct sf_index_release *release, struct sf_fetch_plan *ret, struct sf_error *err);
+                       const struct sf_index_release *release, struct sf_fetch_plan *ret, struct sf_error *err);
 void sf_fetch_plan_free(struct sf_fetch_plan *plan);
 
 /* Where the planned way turned out closed (a damaged base, a delta that does not apply): the next cheapest one.

@@ -2,11 +2,14 @@
 /* agent/acquire/repository.c - see repository.h. */
 #include "agent/acquire/repository.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/node/lock.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/log.h"
@@ -15,6 +18,8 @@
 
 #define METADATA_DIRECTORY "metadata"
 #define CACHE_DIRECTORY    "cache"
+#define METADATA_WAIT      600         /* seconds for another agent that refreshes it */
+#define METADATA_MAX       (64u << 20) /* bytes of one file */
 
 int sf_repository_check_clock(uint64_t wait, struct sf_error *err)
 {
@@ -42,18 +47,20 @@ static void warn(void *ctx, const char *text)
         sf_log_warning("%s", text);
 }
 
-/* A spread-out start keeps a fleet from asking all at once. */
-static void wait_jitter(uint64_t seconds)
+void sf_repository_wait(const struct sf_config *config)
 {
+        uint64_t seconds = config->jitter;
         struct timespec now;
 
         if (seconds == 0)
                 return;
+        sf_stop_catch();
         clock_gettime(CLOCK_REALTIME, &now);
         srandom((unsigned)(now.tv_nsec ^ (long)getpid()));
         uint64_t wait = (uint64_t)random() % (seconds + 1);
         sf_log_detail("waiting %llu s of at most %llu", (unsigned long long)wait, (unsigned long long)seconds);
-        sleep((unsigned)wait);
+        for (uint64_t i = 0; i < wait && !sf_stop_requested; i++)
+                sleep(1);
 }
 
 static int open_fetcher(const struct sf_config *config, struct sf_fetcher **ret, struct sf_error *err)
@@ -76,20 +83,97 @@ static int open_fetcher(const struct sf_config *config, struct sf_fetcher **ret,
         return sf_fetcher_open(&options, ret, err);
 }
 
+/* Somebody on the way (a captive portal, a proxy, a server's own error page) answers every request with a web page. */
+static bool is_web_page(const struct sf_buffer *text, size_t from)
+{
+        const char *start = sf_buffer_text(text) + (text->len > from ? from : text->len);
+
+        return start[strspn(start, " \t\r\n\xef\xbb\xbf")] == '<';
+}
+
 static int fetch_metadata(void *ctx, const char *name, size_t max, struct sf_buffer *ret, struct sf_error *err)
 {
         _cleanup_free_ char *path = sf_format(SF_LAYOUT_METADATA "/%s", name);
+        size_t len = ret->len;
 
         if (!path)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-        return sf_fetch_small(ctx, path, max, ret, err);
+        int r = sf_fetch_small(ctx, path, max, ret, err);
+        if (r == 0 && is_web_page(ret, len))
+                r = sf_error_set(err, SF_ERR_CORRUPT,
+                                 "%s: a web page was answered, this is no repository (a captive portal or a proxy?)",
+                                 path);
+        return r;
 }
 
-static int open_trust(const struct sf_config *config, struct sf_tuf **ret, struct sf_error *err)
+/* What another mirror may have whole, or newer. */
+static bool is_about_content(int code)
 {
-        _cleanup_free_ char *directory = sf_fs_join(config->state, METADATA_DIRECTORY);
+        return code == SF_ERR_CORRUPT || code == SF_ERR_LIMIT || code == SF_ERR_TRUST || code == SF_ERR_EXPIRED;
+}
+
+bool sf_repository_reject(struct sf_repository *repository, const struct sf_error *why)
+{
+        return is_about_content(why->code) && sf_fetcher_reject(repository->fetcher, why->text);
+}
+
+static int refresh(struct sf_repository *rp, struct sf_error *err)
+{
+        struct sf_tuf_source source = { fetch_metadata, rp->fetcher };
+        struct sf_error why = SF_ERROR_INIT;
+        int r;
+
+        while ((r = sf_tuf_refresh(rp->trust, &source, &why)) < 0 && sf_repository_reject(rp, &why))
+                sf_error_clear(&why);
+        return r < 0 ? sf_error_set(err, r, "%s", why.text) : r;
+}
+
+/* A small signed file, from whichever mirror has it whole. */
+static int fetch_target(struct sf_repository *rp, const char *path, const struct sf_tuf_target *target,
+                        struct sf_buffer *ret, struct sf_error *err)
+{
+        for (;;) {
+                struct sf_error why = SF_ERROR_INIT;
+                sf_buffer_free(ret);
+                int r = sf_fetch_small(rp->fetcher, path, (size_t)target->length, ret, &why);
+                if (r == 0)
+                        r = sf_tuf_target_check(target, ret->data, ret->len, &why);
+                if (r >= 0)
+                        return 0;
+                if (!sf_repository_reject(rp, &why))
+                        return sf_error_set(err, r, "%s", why.text);
+        }
+}
+
+/* --dry-run leaves even the metadata as it is: newer metadata is fetched into a copy. */
+static int copy_metadata(const char *directory, char **ret, struct sf_error *err)
+{
+        char place[] = "/tmp/sf-node-dry-run.XXXXXX";
+        DIR *dir = opendir(directory);
+        int r = 0;
+
+        if (!dir)
+                return errno == ENOENT ? 0 : sf_error_errno(err, "%s", directory);
+        if (!mkdtemp(place) || !(*ret = strdup(place)))
+                r = sf_error_errno(err, "cannot make a directory in /tmp");
+        for (struct dirent *e; r == 0 && (e = readdir(dir));) {
+                _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
+                _cleanup_free_ char *to = sf_fs_join(place, e->d_name);
+                if (e->d_name[0] == '.')
+                        continue;
+                r = sf_fs_read_at(dirfd(dir), e->d_name, METADATA_MAX, &text, err);
+                if (r == 0)
+                        r = to ? sf_fs_write(to, text.data, text.len, 0600, err)
+                               : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+        }
+        closedir(dir);
+        return r;
+}
+
+static int open_trust(const struct sf_config *config, struct sf_repository *rp, struct sf_error *err)
+{
+        _cleanup_free_ char *directory = sf_fs_join(config->shared, METADATA_DIRECTORY);
         struct sf_tuf_options options = {
-                .directory = directory,
                 .now = time(NULL),
                 .grace = (int64_t)config->metadata_grace,
                 .notice = warn,
@@ -97,7 +181,10 @@ static int open_trust(const struct sf_config *config, struct sf_tuf **ret, struc
 
         if (!directory)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-        int r = sf_tuf_open(&options, ret, err);
+        int r = config->dry_run ? copy_metadata(directory, &rp->scratch, err) : 0;
+        options.directory = rp->scratch ? rp->scratch : directory;
+        if (r == 0)
+                r = sf_tuf_open(&options, &rp->trust, err);
         if (r == SF_ERR_NOT_FOUND)
                 return sf_error_set(err, SF_ERR_USAGE,
                                     "no repository is trusted yet: run 'sf-node trust ROOT.json' with the root.json "
@@ -115,7 +202,7 @@ static int load_target(const struct sf_config *config, struct sf_repository *rp,
 
         if (r < 0)
                 return r;
-        _cleanup_free_ char *cached = sf_format("%s/" CACHE_DIRECTORY "/%s", config->state, strrchr(name, '/') + 1);
+        _cleanup_free_ char *cached = sf_format("%s/" CACHE_DIRECTORY "/%s", config->shared, strrchr(name, '/') + 1);
         _cleanup_free_ char *path = sf_format(SF_LAYOUT_TARGETS "/%s", target.download_name);
         if (!cached || !path) {
                 r = sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
@@ -126,10 +213,7 @@ static int load_target(const struct sf_config *config, struct sf_repository *rp,
                    sf_tuf_target_check(&target, ret->data, ret->len, NULL) == 0) {
                 r = 0;
         } else {
-                sf_buffer_free(ret);
-                r = sf_fetch_small(rp->fetcher, path, (size_t)target.length, ret, err);
-                if (r == 0)
-                        r = sf_tuf_target_check(&target, ret->data, ret->len, err);
+                r = fetch_target(rp, path, &target, ret, err);
                 /* Only a cache: a node that cannot write it fails later, where it matters, with a better line. */
                 if (r == 0 && !config->dry_run)
                         sf_fs_write(cached, ret->data, ret->len, 0644, NULL);
@@ -166,22 +250,25 @@ static int load_rollout(const struct sf_config *config, struct sf_repository *rp
 
 int sf_repository_open(const struct sf_config *config, struct sf_repository *ret, struct sf_error *err)
 {
-        _cleanup_free_ char *cache = sf_fs_join(config->state, CACHE_DIRECTORY);
+        _cleanup_free_ char *cache = sf_fs_join(config->shared, CACHE_DIRECTORY);
+        const struct sf_lock_wait wait = { .seconds = METADATA_WAIT, .stop = &sf_stop_requested };
         struct sf_repository rp = { 0 };
+        _cleanup_close_ int lock = -1;
+        int waited;
 
         if (!cache)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
         int r = open_fetcher(config, &rp.fetcher, err);
         if (r == 0)
-                r = open_trust(config, &rp.trust, err);
+                r = open_trust(config, &rp, err);
         if (r == 0)
                 r = sf_repository_check_clock(config->clock_wait, err);
-        if (r == 0) {
-                struct sf_tuf_source source = { fetch_metadata, rp.fetcher };
-                wait_jitter(config->jitter);
-                r = sf_tuf_refresh(rp.trust, &source, err);
-        }
-        if (r == 0)
+        /* Agents of other prefixes share the metadata. */
+        if (r == 0 && !config->dry_run)
+                r = lock = sf_lock_take_shared(config->shared, &wait, &waited, err);
+        if (r >= 0)
+                r = refresh(&rp, err);
+        if (r == 0 && !config->dry_run)
                 r = sf_fs_mkdirs(cache, 0755, err);
         if (r == 0)
                 r = load_index(config, &rp, err);
@@ -203,6 +290,9 @@ void sf_repository_close(struct sf_repository *repository)
                 sf_tuf_close(repository->trust);
         if (repository->fetcher)
                 sf_fetcher_close(repository->fetcher);
+        if (repository->scratch)
+                sf_fs_remove_tree(repository->scratch, NULL);
+        free(repository->scratch);
         *repository = (struct sf_repository){ 0 };
 }
 
@@ -216,8 +306,8 @@ int sf_repository_range(struct sf_repository *repository, const struct sf_blob *
         return sf_fetch_range(repository->fetcher, path, blob->size, offset, length, ret, err);
 }
 
-int sf_repository_blob(struct sf_repository *repository, const struct sf_blob *blob, const char *what,
-                       struct sf_buffer *ret, struct sf_error *err)
+static int read_blob(struct sf_repository *repository, const struct sf_blob *blob, const char *what,
+                     struct sf_buffer *ret, struct sf_error *err)
 {
         _cleanup_stream_ struct sf_stream *stream = NULL;
         struct sf_stream *raw;
@@ -231,6 +321,22 @@ int sf_repository_blob(struct sf_repository *repository, const struct sf_blob *b
         if (r == 0)
                 r = sf_stream_read_all(stream, (size_t)blob->size, ret, err);
         return r;
+}
+
+int sf_repository_blob(struct sf_repository *repository, const struct sf_blob *blob, const char *what,
+                       struct sf_buffer *ret, struct sf_error *err)
+{
+        size_t len = ret->len;
+
+        for (;;) {
+                struct sf_error why = SF_ERROR_INIT;
+                int r = read_blob(repository, blob, what, ret, &why);
+                if (r == 0)
+                        return 0;
+                ret->len = len;
+                if (!sf_repository_reject(repository, &why))
+                        return sf_error_set(err, r, "%s", why.text);
+        }
 }
 
 uint64_t sf_repository_bytes(const struct sf_repository *repository)

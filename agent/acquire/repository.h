@@ -5,6 +5,7 @@
 #ifndef SF_AGENT_ACQUIRE_REPOSITORY_H
 #define SF_AGENT_ACQUIRE_REPOSITORY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "agent/node/config.h"
@@ -19,14 +20,22 @@ struct sf_repository {
         struct sf_fetcher *fetcher;
         struct sf_tuf *trust;
         struct sf_index index;     /* of the configured toolchain and architecture */
+        char *scratch;             /* with --dry-run: a copy of the metadata, which goes with it; else NULL */
         struct sf_rollout rollout; /* withdrawals and compatibility table; the built-in one where none is published */
 };
+
+/* --jitter: waits a random time up to it, which spreads the requests of a fleet. Called before the lock is taken. A
+ * signal ends the wait; what follows finds sf_stop_requested set. */
+void sf_repository_wait(const struct sf_config *config);
 
 /* Waits for a sane clock, refreshes the metadata (two small requests when nothing changed) and loads index and rollout,
  * which are cached below the state directory. SF_ERR_USAGE: no repository configured, or none trusted yet;
  * SF_ERR_NOT_FOUND: it offers nothing for this toolchain and architecture. */
 int sf_repository_open(const struct sf_config *config, struct sf_repository *ret, struct sf_error *err);
 void sf_repository_close(struct sf_repository *repository);
+
+/* After content that came from here was damaged: may it be fetched again, from another mirror? */
+bool sf_repository_reject(struct sf_repository *repository, const struct sf_error *why);
 
 /* A whole blob in memory, its size and digest checked; `what` names it in errors. Appends to ret. */
 int sf_repository_blob(struct sf_repository *repository, const struct sf_blob *blob, const char *what,

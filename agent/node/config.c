@@ -2,16 +2,21 @@
 /* agent/node/config.c - see config.h. */
 #include "agent/node/config.h"
 
+#include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "base/digest.h"
 #include "base/fs.h"
 #include "release/host.h"
 #include "release/layout.h"
 
-#define JITTER_MAX 86400 /* seconds */
+#define NAME_MAX_OURS 180
+#define JITTER_MAX    86400 /* seconds */
 
 /* A directory without its trailing slashes; "/" becomes "". */
 static char *trimmed(const char *path)
@@ -21,6 +26,68 @@ static char *trimmed(const char *path)
         while (len && path[len - 1] == '/')
                 len--;
         return strndup(path, len);
+}
+
+/* What a path means to whoever wrote it: where this process stands. */
+static char *resolved(const char *path)
+{
+        _cleanup_free_ char *cwd = *path == '/' ? NULL : getcwd(NULL, 0);
+        _cleanup_free_ char *joined = *path == '/' ? strdup(path) : cwd ? sf_fs_join(cwd, path) : NULL;
+        char *out = joined;
+
+        if (!joined || *path == '/')
+                return sf_steal_pointer(joined);
+        /* "." and ".." go by name, as a shell's cd does it. */
+        for (char *c = joined; *c;) {
+                c += strspn(c, "/");
+                size_t len = strcspn(c, "/");
+                if (len == 2 && strncmp(c, "..", 2) == 0) {
+                        while (out > joined && *--out != '/')
+                                ;
+                } else if (len && !(len == 1 && *c == '.')) {
+                        *out++ = '/';
+                        memmove(out, c, len);
+                        out += len;
+                }
+                c += len;
+        }
+        *out = '\0';
+        return *joined ? sf_steal_pointer(joined) : strdup("/");
+}
+
+/* "opt-b" for /opt/b: letters, digits and dots as they are, '/' as '-', everything else as _XX. */
+static char *escaped(const char *prefix)
+{
+        char *out = malloc(strlen(prefix) * 3 + 1), *o = out;
+
+        for (const char *c = prefix + strspn(prefix, "/"); out && *c; c++) {
+                if (isalnum((unsigned char)*c) || *c == '.')
+                        *o++ = *c;
+                else if (*c == '/')
+                        *o++ = '-';
+                else
+                        o += sprintf(o, "_%02x", (unsigned char)*c);
+        }
+        if (!out)
+                return NULL;
+        *o = '\0';
+        if (o - out <= NAME_MAX_OURS)
+                return out;
+        /* Too long for a file name: its start, and a digest of all. */
+        struct sf_digest digest;
+        char hex[SF_DIGEST_HEX + 1];
+        sf_digest_of(prefix, strlen(prefix), &digest);
+        snprintf(out + NAME_MAX_OURS - 33, 34, "-%.32s", sf_digest_hex(&digest, hex));
+        return out;
+}
+
+char *sf_config_unit_name(const struct sf_config *config, const char *stem)
+{
+        _cleanup_free_ char *name = escaped(config->prefix);
+
+        if (strcmp(config->prefix, SF_DEFAULT_PREFIX) == 0)
+                return sf_format("%s.service", stem);
+        return name ? sf_format("%s-%s.service", stem, name) : NULL;
 }
 
 static int load_files(const struct sf_command_line *line, struct sf_config *c, struct sf_error *err)
@@ -105,6 +172,9 @@ static int read_service(struct sf_config *c, struct sf_error *err)
         int r = sf_conf_get_u64(&c->conf, "service", "settle_ms", 60000, &c->settle_ms, err);
 
         if (r == 0)
+                r = sf_conf_get_u64(&c->conf, "service", "quiet_timeout", 86400, &c->quiet_timeout, err);
+
+        if (r == 0)
                 r = sf_conf_get_u64(&c->conf, "service", "restart_timeout", 3600, &c->restart_timeout, err);
         if (r == 0)
                 r = sf_conf_get_u64(&c->conf, "service", "health_timeout", 3600, &c->health_timeout, err);
@@ -120,7 +190,28 @@ static int read_service(struct sf_config *c, struct sf_error *err)
         return r < 0 ? r : read_units(c, err);
 }
 
-/* --repo replaces what the files say. A bare path is not a URL: asked for plainly rather than guessed. */
+/* A directory that is there becomes the file:// URL it is meant as; everything else stays as it is. */
+static int url_of(struct sf_config *c, const char *text, const char **ret, struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer url = SF_BUFFER_INIT;
+        _cleanup_free_ char *path = strstr(text, "://") || !sf_fs_exists(text) ? NULL : resolved(text);
+        int r = path ? sf_buffer_puts(&url, "file://", err) : 0;
+
+        *ret = text;
+        if (!path)
+                return 0;
+        for (const char *p = path; r == 0 && *p; p++)
+                r = isalnum((unsigned char)*p) || strchr("/-._~+", *p)
+                            ? sf_buffer_append(&url, p, 1, err)
+                            : sf_buffer_printf(&url, err, "%%%02X", (unsigned char)*p);
+        if (r == 0)
+                r = sf_words_append(&c->made, sf_buffer_text(&url), err);
+        if (r == 0)
+                *ret = c->made.items[c->made.count - 1];
+        return r;
+}
+
+/* --repo replaces what the files say. */
 static int read_repositories(const struct sf_command_line *line, struct sf_config *c, struct sf_error *err)
 {
         size_t room = c->conf.count + (line ? line->value_count : 0) + 1, cursor = 0;
@@ -129,8 +220,12 @@ static int read_repositories(const struct sf_command_line *line, struct sf_confi
         c->repositories = calloc(room, sizeof *c->repositories);
         if (!c->repositories)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for the configuration");
-        while (line && (url = sf_option_next(line, "repo", &cursor)))
-                c->repositories[c->repository_count++] = url;
+        while (line && (url = sf_option_next(line, "repo", &cursor))) {
+                int r = url_of(c, url, &c->repositories[c->repository_count], err);
+                if (r < 0)
+                        return r;
+                c->repository_count++;
+        }
         bool given = c->repository_count > 0;
         for (const struct sf_conf_entry *e = NULL; (e = sf_conf_next(&c->conf, "repository", "url", e));)
                 if (!given)
@@ -208,14 +303,21 @@ static int read_places(const struct sf_command_line *line, struct sf_config *c, 
         const char *root = line ? sf_option_get(line, "root") : NULL;
         const char *prefix = choose(line, "prefix", &c->conf, "prefix", SF_DEFAULT_PREFIX);
 
-        if (root && *root != '/')
-                return sf_error_set(err, SF_ERR_USAGE, "--root %s: an absolute path is needed", root);
-        c->root = trimmed(root ? root : "");
-        c->prefix = trimmed(prefix);
-        c->state = c->root ? sf_format("%s%s", c->root, SF_STATE_DIR) : NULL;
-        if (!c->root || !c->prefix || !c->state)
+        _cleanup_free_ char *full_root = root && *root ? resolved(root) : strdup("");
+        bool given = line && sf_option_get(line, "prefix");
+        _cleanup_free_ char *full_prefix = given ? resolved(prefix) : strdup(prefix);
+        if (!full_root || !full_prefix)
+                return sf_error_errno(err, "cannot tell the working directory");
+        c->root = trimmed(full_root);
+        c->prefix = trimmed(full_prefix);
+        c->shared = c->root ? sf_format("%s%s", c->root, SF_STATE_DIR) : NULL;
+        _cleanup_free_ char *name = c->prefix ? escaped(c->prefix) : NULL;
+        if (!c->root || !c->prefix || !c->shared || !name)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for the configuration");
-        return check_prefix(c->prefix, err);
+        c->state = strcmp(c->prefix, SF_DEFAULT_PREFIX) == 0 ? strdup(c->shared)
+                                                             : sf_format("%s/prefix/%s", c->shared, name);
+        return c->state ? check_prefix(c->prefix, err)
+                        : sf_error_set(err, SF_ERR_NOMEM, "no memory for the configuration");
 }
 
 static int read_host(const struct sf_command_line *line, struct sf_config *c, struct sf_error *err)
@@ -247,6 +349,7 @@ int sf_config_load(const struct sf_command_line *line, struct sf_config *ret, st
                 .retries = 4,
                 .clock_wait = 30,
                 .delta_memory = 512u << 20,
+                .quiet_timeout = 60,
                 .settle_ms = 1000,
                 .restart_timeout = 60,
                 .hook_timeout = 60,
@@ -285,8 +388,10 @@ void sf_config_free(struct sf_config *config)
         free(config->prefix);
         free(config->toolchain);
         free(config->arch);
+        free(config->shared);
         free(config->state);
         free(config->repositories);
+        sf_words_free(&config->made);
         free(config->units);
         sf_conf_free(&config->conf);
         *config = (struct sf_config){ 0 };

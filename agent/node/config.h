@@ -14,40 +14,49 @@
 #include "base/conf.h"
 #include "base/error.h"
 #include "base/verb.h"
+#include "base/words.h"
 
 /* What an upgrade does while steps of a release before the active one still run. */
 enum sf_old_steps { SF_OLD_STEPS_REFUSE, SF_OLD_STEPS_WAIT, SF_OLD_STEPS_ALLOW };
 
 struct sf_config {
-        char *root; /* "" or --root without a trailing slash: another system's tree, no service touched */
-        char *prefix;              /* "/opt/slurm" */
-        char *toolchain, *arch;    /* this node's, or what the options say */
-        char *state;               /* root + /var/lib/sf-node */
+        char *root;             /* "" or --root without a trailing slash: another system's tree, no service touched */
+        char *prefix;           /* "/opt/slurm" */
+        char *toolchain, *arch; /* this node's, or what the options say */
+        char *shared;           /* root + /var/lib/sf-node: trusted metadata and caches, of every prefix */
+        char *state;            /* the same for the default prefix, SHARED/prefix/opt-b for /opt/b: two prefixes on one
+                                      node have two locks, records and histories */
         const char **repositories; /* base URLs of one repository, tried in order; NULL-terminated */
         size_t repository_count;
-        const char *ca_bundle;     /* NULL = the distribution's */
-        uint64_t rate_limit;       /* bytes per second, 0 = none */
-        uint64_t stall_timeout;    /* seconds without progress before a transfer is given up */
-        uint64_t retries;          /* of one request */
-        uint64_t metadata_grace;   /* seconds an expired timestamp or snapshot is still accepted */
-        uint64_t clock_wait;       /* seconds to wait for time synchronisation where the clock is before our build */
-        uint64_t delta_memory;     /* bytes a delta may need; larger ones are not used */
-        uint64_t jitter;           /* seconds: wait a random time up to this before talking to the repository */
+        struct sf_words made;    /* owns those that were made from paths */
+        const char *ca_bundle;   /* NULL = the distribution's */
+        uint64_t rate_limit;     /* bytes per second, 0 = none */
+        uint64_t stall_timeout;  /* seconds without progress before a transfer is given up */
+        uint64_t retries;        /* of one request */
+        uint64_t metadata_grace; /* seconds an expired timestamp or snapshot is still accepted */
+        uint64_t clock_wait;     /* seconds to wait for time synchronisation where the clock is before our build */
+        uint64_t delta_memory;   /* bytes a delta may need; larger ones are not used */
+        uint64_t jitter;         /* seconds: wait a random time up to this before talking to the repository */
         bool json, dry_run, force, no_restart, allow_downgrade, restore_state;
-        const char **units;        /* services that run from the release, in SchedMD's order; NULL-terminated */
+        const char **units; /* services that run from the release, in SchedMD's order; NULL-terminated */
         size_t unit_count;
-        uint64_t settle_ms;        /* how long a restarted service must stay up before it is believed */
-        uint64_t restart_timeout;  /* seconds for one restart */
-        uint64_t health_timeout; /* seconds until slurmctld must have the new slurmd's registration; 0 = 60 */
-        uint64_t hook_timeout;     /* seconds for each site check */
+        uint64_t quiet_timeout;   /* seconds to wait for scripts that slurmd waits for, 0 = not at all */
+        uint64_t settle_ms;       /* how long a restarted service must stay up before it is believed */
+        uint64_t restart_timeout; /* seconds for one restart */
+        uint64_t health_timeout;  /* seconds until slurmctld must have the new slurmd's registration; 0 = 60 */
+        uint64_t hook_timeout;    /* seconds for each site check */
         enum sf_old_steps old_steps;
-        uint64_t old_steps_wait;   /* seconds, for SF_OLD_STEPS_WAIT */
+        uint64_t old_steps_wait;                    /* seconds, for SF_OLD_STEPS_WAIT */
         const char *slurm_conf, *node_name, *hooks; /* node_name NULL = this host's */
-        struct sf_conf conf;       /* owns the strings of the files; sections of other modules are read from here */
+        struct sf_conf conf; /* owns the strings of the files; sections of other modules are read from here */
 };
 
 /* line may be NULL (defaults and files only). Everything that is wrong is SF_ERR_USAGE with file and line or option. */
 int sf_config_load(const struct sf_command_line *line, struct sf_config *ret, struct sf_error *err);
 void sf_config_free(struct sf_config *config);
+
+/* A unit of ours: "sf-node-switch.service", with the prefix in its name where that is not the default one. Owned by the
+ * caller, NULL = no memory. */
+char *sf_config_unit_name(const struct sf_config *config, const char *stem);
 
 #endif

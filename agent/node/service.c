@@ -9,36 +9,16 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <systemd/sd-bus.h>
 #include <time.h>
 
+#include "agent/node/service-bus.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
-
-#define DESTINATION  "org.freedesktop.systemd1"
-#define MANAGER_PATH "/org/freedesktop/systemd1"
-#define MANAGER      "org.freedesktop.systemd1.Manager"
-#define UNIT         "org.freedesktop.systemd1.Unit"
-#define SERVICE      "org.freedesktop.systemd1.Service"
 
 #define SETTLE_STEP_MS 50
 #define EXEC_MS        2000 /* for a forked process to become its program, on a busy node */
 
-/* A job that was removed while we listened. */
-struct removed {
-        char *path;
-        char result[32];
-};
-
-struct sf_service_bus {
-        sd_bus *bus;
-        sd_bus_slot *match;
-        struct removed *removed; /* of the current job's wait; emptied before each job */
-        size_t removed_count;
-        bool no_memory;
-};
-
-static int bus_failed(struct sf_error *err, int r, const sd_bus_error *bus_error, const char *what)
+int sf_service_failed(struct sf_error *err, int r, const sd_bus_error *bus_error, const char *what)
 {
         const char *text = bus_error && sd_bus_error_is_set(bus_error) ? bus_error->message : strerror(-r);
 
@@ -53,7 +33,7 @@ static uint64_t now_ms(void)
         return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-static void forget_removed(struct sf_service_bus *bus)
+void sf_service_forget(struct sf_service_bus *bus)
 {
         for (size_t i = 0; i < bus->removed_count; i++)
                 free(bus->removed[i].path);
@@ -110,7 +90,7 @@ int sf_service_open(struct sf_service_bus **ret, struct sf_error *err)
         if (r >= 0)
                 r = sd_bus_call_method(bus->bus, DESTINATION, MANAGER_PATH, MANAGER, "Subscribe", &error, NULL, "");
         if (r < 0) {
-                r = bus_failed(err, r, &error, what);
+                r = sf_service_failed(err, r, &error, what);
                 sd_bus_error_free(&error);
                 sf_service_close(bus);
                 return r;
@@ -125,7 +105,7 @@ void sf_service_close(struct sf_service_bus *bus)
                 return;
         sd_bus_slot_unref(bus->match);
         sd_bus_flush_close_unref(bus->bus);
-        forget_removed(bus);
+        sf_service_forget(bus);
         free(bus);
 }
 
@@ -138,7 +118,7 @@ static int read_string(struct sf_service_bus *bus, const char *path, const char 
         int r = sd_bus_get_property_string(bus->bus, DESTINATION, path, interface, name, &error, &value);
 
         if (r < 0)
-                r = bus_failed(err, r, &error, name);
+                r = sf_service_failed(err, r, &error, name);
         else
                 snprintf(out, room, "%s", value);
         sd_bus_error_free(&error);
@@ -153,7 +133,7 @@ static int read_bool(struct sf_service_bus *bus, const char *path, const char *i
 
         r = sd_bus_get_property_trivial(bus->bus, DESTINATION, path, interface, name, &error, 'b', &value);
         if (r < 0)
-                r = bus_failed(err, r, &error, name);
+                r = sf_service_failed(err, r, &error, name);
         *out = value;
         sd_bus_error_free(&error);
         return r < 0 ? r : 0;
@@ -166,7 +146,7 @@ static int read_pid(struct sf_service_bus *bus, const char *path, pid_t *out, st
         int r = sd_bus_get_property_trivial(bus->bus, DESTINATION, path, SERVICE, "MainPID", &error, 'u', &value);
 
         if (r < 0)
-                r = bus_failed(err, r, &error, "MainPID");
+                r = sf_service_failed(err, r, &error, "MainPID");
         *out = (pid_t)value;
         sd_bus_error_free(&error);
         return r < 0 ? r : 0;
@@ -182,7 +162,7 @@ static int read_command(struct sf_service_bus *bus, const char *path, struct sf_
         int r = sd_bus_get_property(bus->bus, DESTINATION, path, SERVICE, "ExecStart", &error, &m, "a(sasbttttuii)");
 
         if (r < 0) {
-                r = bus_failed(err, r, &error, "ExecStart");
+                r = sf_service_failed(err, r, &error, "ExecStart");
                 sd_bus_error_free(&error);
                 return r;
         }
@@ -205,7 +185,7 @@ static int read_command(struct sf_service_bus *bus, const char *path, struct sf_
         }
         free(argv);
         sd_bus_message_unref(m);
-        return r < 0 ? bus_failed(err, r, NULL, "ExecStart") : 0;
+        return r < 0 ? sf_service_failed(err, r, NULL, "ExecStart") : 0;
 }
 
 int sf_service_list(struct sf_service_bus *bus, struct sf_words *ret, struct sf_error *err)
@@ -228,14 +208,14 @@ int sf_service_list(struct sf_service_bus *bus, struct sf_words *ret, struct sf_
                         r = sd_bus_message_exit_container(reply);
         }
         if (r < 0)
-                r = bus_failed(err, r, &error, "listing units");
+                r = sf_service_failed(err, r, &error, "listing units");
         sd_bus_message_unref(reply);
         sd_bus_error_free(&error);
         return r < 0 ? r : 0;
 }
 
 /* The bus object of a unit; systemd loads the unit for it where it has not yet. Owned by the caller. */
-static int unit_path(struct sf_service_bus *bus, const char *unit, char **ret, struct sf_error *err)
+int sf_service_path(struct sf_service_bus *bus, const char *unit, char **ret, struct sf_error *err)
 {
         sd_bus_error error = SD_BUS_ERROR_NULL;
         sd_bus_message *reply = NULL;
@@ -245,7 +225,7 @@ static int unit_path(struct sf_service_bus *bus, const char *unit, char **ret, s
         if (r >= 0)
                 r = sd_bus_message_read(reply, "o", &path);
         if (r < 0)
-                r = bus_failed(err, r, &error, unit);
+                r = sf_service_failed(err, r, &error, unit);
         else if (!(*ret = strdup(path)))
                 r = sf_error_set(err, SF_ERR_NOMEM, "no memory for %s", unit);
         sd_bus_message_unref(reply);
@@ -253,7 +233,7 @@ static int unit_path(struct sf_service_bus *bus, const char *unit, char **ret, s
         return r < 0 ? r : 0;
 }
 
-static int read_state(struct sf_service_bus *bus, const char *path, struct sf_service *s, struct sf_error *err)
+int sf_service_state(struct sf_service_bus *bus, const char *path, struct sf_service *s, struct sf_error *err)
 {
         int r = read_string(bus, path, UNIT, "LoadState", s->load_state, sizeof s->load_state, err);
 
@@ -262,6 +242,18 @@ static int read_state(struct sf_service_bus *bus, const char *path, struct sf_se
         if (r == 0)
                 r = read_string(bus, path, UNIT, "SubState", s->sub_state, sizeof s->sub_state, err);
         return r < 0 ? r : read_pid(bus, path, &s->main_pid, err);
+}
+
+/* What is no service has none. */
+static int read_stop_limit(struct sf_service_bus *bus, const char *path, struct sf_service *s, struct sf_error *err)
+{
+        uint64_t value = 0;
+
+        (void)err;
+        if (sd_bus_get_property_trivial(bus->bus, DESTINATION, path, SERVICE, "TimeoutStopUSec", NULL, 't', &value) < 0)
+                return 0;
+        s->stop_seconds = value == UINT64_MAX ? UINT64_MAX : value / 1000000;
+        return 0;
 }
 
 static int read_settings(struct sf_service_bus *bus, const char *path, struct sf_service *s, struct sf_error *err)
@@ -280,6 +272,8 @@ static int read_settings(struct sf_service_bus *bus, const char *path, struct sf
                 r = read_bool(bus, path, SERVICE, "Delegate", &s->delegate, err);
         if (r == 0)
                 r = read_bool(bus, path, UNIT, "NeedDaemonReload", &s->stale, err);
+        if (r == 0)
+                r = read_stop_limit(bus, path, s, err);
         return r < 0 ? r : read_command(bus, path, s, err);
 }
 
@@ -287,10 +281,10 @@ int sf_service_read(struct sf_service_bus *bus, const char *unit, struct sf_serv
 {
         struct sf_service s = { 0 };
         _cleanup_free_ char *path = NULL;
-        int r = unit_path(bus, unit, &path, err);
+        int r = sf_service_path(bus, unit, &path, err);
 
         if (r == 0)
-                r = read_state(bus, path, &s, err);
+                r = sf_service_state(bus, path, &s, err);
         if (r == 0)
                 r = read_settings(bus, path, &s, err);
         if (r == 0)
@@ -304,13 +298,13 @@ int sf_service_reload(struct sf_service_bus *bus, struct sf_error *err)
         int r = sd_bus_call_method(bus->bus, DESTINATION, MANAGER_PATH, MANAGER, "Reload", &error, NULL, "");
 
         if (r < 0)
-                r = bus_failed(err, r, &error, "daemon-reload");
+                r = sf_service_failed(err, r, &error, "daemon-reload");
         sd_bus_error_free(&error);
         return r < 0 ? r : 0;
 }
 
 /* Serves the bus until the job's removal was seen. */
-static int await_job(struct sf_service_bus *bus, const char *job, uint64_t deadline, const char **ret_result,
+int sf_service_await(struct sf_service_bus *bus, const char *job, uint64_t deadline, const char **ret_result,
                      struct sf_error *err)
 {
         for (size_t seen = 0;;) {
@@ -323,7 +317,7 @@ static int await_job(struct sf_service_bus *bus, const char *job, uint64_t deadl
                         return sf_error_set(err, SF_ERR_NOMEM, "no memory for the system bus");
                 int r = sd_bus_process(bus->bus, NULL);
                 if (r < 0)
-                        return bus_failed(err, r, NULL, "waiting for a job");
+                        return sf_service_failed(err, r, NULL, "waiting for a job");
                 if (r > 0)
                         continue;
                 uint64_t now = now_ms();
@@ -331,7 +325,7 @@ static int await_job(struct sf_service_bus *bus, const char *job, uint64_t deadl
                         return sf_error_set(err, SF_ERR_TIMEOUT, "not finished");
                 r = sd_bus_wait(bus->bus, (deadline - now) * 1000);
                 if (r < 0 && r != -EINTR)
-                        return bus_failed(err, r, NULL, "waiting for a job");
+                        return sf_service_failed(err, r, NULL, "waiting for a job");
         }
 }
 
@@ -350,15 +344,15 @@ int sf_service_run(struct sf_service_bus *bus, enum sf_service_job job, const ch
         const char *path, *result = "";
         uint64_t deadline = now_ms() + timeout_ms;
 
-        forget_removed(bus);
+        sf_service_forget(bus);
         int r = sd_bus_call_method(bus->bus, DESTINATION, MANAGER_PATH, MANAGER, methods[job], &error, &reply, "ss",
                                    unit, "replace");
         if (r >= 0)
                 r = sd_bus_message_read(reply, "o", &path);
         if (r < 0)
-                r = bus_failed(err, r, &error, unit);
+                r = sf_service_failed(err, r, &error, unit);
         else
-                r = await_job(bus, path, deadline, &result, err);
+                r = sf_service_await(bus, path, deadline, &result, err);
         if (r == SF_ERR_TIMEOUT)
                 sf_error_set(err, r, "%s of %s did not finish within %.1f s", words[job], unit, timeout_ms / 1000.0);
         else if (r >= 0 && strcmp(result, "done") != 0)
@@ -375,7 +369,7 @@ int sf_service_kill_main(struct sf_service_bus *bus, const char *unit, struct sf
                                    "main", SIGKILL);
 
         if (r < 0)
-                r = bus_failed(err, r, &error, unit);
+                r = sf_service_failed(err, r, &error, unit);
         sd_bus_error_free(&error);
         return r < 0 ? r : 0;
 }
@@ -399,11 +393,11 @@ int sf_service_settle(struct sf_service_bus *bus, const char *unit, const char *
         _cleanup_free_ char *path = NULL;
         bool inside = false;
         pid_t first = 0;
-        int r = unit_path(bus, unit, &path, err);
+        int r = sf_service_path(bus, unit, &path, err);
 
         while (r == 0) {
                 struct sf_service s = { 0 };
-                r = read_state(bus, path, &s, err);
+                r = sf_service_state(bus, path, &s, err);
                 if (r < 0)
                         return r;
                 if (strcmp(s.active_state, "active") != 0 || strcmp(s.sub_state, "running") != 0 || s.main_pid <= 0)

@@ -8,6 +8,7 @@
 #define SF_AGENT_NODE_SERVICE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/error.h"
@@ -40,6 +41,7 @@ struct sf_service {
         bool delegate;
         bool stale;            /* files changed since systemd read them */
         pid_t main_pid;        /* 0 = none */
+        uint64_t stop_seconds; /* TimeoutStopSec: after that systemd kills; UINT64_MAX = never */
 };
 
 /* The names of all services that systemd has loaded, running or not: "slurmd@n1.service". Owned by the caller. */
@@ -60,6 +62,26 @@ enum sf_service_job { SF_SERVICE_START, SF_SERVICE_STOP, SF_SERVICE_RESTART };
  * "done" is SF_ERR_FAILED with the result in the text. */
 int sf_service_run(struct sf_service_bus *bus, enum sf_service_job job, const char *unit, unsigned timeout_ms,
                    struct sf_error *err);
+
+/* A restart in its two halves, for each of which there is a limit: the old main process may be waiting for a prolog
+ * or epilog and is not to blame for it. SF_ERR_BUSY: it did not end within stop_ms (systemd goes on trying);
+ * SF_ERR_TIMEOUT: the new one did not become ready within start_ms; SF_ERR_FAILED: the result that the job had. */
+int sf_service_restart(struct sf_service_bus *bus, const char *unit, unsigned stop_ms, unsigned start_ms,
+                       struct sf_error *err);
+/* The same, not waited for: at boot, where the unit is started after this program has ended. */
+int sf_service_restart_later(struct sf_service_bus *bus, const char *unit, struct sf_error *err);
+
+/* A service that lives as long as its program, made and started without a unit file. Strings are borrowed. */
+struct sf_service_transient {
+        const char *unit, *description, *directory;
+        const char *const *argv;   /* argv[0] is the absolute path of the program */
+        const char *const *post;   /* run when the program has ended in whatever way (ExecStopPost=); NULL = nothing */
+        const char *const *env;    /* "NAME=value" */
+        int input, output, errors; /* become its standard descriptors */
+};
+/* Waits until systemd has forked it. */
+int sf_service_run_transient(struct sf_service_bus *bus, const struct sf_service_transient *service,
+                             struct sf_error *err);
 
 /* SIGKILL for the main process alone: for one that neither becomes ready nor ends. Its children are left alone. */
 int sf_service_kill_main(struct sf_service_bus *bus, const char *unit, struct sf_error *err);

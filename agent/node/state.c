@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/json.h"
 
 #define STATE_MAX (64u << 10)
@@ -25,6 +26,79 @@ struct member {
         }
 static const struct member top[] = { MEMBER(active), MEMBER(previous) };
 static const struct member last[] = { MEMBER(verb), MEMBER(from), MEMBER(to), MEMBER(time) };
+
+int sf_state_check_version(const char *path, const json_t *object, int known, struct sf_error *err)
+{
+        json_int_t version = json_integer_value(json_object_get(object, "version"));
+
+        if (version <= known)
+                return 0;
+        return sf_error_set(err, SF_ERR_UNSUPPORTED,
+                            "%s was written by a newer sf-node (format %lld, this one knows %d): use that one", path,
+                            (long long)version, known);
+}
+
+int sf_state_set_aside(const char *state_directory, const char *file, const char *why, struct sf_error *err)
+{
+        _cleanup_free_ char *path = sf_fs_join(state_directory, file);
+        _cleanup_free_ char *aside = path ? sf_format("%s.damaged", path) : NULL;
+
+        if (!aside)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+        if (rename(path, aside) < 0)
+                return sf_error_errno(err, "cannot set %s aside", path);
+        sf_log_warning("%s; it is set aside as %s", why, aside);
+        return sf_fs_sync_dir(state_directory, err);
+}
+
+static void read_staged(const json_t *list, struct sf_state *state)
+{
+        size_t count = json_array_size(list), used = 0;
+
+        for (size_t i = 0; i < count && used < SF_STATE_STAGED_MAX; i++) {
+                const char *text = json_string_value(json_array_get(list, i));
+                if (text && *text && strlen(text) < sizeof *state->staged)
+                        strcpy(state->staged[used++], text);
+        }
+}
+
+static json_t *write_staged(const struct sf_state *state)
+{
+        json_t *list = json_array();
+
+        for (size_t i = 0; i < SF_STATE_STAGED_MAX && *state->staged[i]; i++)
+                json_array_append_new(list, json_string(state->staged[i]));
+        return list;
+}
+
+void sf_state_unstage(struct sf_state *state, const char *directory)
+{
+        size_t kept = 0;
+
+        for (size_t i = 0; i < SF_STATE_STAGED_MAX; i++)
+                if (*state->staged[i] && strcmp(state->staged[i], directory) != 0) {
+                        if (kept != i)
+                                memcpy(state->staged[kept], state->staged[i], sizeof *state->staged);
+                        kept++;
+                }
+        for (; kept < SF_STATE_STAGED_MAX; kept++)
+                *state->staged[kept] = '\0';
+}
+
+void sf_state_stage(struct sf_state *state, const char *directory)
+{
+        sf_state_unstage(state, directory);
+        memmove(state->staged[1], state->staged[0], sizeof state->staged - sizeof *state->staged);
+        snprintf(state->staged[0], sizeof *state->staged, "%s", directory);
+}
+
+bool sf_state_is_staged(const struct sf_state *state, const char *directory)
+{
+        for (size_t i = 0; i < SF_STATE_STAGED_MAX; i++)
+                if (*state->staged[i] && strcmp(state->staged[i], directory) == 0)
+                        return true;
+        return false;
+}
 
 static void read_members(const json_t *object, const struct member *members, size_t count, struct sf_state *state)
 {
@@ -68,13 +142,27 @@ int sf_state_load(const char *state_directory, struct sf_state *ret, struct sf_e
         }
         if (r == 0)
                 r = sf_json_parse(path, text.data, text.len, &object, err);
+        if (r == 0)
+                r = sf_state_check_version(path, object, SF_STATE_VERSION, err);
         if (r < 0)
                 return r;
         *ret = (struct sf_state){ 0 };
         read_members(object, top, sizeof top / sizeof *top, ret);
         read_members(json_object_get(object, "last"), last, sizeof last / sizeof *last, ret);
         read_result(json_object_get(object, "last"), ret);
+        read_staged(json_object_get(object, "staged"), ret);
         return 0;
+}
+
+int sf_state_load_or_set_aside(const char *state_directory, struct sf_state *ret, struct sf_error *err)
+{
+        struct sf_error why = SF_ERROR_INIT;
+        int r = sf_state_load(state_directory, ret, &why);
+
+        if (r != SF_ERR_CORRUPT && r != SF_ERR_LIMIT)
+                return r < 0 ? sf_error_set(err, r, "%s", why.text) : r;
+        *ret = (struct sf_state){ 0 };
+        return sf_state_set_aside(state_directory, "state.json", why.text, err);
 }
 
 int sf_state_save(const char *state_directory, const struct sf_state *state, struct sf_error *err)
@@ -85,6 +173,8 @@ int sf_state_save(const char *state_directory, const struct sf_state *state, str
         json_t *done = write_members(last, sizeof last / sizeof *last, state);
         json_object_set_new(done, "result", sf_json_text(sf_result_name(state->result)));
         json_object_set_new(object, "last", done);
+        json_object_set_new(object, "version", json_integer(SF_STATE_VERSION));
+        json_object_set_new(object, "staged", write_staged(state));
         _cleanup_free_ char *text = json_dumps(object, JSON_COMPACT);
         if (!path || !text)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for the state");

@@ -14,6 +14,7 @@ static const char *const steps[SF_STEP_COUNT] = {
         [SF_STEP_RELOCATE] = "relocate",
         [SF_STEP_PREFLIGHT] = "preflight",
         [SF_STEP_DRAIN] = "drain",
+        [SF_STEP_QUIET] = "quiet",
         [SF_STEP_ACTIVATE] = "activate",
         [SF_STEP_RESTART] = "restart",
         [SF_STEP_HEALTH] = "health",

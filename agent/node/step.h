@@ -15,6 +15,7 @@ enum sf_step {
         SF_STEP_RELOCATE,
         SF_STEP_PREFLIGHT,
         SF_STEP_DRAIN,
+        SF_STEP_QUIET,    /* waiting for scripts that slurmd waits for */
         SF_STEP_ACTIVATE, /* from here on a record is on the disk */
         SF_STEP_RESTART,  /* and from here on services are touched */
         SF_STEP_HEALTH,

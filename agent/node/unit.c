@@ -15,7 +15,6 @@
 #define UNIT_MAX  (256u << 10)
 #define OUR_WORDS "# Written by sf-node"
 #define OUR_PLACE "/etc/systemd/system"
-#define RECOVERY  "sf-node-recover.service"
 
 /* systemd's search path, first match wins; generated and transient units are nobody's slurmd. */
 static const char *const places[] = { OUR_PLACE, "/run/systemd/system", "/usr/local/lib/systemd/system",
@@ -118,27 +117,48 @@ static int enable(const char *root, const char *unit, struct sf_error *err)
 
         if (!wants || !link || !target)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+        if (sf_fs_exists(link))
+                return 0;
         int r = sf_fs_mkdirs(wants, 0755, err);
         if (r == 0 && symlink(target, link) < 0 && errno != EEXIST)
                 r = sf_error_errno(err, "%s", link);
         return r < 0 ? r : sf_fs_sync_dir(wants, err);
 }
 
-int sf_unit_ensure_recovery(const char *root, const char *agent, const char *prefix, const char *toolchain,
-                            struct sf_error *err)
+/* Whatever may run from the prefix: what this node is known to have, and the usual names, which cost nothing where
+ * there is no such unit. */
+static int list_units(const char *const *units, struct sf_buffer *ret, struct sf_error *err)
 {
-        _cleanup_(sf_buffer_free) struct sf_buffer before = SF_BUFFER_INIT, after = SF_BUFFER_INIT;
-        const struct field fields[] = { { "@AGENT@", agent }, { "@PREFIX@", prefix }, { "@TOOLCHAIN@", toolchain } };
+        static const char usual[] =
+                "slurmd.service slurmctld.service slurmdbd.service slurmrestd.service sackd.service";
+        int r = sf_buffer_puts(ret, usual, err);
+
+        for (size_t i = 0; r == 0 && units && units[i]; i++)
+                r = sf_buffer_printf(ret, err, " %s", units[i]);
+        return r;
+}
+
+int sf_unit_ensure_recovery(const struct sf_unit_recovery *wanted, struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer before = SF_BUFFER_INIT, after = SF_BUFFER_INIT,
+                                                   units = SF_BUFFER_INIT;
         enum sf_unit_owner owner;
-        int r = find_unit(root, RECOVERY, &owner, &before, err);
+        int r = find_unit(wanted->root, wanted->name, &owner, &before, err);
 
         if (r < 0 || owner == SF_UNIT_FOREIGN)
                 return r;
-        r = fill(sf_node_recover_template, fields, sizeof fields / sizeof *fields, &after, err);
-        if (r < 0 || (before.len == after.len && memcmp(before.data, after.data, after.len) == 0))
-                return r;
-        r = write_unit(root, RECOVERY, &after, err);
-        return r < 0 ? r : enable(root, RECOVERY, err);
+        r = list_units(wanted->units, &units, err);
+        const struct field fields[] = { { "@AGENT@", wanted->agent },
+                                        { "@PREFIX@", wanted->prefix },
+                                        { "@TOOLCHAIN@", wanted->toolchain },
+                                        { "@STATE@", wanted->state },
+                                        { "@UNITS@", sf_buffer_text(&units) } };
+        if (r == 0)
+                r = fill(sf_node_recover_template, fields, sizeof fields / sizeof *fields, &after, err);
+        if (r == 0 && (before.len != after.len || memcmp(before.data, after.data, after.len) != 0))
+                r = write_unit(wanted->root, wanted->name, &after, err);
+        /* Each time: the run that wrote the file may have ended before this. */
+        return r < 0 ? r : enable(wanted->root, wanted->name, err);
 }
 
 int sf_unit_keep(const char *state, const char *directory, const struct sf_buffer *text, struct sf_error *err)

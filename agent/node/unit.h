@@ -34,9 +34,16 @@ int sf_unit_write(const char *root, const struct sf_buffer *text, struct sf_erro
 int sf_unit_keep(const char *state, const char *directory, const struct sf_buffer *text, struct sf_error *err);
 int sf_unit_kept(const char *state, const char *directory, struct sf_buffer *ret, struct sf_error *err);
 
-/* The unit that calls "sf-node recover --boot" after a power cut: written and enabled where systemd would not find
- * one yet, written again where ours says something else. agent is the absolute path of this program. */
-int sf_unit_ensure_recovery(const char *root, const char *agent, const char *prefix, const char *toolchain,
-                            struct sf_error *err);
+/* The unit that calls "sf-node recover --boot" after a power cut: written where systemd would not find one yet or
+ * ours says something else, and enabled where it is not. */
+struct sf_unit_recovery {
+        const char *root;
+        const char *name;  /* "sf-node-recover.service" */
+        const char *agent; /* absolute path of this program */
+        const char *prefix, *toolchain;
+        const char *state;        /* where transaction.json is, without root */
+        const char *const *units; /* that run from the prefix: it comes before them; NULL-terminated, may be NULL */
+};
+int sf_unit_ensure_recovery(const struct sf_unit_recovery *wanted, struct sf_error *err);
 
 #endif

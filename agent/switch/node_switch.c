@@ -15,6 +15,7 @@
 #include "agent/node/listener.h"
 #include "agent/node/process.h"
 #include "agent/node/report.h"
+#include "agent/node/scripts.h"
 #include "agent/node/unit.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
@@ -28,6 +29,8 @@
 #define STOP_MS            3000
 #define CONTROLLER_STOP_MS 600000 /* it saves its state, and is never killed for being slow */
 #define HEALTH_SECONDS     60     /* a registration that was lost is repeated after 1, 2, 4, 8, 16 and 32 s */
+#define STOP_SECONDS_MAX   3600   /* where nobody else has a limit */
+#define STOP_SLACK         5      /* seconds, for systemd's own SIGKILL */
 
 static bool is_slurmd(const char *unit)
 {
@@ -68,7 +71,10 @@ static int look_at_services(struct sf_node_switch *live, struct sf_error *err)
                 return sf_error_set(err, SF_ERR_USAGE, "more than %d units run from %s", SF_NODE_SWITCH_UNITS_MAX,
                                     config->prefix);
         for (size_t i = 0; i < config->unit_count; i++) {
-                live->running[i] = live->units.items[i].running;
+                const struct sf_unit_of_node *unit = &live->units.items[i];
+                live->running[i] = unit->running;
+                live->pids[i] = unit->service.main_pid;
+                live->stop_seconds[i] = unit->service.stop_seconds;
         }
         const struct sf_unit_of_node *slurmd = sf_units_slurmd(&live->units);
         if (slurmd)
@@ -96,8 +102,10 @@ static void note_record(struct sf_node_switch *live, const struct sf_slurm *slur
                 sf_slurm_record(slurm, node, &live->before, NULL);
 }
 
-static void ask_controller(struct sf_node_switch *live)
+void sf_node_switch_ask(struct sf_node_switch *live)
 {
+        if (!live->slurmd.main_pid && !live->ctld.runs)
+                return;
         _cleanup_free_ char *view = sf_fs_join(live->store->base, SF_NODE_VIEW);
         struct sf_slurm slurm = { .tree = view, .conf = live->config->slurm_conf, .timeout = ASK_SECONDS };
 
@@ -120,7 +128,7 @@ int sf_node_switch_open(const struct sf_config *config, const struct sf_store *s
         }
         r = sf_service_open(&live.bus, err);
         if (r == SF_ERR_UNSUPPORTED) {
-                sf_log_detail("%s: services are left alone", err->text);
+                sf_log_warning("%s: services are left alone, restart what runs yourself", err->text);
                 sf_error_clear(err);
                 *ret = live;
                 return 0;
@@ -131,21 +139,19 @@ int sf_node_switch_open(const struct sf_config *config, const struct sf_store *s
                 sf_node_switch_close(&live);
                 return r;
         }
-        if (live.slurmd.main_pid || live.ctld.runs)
-                ask_controller(&live);
         *ret = live;
         return 0;
 }
 
-int sf_node_switch_plan(struct sf_node_switch *live, const struct sf_window_row *rows, const char *from_version,
-                        const char *to_version, bool restart, struct sf_error *err)
+int sf_node_switch_plan(struct sf_node_switch *live, const struct sf_node_plan *plan, struct sf_error *err)
 {
+        const char *from_version = plan->from_version, *to_version = plan->to_version;
         const struct sf_config *config = live->config;
         _cleanup_free_ char *view = sf_fs_join(live->store->base, SF_NODE_VIEW);
         const struct sf_slurm slurm = { .tree = view, .conf = config->slurm_conf, .timeout = ASK_SECONDS };
         struct sf_version from, to;
         struct sf_daemon_order order = {
-                .rows = rows,
+                .rows = plan->rows,
                 .slurm = slurm,
                 .root = config->root,
                 .to_version = to_version,
@@ -163,7 +169,7 @@ int sf_node_switch_plan(struct sf_node_switch *live, const struct sf_window_row 
         live->ctld.to_version = to_version;
         int r = sf_controller_plan(&live->ctld, err);
         if (r == 0)
-                r = sf_controller_check(&live->ctld, restart, err);
+                r = sf_controller_check(&live->ctld, plan->restart, err);
         bool within = sf_version_parse(from_version, &from, NULL) == 0 &&
                       sf_version_parse(to_version, &to, NULL) == 0 && sf_version_same_series(&from, &to);
         if (r == 0 && !within && !*config->root)
@@ -201,7 +207,20 @@ void sf_node_switch_close(struct sf_node_switch *live)
 
 char *sf_node_switch_tree(const struct sf_node_switch *live, const char *directory)
 {
-        return sf_fs_join(live->store->releases, directory);
+        return sf_store_resolved(live->store, directory);
+}
+
+/* The directory below releases/ that a process runs from; false where it runs from elsewhere or has ended. */
+static bool locate(const struct sf_node_switch *live, pid_t pid, char out[128])
+{
+        char link[64], target[PATH_MAX];
+
+        snprintf(link, sizeof link, "/proc/%d/exe", (int)pid);
+        ssize_t len = readlink(link, target, sizeof target - 1);
+        if (len < 0)
+                return false;
+        target[len] = '\0';
+        return sf_store_locate(live->store, target, out);
 }
 
 bool sf_node_switch_runs_elsewhere(const struct sf_node_switch *live, const char *directory)
@@ -216,9 +235,35 @@ bool sf_node_switch_runs_elsewhere(const struct sf_node_switch *live, const char
         return false;
 }
 
+void sf_node_switch_running(const struct sf_node_switch *live, char out[128])
+{
+        const struct sf_unit_of_node *slurmd = sf_units_slurmd(&live->units);
+
+        out[0] = '\0';
+        if (slurmd && slurmd->pid && locate(live, slurmd->pid, out))
+                return;
+        for (size_t i = 0; !*out && i < live->units.count; i++)
+                if (live->units.items[i].pid && !locate(live, live->units.items[i].pid, out))
+                        out[0] = '\0';
+}
+
+/* The text that the unit file gets; empty where it stays as it is. */
+static int choose_unit(const struct sf_node_switch *live, const struct sf_node_move *move, struct sf_buffer *ret,
+                       struct sf_error *err)
+{
+        const struct sf_config *config = live->config;
+        int r = move->back ? sf_unit_kept(config->state, move->to->directory, ret, err) : SF_ERR_NOT_FOUND;
+
+        if (r == SF_ERR_NOT_FOUND) {
+                if (err)
+                        sf_error_clear(err);
+                r = *move->to->unit ? sf_unit_render(config->prefix, move->to->unit, ret, err) : 0;
+        }
+        return r;
+}
+
 /* The unit file of the release that is being activated, unless the site has one of its own. */
-static int place_unit(struct sf_node_switch *live, const char *leaving, const struct sf_store_release *to, bool back,
-                      struct sf_error *err)
+static int place_unit(struct sf_node_switch *live, const struct sf_node_move *move, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer before = SF_BUFFER_INIT, after = SF_BUFFER_INIT;
         const struct sf_config *config = live->config;
@@ -227,20 +272,15 @@ static int place_unit(struct sf_node_switch *live, const char *leaving, const st
 
         if (r < 0 || owner == SF_UNIT_FOREIGN)
                 return r;
-        if (owner == SF_UNIT_OURS && *leaving && !back)
-                r = sf_unit_keep(config->state, leaving, &before, err);
-        if (r < 0)
+        if (owner == SF_UNIT_OURS && *move->from->directory && !move->back)
+                r = sf_unit_keep(config->state, move->from->directory, &before, err);
+        if (r == 0)
+                r = choose_unit(live, move, &after, err);
+        if (r < 0 || !after.len || (before.len == after.len && memcmp(before.data, after.data, after.len) == 0))
                 return r;
-        r = back ? sf_unit_kept(config->state, to->directory, &after, err) : SF_ERR_NOT_FOUND;
-        if (r == SF_ERR_NOT_FOUND)
-                r = *to->unit ? sf_unit_render(config->prefix, to->unit, &after, err) : 0;
-        if (r < 0 || !after.len)
-                return r;
-        if (err)
-                sf_error_clear(err);
-        if (before.len == after.len && memcmp(before.data, after.data, after.len) == 0)
-                return 0;
-        return sf_unit_write(config->root, &after, err);
+        r = sf_unit_write(config->root, &after, err);
+        live->changed |= r == 0;
+        return r;
 }
 
 /* Whoever is about to leave a record needs somebody to read it after a power cut. */
@@ -255,31 +295,82 @@ static int ensure_recovery(const struct sf_node_switch *live, struct sf_error *e
         if (len < 0)
                 return sf_error_errno(err, "/proc/self/exe");
         agent[len] = '\0';
-        return sf_unit_ensure_recovery(config->root, agent, config->prefix, config->toolchain, err);
+        _cleanup_free_ char *name = sf_config_unit_name(config, "sf-node-recover");
+        const struct sf_unit_recovery wanted = {
+                .root = config->root,
+                .name = name,
+                .agent = agent,
+                .prefix = config->prefix,
+                .toolchain = config->toolchain,
+                .state = config->state + strlen(config->root),
+                .units = config->units,
+        };
+        return name ? sf_unit_ensure_recovery(&wanted, err) : sf_error_set(err, SF_ERR_NOMEM, "no memory for a unit");
 }
 
-int sf_node_switch_place(struct sf_node_switch *live, const char *leaving, const struct sf_store_release *to, bool back,
-                         struct sf_error *err)
+/* On the way back services matter more than anything around them. */
+static int settle_for(const struct sf_node_move *move, int r, struct sf_error *err)
 {
-        int r = ensure_recovery(live, err);
-
-        if (r == 0)
-                r = place_unit(live, leaving, to, back, err);
-        if (r == 0)
-                r = sf_activate_switch(live->store, to->directory, err);
-        if (r == 0)
-                r = sf_lmod_write(live->store, to->directory, err);
-        if (r == 0 && live->bus)
-                r = sf_service_reload(live->bus, err);
-        return r;
+        if (r == 0 || !move->back)
+                return r;
+        sf_log_warning("%s", err ? err->text : "a unit file could not be written");
+        if (err)
+                sf_error_clear(err);
+        return 0;
 }
 
-/* A hung restart must leave time for the way back before slurmctld gives the node up. */
-static unsigned restart_ms(const struct sf_node_switch *live)
+int sf_node_switch_place(struct sf_node_switch *live, const struct sf_node_move *move, struct sf_error *err)
+{
+        char before[128] = "", after[128] = "";
+        int r = settle_for(move, ensure_recovery(live, err), err);
+
+        if (r == 0)
+                r = settle_for(move, place_unit(live, move, err), err);
+        if (r < 0)
+                return r;
+        sf_activate_current(live->store, before, NULL);
+        r = sf_activate_switch(live->store, move->to->directory, err);
+        sf_activate_current(live->store, after, NULL);
+        live->changed |= strcmp(before, after) != 0;
+        /* Pointing there already, it only could not be synced. */
+        if (r < 0 && move->back && strcmp(after, move->to->directory) == 0)
+                r = settle_for(move, r, err);
+        return r == 0 && live->bus ? settle_for(move, sf_service_reload(live->bus, err), err) : r;
+}
+
+void sf_node_switch_modules(const struct sf_node_switch *live, const char *directory)
+{
+        struct sf_error err = SF_ERROR_INIT;
+
+        if (sf_lmod_write(live->store, directory, &err) < 0)
+                sf_log_warning("the Lmod modules are not up to date: %s", err.text);
+}
+
+/* A hung start must leave time for the way back before slurmctld gives the node up. */
+static unsigned start_ms(const struct sf_node_switch *live)
 {
         uint64_t seconds = live->config->restart_timeout, budget = live->controller.slurmd_timeout / 3;
 
         return (unsigned)(budget && budget < seconds ? budget : seconds) * 1000;
+}
+
+/* What was running is stopped by systemd, which ends it after the unit's own TimeoutStopSec; where that is
+ * "infinity" it takes as long as the site's scripts may. */
+static unsigned stop_ms(const struct sf_node_switch *live, size_t unit)
+{
+        uint64_t seconds = live->stop_seconds[unit];
+
+        if (seconds > STOP_SECONDS_MAX)
+                seconds = STOP_SECONDS_MAX;
+        return (unsigned)(seconds + STOP_SLACK) * 1000;
+}
+
+int sf_node_switch_busy(const struct sf_node_switch *live, char who[128])
+{
+        for (const struct sf_unit_of_node *u = NULL; (u = sf_units_next(&live->units, SF_DAEMON_SLURMD, u));)
+                if (u->pid && sf_scripts_find(u->pid, who))
+                        return 1;
+        return 0;
 }
 
 /* The unit that is switched in this place: SchedMD's order on the way up, the other way round where state is put
@@ -302,7 +393,7 @@ static int restart_unit(struct sf_node_switch *live, size_t i, struct sf_error *
 
         sf_service_forgive(live->bus, unit);
         int r = exchanges_state(live, i) ? sf_controller_restart(&live->ctld, live->bus, CONTROLLER_STOP_MS, err)
-                                         : sf_service_run(live->bus, SF_SERVICE_RESTART, unit, restart_ms(live), err);
+                                         : sf_service_restart(live->bus, unit, stop_ms(live, i), start_ms(live), err);
         if (is_slurmd(unit)) {
                 live->restarted = since;
                 live->up = sf_clock_seconds();
@@ -322,10 +413,10 @@ static int settle_unit(struct sf_node_switch *live, size_t i, const char *tree, 
         return r == 0 && exchanges_state(live, i) ? sf_controller_await(&live->ctld, pid, tree, err) : r;
 }
 
-int sf_node_switch_restart(struct sf_node_switch *live, const char *directory, struct sf_error *err)
+int sf_node_switch_restart(struct sf_node_switch *live, const struct sf_node_move *move, struct sf_error *err)
 {
         const struct sf_config *config = live->config;
-        _cleanup_free_ char *tree = sf_node_switch_tree(live, directory);
+        _cleanup_free_ char *tree = sf_node_switch_tree(live, move->to->directory);
         int r = tree ? 0 : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
 
         for (size_t i = 0; live->bus && r == 0 && i < config->unit_count; i++)
@@ -338,22 +429,36 @@ int sf_node_switch_restart(struct sf_node_switch *live, const char *directory, s
         return r;
 }
 
+/* What neither starts nor ends is killed; but not the process that ran when the switch began: it may be waiting for
+ * a script of the site, and systemd has a limit for that. */
+static int stop_one(struct sf_node_switch *live, size_t i, struct sf_error *err)
+{
+        const char *unit = live->config->units[i];
+        enum sf_daemon daemon = live->units.items[i].daemon;
+        bool patient = daemon == SF_DAEMON_SLURMCTLD || daemon == SF_DAEMON_SLURMDBD;
+        int r = sf_service_run(live->bus, SF_SERVICE_STOP, unit, patient ? CONTROLLER_STOP_MS : STOP_MS, err);
+
+        if (r != SF_ERR_TIMEOUT || patient)
+                return r;
+        struct sf_service now;
+        r = sf_service_read(live->bus, unit, &now, err);
+        if (r < 0)
+                return r;
+        return now.main_pid && now.main_pid == live->pids[i]
+                       ? sf_service_run(live->bus, SF_SERVICE_STOP, unit, stop_ms(live, i), err)
+                       : sf_service_kill_main(live->bus, unit, err);
+}
+
 int sf_node_switch_stop(struct sf_node_switch *live, struct sf_error *err)
 {
-        const struct sf_config *config = live->config;
         int r = 0;
 
-        for (size_t i = config->unit_count; live->bus && r == 0 && i-- > 0;) {
-                enum sf_daemon daemon = live->units.items[i].daemon;
-                bool patient = daemon == SF_DAEMON_SLURMCTLD || daemon == SF_DAEMON_SLURMDBD;
+        for (size_t i = live->config->unit_count; live->bus && r == 0 && i-- > 0;) {
                 if (!live->running[i])
                         continue;
                 double began = sf_clock_seconds();
-                r = sf_service_run(live->bus, SF_SERVICE_STOP, config->units[i], patient ? CONTROLLER_STOP_MS : STOP_MS,
-                                   err);
-                if (r == SF_ERR_TIMEOUT && !patient)
-                        r = sf_service_kill_main(live->bus, config->units[i], err);
-                if (is_slurmd(config->units[i]))
+                r = stop_one(live, i, err);
+                if (is_slurmd(live->config->units[i]))
                         live->downtime = (live->downtime < 0 ? 0 : live->downtime) + sf_clock_seconds() - began;
         }
         return r;

@@ -9,6 +9,7 @@
 
 #include "agent/switch/checks.h"
 #include "agent/switch/version_window.h"
+#include "agent/node/own_step.h"
 #include "agent/node/process.h"
 #include "agent/node/unit.h"
 #include "agent/switch/readahead.h"
@@ -84,7 +85,8 @@ static int list_older(const struct steps *s, const char *from, const char *to, s
 
         for (size_t i = 0; r == 0 && i < s->user_count; i++) {
                 const struct sf_store_release *release = &s->releases[s->users[i].tree];
-                if (s->users[i].stepd && strcmp(release->directory, from) != 0 && strcmp(release->directory, to) != 0)
+                if (s->users[i].stepd && !sf_own_step_is(s->users[i].pid) && strcmp(release->directory, from) != 0 &&
+                    strcmp(release->directory, to) != 0)
                         r = sf_buffer_printf(ret, err, "%sstep %s (pid %d, %s)", ret->len ? ", " : "", s->users[i].step,
                                              (int)s->users[i].pid, release->directory);
         }

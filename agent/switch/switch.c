@@ -1,46 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* agent/switch/switch.c - the story of a switch: a table of steps with their undo. Until "activate" nothing is
- * visible and a failure ends the run; from then on a record on the disk says where home is, and a failure goes back
- * there. */
+/* agent/switch/switch.c - the story of a switch: a table of steps in two halves.
+ *
+ * The first half, up to "quiet", changes nothing that anybody uses: a failure ends the run. Then the second half
+ * begins, beyond the reach of the caller (agent/switch/handover.h). From "activate" on a record on the disk says
+ * where home is, and a failure of a step, or a crash, is answered by the way back (agent/switch/recovery.c). */
 #include "agent/switch/switch.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "agent/node/active.h"
 #include "agent/node/journal.h"
-#include "agent/switch/node_switch.h"
+#include "agent/node/lease.h"
 #include "agent/node/lock.h"
-#include "agent/acquire/candidate.h"
 #include "agent/switch/expected_units.h"
+#include "agent/switch/handover.h"
 #include "agent/switch/preflight.h"
 #include "agent/switch/recovery.h"
-#include "agent/node/state.h"
-#include "agent/node/active.h"
-#include "agent/switch/transaction.h"
+#include "agent/switch/run.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/output.h"
+#include "base/stop.h"
 #include "installer/activate.h"
 
-/* What the steps share. */
-struct run {
-        const struct sf_switch *what;
-        const struct sf_config *config;
-        struct sf_store store;
-        struct sf_report report;
-        struct sf_state state;
-        struct sf_node_switch live;
-        struct sf_candidate offer;    /* the repository's side; closed where `bytes` is false */
-        struct sf_store_release from; /* directory "" where none is active */
-        struct sf_store_release to;
-        struct sf_transaction record;
-        bool recorded;  /* the record is on the disk: from here on failure means going home */
-        bool unchanged; /* there was nothing to do */
-};
+#define SHARED_WAIT_SECONDS 3600 /* for another node that writes into the same releases/ */
+#define QUIET_PAUSE_MS      100
+#define PICK_UP_SECONDS     660 /* for the recovery that systemd starts where the second half was killed */
 
-static struct sf_preflight preflight_of(struct run *run, const char *to_version)
+static struct sf_preflight preflight_of(struct sf_switch_run *run, const char *to_version)
 {
         return (struct sf_preflight){
                 .live = &run->live,
@@ -52,20 +43,42 @@ static struct sf_preflight preflight_of(struct run *run, const char *to_version)
         };
 }
 
-/* Which release is meant, and is it worth the trouble? */
-static int run_plan(struct run *run, struct sf_error *err)
+/* --- the first half -------------------------------------------------------------------------------------------- */
+
+static int choose(struct sf_switch_run *run, struct sf_error *err)
 {
         const struct sf_switch *what = run->what;
-        const char *wanted = what->wanted ? what->wanted : what->back ? run->state.previous : "";
-        int r;
+        const char *wanted = what->wanted ? what->wanted : "";
 
-        if (what->back && !*wanted)
+        if (what->bytes)
+                return sf_candidate_open(run->config, &run->store, wanted, &run->from, &run->report, &run->offer, err);
+        int r = sf_candidate_local(run->config, &run->offer, err);
+        if (r < 0 || !what->back)
+                return r < 0 ? r : sf_store_choose(&run->store, wanted, &run->to, err);
+        if (!*run->state.previous)
                 return sf_error_set(err, SF_ERR_USAGE, "there is no release before this one to go back to");
-        r = what->bytes
-                    ? sf_candidate_open(run->config, &run->store, wanted, &run->from, &run->report, &run->offer, err)
-                    : sf_candidate_local(run->config, &run->offer, err);
-        if (r == 0 && !what->bytes)
-                r = sf_store_choose(&run->store, wanted, &run->to, err);
+        return sf_store_find(&run->store, run->state.previous, &run->to, err);
+}
+
+/* What the step means for slurmctld and slurmdbd, as far as they are this node's. */
+static int plan_controllers(struct sf_switch_run *run, const char *to_version, struct sf_error *err)
+{
+        const struct sf_node_plan plan = {
+                .rows = run->offer.rows,
+                .from_version = run->from.foreign ? "" : run->from.name.version,
+                .to_version = to_version,
+                .restart = run->what->restart,
+        };
+
+        return sf_node_switch_plan(&run->live, &plan, err);
+}
+
+/* Which release is meant, and is it worth the trouble? */
+static int run_plan(struct sf_switch_run *run, struct sf_error *err)
+{
+        const struct sf_switch *what = run->what;
+        int r = choose(run, err);
+
         if (r < 0)
                 return r;
         const struct sf_release_name *name = what->bytes ? &run->offer.release->name : &run->to.name;
@@ -77,30 +90,62 @@ static int run_plan(struct run *run, struct sf_error *err)
         if (r < 0 || !what->flip)
                 return r;
         run->report.step = SF_STEP_PREFLIGHT;
+        sf_node_switch_ask(&run->live);
         struct sf_preflight preflight = preflight_of(run, name->version);
         r = sf_preflight_gate(&preflight, err);
-        return r < 0 ? r
-                     : sf_node_switch_plan(&run->live, run->offer.rows, preflight.from_version, name->version,
-                                           what->restart, err);
+        return r < 0 ? r : plan_controllers(run, name->version, err);
+}
+
+static void say_waiting(void *ctx, const char *holder)
+{
+        (void)ctx;
+        sf_log_info("waiting for sf-node %s, which writes releases here; what it brings is used", holder);
+}
+
+/* One at a time writes below releases/, which other nodes may share: whoever had to wait plans again, for it may be
+ * there by now. *ret_lock: -1 where nothing is to be written. */
+static int lock_releases(struct sf_switch_run *run, int *ret_lock, struct sf_error *err)
+{
+        const struct sf_lock_wait wait = { .seconds = SHARED_WAIT_SECONDS,
+                                           .stop = &sf_stop_requested,
+                                           .waiting = say_waiting };
+        int waited = 0, r;
+
+        if (run->offer.plan.way == SF_FETCH_PLAN_NOTHING)
+                return 0;
+        r = *ret_lock = sf_lock_take_shared(run->store.releases, &wait, &waited, err);
+        if (r < 0)
+                return sf_error_prefix(err, "%s is not in %s and cannot be put there", run->report.to,
+                                       run->store.releases);
+        if (!waited)
+                return 0;
+        sf_store_forget(&run->store);
+        return sf_candidate_plan_again(run->config, &run->store, &run->offer, err);
 }
 
 /* Download, verify, decompress, unpack and relocate: one pass, so one step; the report says which part it is in. */
-static int run_fetch(struct run *run, struct sf_error *err)
+static int run_fetch(struct sf_switch_run *run, struct sf_error *err)
 {
+        _cleanup_close_ int releases = -1;
+
         if (!run->what->bytes)
                 return 0;
-        int r = sf_candidate_acquire(run->config, &run->store, &run->offer, &run->report, err);
-        return r < 0 ? r : sf_store_choose(&run->store, run->offer.release->name.text, &run->to, err);
+        int r = lock_releases(run, &releases, err);
+        if (r < 0)
+                return r;
+        r = sf_candidate_acquire(run->config, &run->store, &run->offer, &run->report, err);
+        const struct sf_index_release *release = run->offer.release;
+        return r < 0 ? r : sf_store_find_tree(&run->store, &release->name, &release->tree, &run->to, err);
 }
 
 /* Active already, with every service in its tree: nothing more to do. */
-static bool is_settled(struct run *run)
+static bool is_settled(struct sf_switch_run *run)
 {
-        return strcmp(run->from.directory, run->to.directory) == 0 &&
+        return strcmp(run->view, run->to.directory) == 0 &&
                !(run->what->restart && sf_node_switch_runs_elsewhere(&run->live, run->to.directory));
 }
 
-static int run_preflight(struct run *run, struct sf_error *err)
+static int run_preflight(struct sf_switch_run *run, struct sf_error *err)
 {
         if (!run->what->flip)
                 return 0;
@@ -109,8 +154,60 @@ static int run_preflight(struct run *run, struct sf_error *err)
         return run->unchanged ? 0 : sf_preflight_run(&preflight, &run->to, err);
 }
 
+/* slurmd does not end before its prologs and epilogs have: they are waited for while it still answers. */
+static int run_quiet(struct sf_switch_run *run, struct sf_error *err)
+{
+        const struct timespec pause = { 0, QUIET_PAUSE_MS * 1000000L };
+        double end = sf_clock_seconds() + (double)run->config->quiet_timeout;
+        bool said = false;
+        char who[128];
+
+        if (!run->what->flip || !run->what->restart || run->unchanged || !run->config->quiet_timeout)
+                return 0;
+        while (sf_node_switch_busy(&run->live, who)) {
+                if (!said)
+                        sf_log_info("waiting up to %llu s for %s, a script that slurmd waits for",
+                                    (unsigned long long)run->config->quiet_timeout, who);
+                said = true;
+                if (sf_stop_requested)
+                        return sf_error_set(err, SF_ERR_INTERRUPTED, "interrupted");
+                if (sf_clock_seconds() > end)
+                        return sf_error_set(err, SF_ERR_BUSY,
+                                            "slurmd still waits for %s after %llu s ([service] quiet_timeout): try "
+                                            "again later",
+                                            who, (unsigned long long)run->config->quiet_timeout);
+                nanosleep(&pause, NULL);
+        }
+        return 0;
+}
+
+/* --- the second half ------------------------------------------------------------------------------------------- */
+
+/* Other nodes that share releases/ are told before anything runs from it. Where they cannot be, gc is nothing for
+ * them. */
+static void tell_others(struct sf_switch_run *run)
+{
+        const char *const needed[] = { run->to.directory, run->from.directory, run->view, run->state.previous };
+        struct sf_error why = SF_ERROR_INIT;
+
+        if (!*run->config->root && sf_lease_write(&run->store, needed, sizeof needed / sizeof *needed, true, &why) < 0)
+                sf_log_detail("no lease for other nodes' gc: %s", why.text);
+}
+
+/* A step has begun where this is on the disk: what could not be written was not begun. */
+static int note_step(struct sf_switch_run *run, enum sf_step step, struct sf_error *err)
+{
+        struct sf_transaction record = run->record;
+
+        record.step = step;
+        int r = sf_transaction_write(run->config->state, &record, err);
+        if (r == 0)
+                run->record = record;
+        return r;
+}
+
 /* A directory at view, made by hand before us, is kept as a release of its own: it becomes home. */
-static int adopt(struct run *run, struct sf_error *err)
+static int adopt(struct sf_switch_run *run, struct sf_error *err)
 {
         char date[16];
         time_t now = time(NULL);
@@ -120,31 +217,40 @@ static int adopt(struct run *run, struct sf_error *err)
         int r = sf_activate_adopt(&run->store, date, run->record.from, err);
         if (r < 0)
                 return r;
+        run->live.changed = true;
         sf_log_info("kept the directory %s/view as release %s", run->store.prefix, run->record.from);
         snprintf(run->record.home, sizeof run->record.home, "%s", run->record.from);
         return sf_transaction_write(run->config->state, &run->record, err);
 }
 
-static int note_step(struct run *run, enum sf_step step, struct sf_error *err)
+static void fill_record(struct sf_switch_run *run)
 {
-        run->record.step = step;
-        return sf_transaction_write(run->config->state, &run->record, err);
+        struct sf_transaction *record = &run->record;
+
+        snprintf(record->verb, sizeof record->verb, "%s", run->what->verb);
+        snprintf(record->from, sizeof record->from, "%s", run->from.directory);
+        snprintf(record->to, sizeof record->to, "%s", run->to.directory);
+        snprintf(record->home, sizeof record->home, "%s", run->what->back ? run->to.directory : run->from.directory);
+        record->service_count = 0;
+        const struct sf_config *config = run->live.config; /* names the units that this node has */
+        for (size_t i = 0; run->live.bus && i < config->unit_count; i++)
+                if (run->live.running[i] && record->service_count < SF_TRANSACTION_SERVICES_MAX &&
+                    strlen(config->units[i]) < sizeof *record->services)
+                        strcpy(record->services[record->service_count++], config->units[i]);
 }
 
-static int run_activate(struct run *run, struct sf_error *err)
+static int run_activate(struct sf_switch_run *run, struct sf_error *err)
 {
+        struct sf_store_release viewed = { 0 };
         char current[128] = "";
 
         if (!run->what->flip || run->unchanged)
                 return 0;
+        tell_others(run);
         int r = sf_node_switch_begin(&run->live, run->from.directory, err);
         if (r < 0)
                 return r;
-        snprintf(run->record.verb, sizeof run->record.verb, "%s", run->what->verb);
-        snprintf(run->record.from, sizeof run->record.from, "%s", run->from.directory);
-        snprintf(run->record.to, sizeof run->record.to, "%s", run->to.directory);
-        snprintf(run->record.home, sizeof run->record.home, "%s",
-                 run->what->back ? run->to.directory : run->from.directory);
+        fill_record(run);
         r = note_step(run, SF_STEP_ACTIVATE, err);
         if (r < 0)
                 return r;
@@ -154,18 +260,26 @@ static int run_activate(struct run *run, struct sf_error *err)
                 r = adopt(run, err);
         if (r == 0 && !run->live.ctld.runs)
                 r = sf_controller_exchange(&run->live.ctld, err);
-        return r < 0 ? r : sf_node_switch_place(&run->live, run->record.from, &run->to, run->what->back, err);
+        if (r < 0)
+                return r;
+        /* The unit file is the one of what view says, whatever runs. */
+        if (*current)
+                sf_store_find(&run->store, current, &viewed, NULL);
+        const struct sf_node_move move = { .from = &viewed, .to = &run->to, .back = run->what->back };
+        return sf_node_switch_place(&run->live, &move, err);
 }
 
-static int run_restart(struct run *run, struct sf_error *err)
+static int run_restart(struct sf_switch_run *run, struct sf_error *err)
 {
+        const struct sf_node_move move = { .from = &run->from, .to = &run->to, .back = run->what->back };
+
         if (!run->what->flip || !run->what->restart || run->unchanged)
                 return 0;
         int r = note_step(run, SF_STEP_RESTART, err);
-        return r < 0 ? r : sf_node_switch_restart(&run->live, run->to.directory, err);
+        return r < 0 ? r : sf_node_switch_restart(&run->live, &move, err);
 }
 
-static int run_health(struct run *run, struct sf_error *err)
+static int run_health(struct sf_switch_run *run, struct sf_error *err)
 {
         if (!run->what->flip || !run->what->restart || run->unchanged)
                 return 0;
@@ -179,95 +293,249 @@ static int run_health(struct run *run, struct sf_error *err)
         return r;
 }
 
-static int save_switch(struct run *run, enum sf_result result, struct sf_error *err)
+/* What is only remembered does not undo a switch that works. */
+static void save_state(struct sf_switch_run *run)
+{
+        struct sf_error why = SF_ERROR_INIT;
+
+        if (sf_state_save(run->config->state, &run->state, &why) < 0)
+                sf_log_warning("%s; rollback and gc will not know of this switch", why.text);
+}
+
+/* The release that came is the one that stays. */
+static int save_switch(struct sf_switch_run *run, enum sf_result result, struct sf_error *err)
 {
         snprintf(run->state.active, sizeof run->state.active, "%s", run->to.directory);
         if (strcmp(run->record.from, run->to.directory) != 0)
                 snprintf(run->state.previous, sizeof run->state.previous, "%s", run->record.from);
+        sf_state_unstage(&run->state, run->to.directory);
         sf_state_note(&run->state, &run->report, result);
-        int r = sf_state_save(run->config->state, &run->state, err);
-        if (r == 0)
-                r = sf_controller_end(run->config, err);
+        save_state(run);
+        int r = sf_controller_end(run->config, err);
         return r < 0 ? r : sf_transaction_end(run->config->state, err);
 }
 
-static int run_done(struct run *run, struct sf_error *err)
+static int run_done(struct sf_switch_run *run, struct sf_error *err)
 {
         if (!run->recorded)
                 return 0;
-        int r = sf_transaction_forget_failed(run->config->state, &run->to.tree, err);
-        if (r == 0)
-                r = save_switch(run, SF_RESULT_DONE, err);
+        sf_transaction_forget_failed(run->config->state, &run->to.tree, NULL);
+        int r = save_switch(run, SF_RESULT_DONE, err);
         if (r == 0)
                 r = sf_expected_units_remove(run->config->state, err);
         if (r < 0)
                 return r;
+        sf_node_switch_modules(&run->live, run->to.directory);
         _cleanup_free_ char *text = sf_format("%s: switched from %s to %s", run->what->verb,
                                               *run->record.from ? run->record.from : "nothing", run->to.directory);
         sf_journal_send(SF_JOURNAL_SWITCHED, run->record.from, run->to.directory, text ? text : run->to.directory);
         return 0;
 }
 
+/* --- the table ------------------------------------------------------------------------------------------------- */
+
+enum half { FIRST, SECOND };
+
 static const struct step {
+        enum half half;
         enum sf_step step;
-        int (*run)(struct run *run, struct sf_error *err);
+        int (*run)(struct sf_switch_run *run, struct sf_error *err);
 } steps[] = {
-        { SF_STEP_PLAN, run_plan },         { SF_STEP_FETCH, run_fetch },     { SF_STEP_PREFLIGHT, run_preflight },
-        { SF_STEP_ACTIVATE, run_activate }, { SF_STEP_RESTART, run_restart }, { SF_STEP_HEALTH, run_health },
-        { SF_STEP_DONE, run_done },
+        /* Nothing that anybody uses changes: a failure ends the run, exit 3. */
+        { FIRST, SF_STEP_PLAN, run_plan },
+        { FIRST, SF_STEP_FETCH, run_fetch },
+        { FIRST, SF_STEP_PREFLIGHT, run_preflight },
+        { FIRST, SF_STEP_QUIET, run_quiet },
+        /* Way back: unit and view. Where neither had changed yet: none, exit 3. */
+        { SECOND, SF_STEP_ACTIVATE, run_activate },
+        /* Way back: stop, unit and view, restart, health. */
+        { SECOND, SF_STEP_RESTART, run_restart },
+        { SECOND, SF_STEP_HEALTH, run_health },
+        { SECOND, SF_STEP_DONE, run_done },
 };
 
-/* slurmctld of the new series has the state: the node stays where it is, and a human chooses. */
-static int stay(struct run *run, const struct sf_error *why, const struct sf_error *choice, struct sf_error *err)
+static int run_steps(struct sf_switch_run *run, enum half half, struct sf_error *err)
 {
-        int r = save_switch(run, SF_RESULT_NEEDS_HUMAN, err);
+        int r = 0;
 
-        return r < 0 ? r : sf_error_set(err, SF_ERR_FAILED, "%.900s. %s", why->text, choice->text);
+        for (size_t i = 0; r >= 0 && i < sizeof steps / sizeof *steps; i++) {
+                if (steps[i].half != half)
+                        continue;
+                run->report.step = steps[i].step;
+                r = steps[i].run(run, err);
+                /* --dry-run: what would be done is known once it is planned. */
+                if (run->config->dry_run)
+                        break;
+        }
+        return r;
 }
 
-/* A step after the switch failed. Home is the release before, except for a rollback, whose goal is home already. */
-static int go_back(struct run *run, const struct sf_error *why, struct sf_error *err)
-{
-        const char *home = run->record.home;
-        struct sf_error choice = SF_ERROR_INIT;
-        int r = sf_controller_may_return(&run->live.ctld, run->to.name.version, &choice);
+/* --- failure after the switch ---------------------------------------------------------------------------------- */
 
-        if (r == 0 && !run->what->back)
-                return stay(run, why, &choice, err);
-        if (r < 0)
-                return sf_error_set(err, r, "%s; whether slurmctld has taken over its state is not known: %s",
-                                    why->text, choice.text);
-        sf_log_warning("%s failed at %s: %s; going back to %s", run->report.to, sf_step_name(run->report.step),
-                       why->text, *home ? home : "nothing");
-        if (!*home)
+/* Content is remembered as bad only for what it did itself: its services did not come up, or came up ill. */
+static bool is_to_blame(const struct sf_switch_run *run, const struct sf_error *why)
+{
+        return (run->report.step == SF_STEP_RESTART || run->report.step == SF_STEP_HEALTH) &&
+               (why->code == SF_ERR_FAILED || why->code == SF_ERR_TIMEOUT);
+}
+
+static void remember_failure(struct sf_switch_run *run, const struct sf_error *why)
+{
+        struct sf_error err = SF_ERROR_INIT;
+
+        if (is_to_blame(run, why) && !run->to.foreign &&
+            sf_transaction_mark_failed(run->config->state, &run->to.tree, why->text, &err) < 0)
+                sf_log_warning("%s", err.text);
+        sf_state_note(&run->state, &run->report, SF_RESULT_RETURNED);
+        save_state(run);
+}
+
+/* Where the way back leads. A rollback's home is where it goes; where that does not work, what ran before is all
+ * there is. */
+static int choose_home(struct sf_switch_run *run, const struct sf_error *why, struct sf_error *err)
+{
+        struct sf_transaction *record = &run->record;
+
+        if (run->what->back && run->ran && strcmp(record->from, record->to) != 0)
+                snprintf(record->home, sizeof record->home, "%s", record->from);
+        else if (run->what->back)
+                return sf_error_set(err, SF_ERR_FAILED, "%s; this was the way back already", why->text);
+        if (!*record->home)
                 return sf_error_set(err, SF_ERR_FAILED, "%s; there is no release to go back to", why->text);
-        if (run->what->back) {
-                /* Once services were touched, view and unit are home; what is wrong with slurmd there is not for
-                 * another switch to mend. Before, the record stays: the next start finishes what it says. */
-                r = run->record.step != SF_STEP_ACTIVATE ? save_switch(run, SF_RESULT_NEEDS_HUMAN, err) : 0;
-                return r < 0 ? r : sf_error_set(err, SF_ERR_FAILED, "%s; this was the way back already", why->text);
+        /* For a crash on the way. Where it cannot be written, recovery goes to the same places in another order. */
+        if (run->what->back && sf_transaction_write(run->config->state, record, NULL) < 0)
+                sf_log_warning("the record of this switch could not be written again");
+        return 0;
+}
+
+/* slurmctld of the new series has the state: the node stays where it is, and a human chooses. */
+static void stay(struct sf_switch_run *run, const struct sf_error *why, const struct sf_error *choice,
+                 struct sf_error *err)
+{
+        if (save_switch(run, SF_RESULT_NEEDS_HUMAN, err) == 0)
+                sf_error_set(err, SF_ERR_FAILED, "%.900s. %s", why->text, choice->text);
+}
+
+/* The exit code; what to say is in *err. */
+static int go_back(struct sf_switch_run *run, const struct sf_error *why, struct sf_error *err)
+{
+        struct sf_error choice = SF_ERROR_INIT;
+
+        *err = *why;
+        if (run->record.step == SF_STEP_ACTIVATE && !run->live.changed) {
+                sf_expected_units_remove(run->config->state, NULL);
+                return sf_transaction_end(run->config->state, NULL) < 0 ? SF_EXIT_HUMAN : SF_EXIT_FAILED;
         }
-        r = sf_recovery_return(&run->live, &run->record, err);
-        if (r < 0)
-                return sf_error_prefix(err, "%s; and the way back to %s failed", why->text, home);
-        r = sf_transaction_mark_failed(run->config->state, &run->to.tree, why->text, err);
+        int r = sf_controller_may_return(&run->live.ctld, run->to.name.version, &choice);
+        if (r < 0) {
+                sf_error_set(err, r, "%s; whether slurmctld has taken over its state is not known: %s", why->text,
+                             choice.text);
+                return SF_EXIT_HUMAN;
+        }
         if (r == 0) {
-                sf_state_note(&run->state, &run->report, SF_RESULT_RETURNED);
-                r = sf_state_save(run->config->state, &run->state, err);
+                stay(run, why, &choice, err);
+                return SF_EXIT_HUMAN;
         }
+        r = choose_home(run, why, err);
+        if (r < 0) {
+                /* view and unit are home: what is wrong with slurmd there is not for another switch to mend. */
+                if (run->what->back && run->record.step != SF_STEP_ACTIVATE)
+                        save_switch(run, SF_RESULT_NEEDS_HUMAN, NULL);
+                return SF_EXIT_HUMAN;
+        }
+        sf_log_warning("%s failed at %s: %s; going back to %s", run->report.to, sf_step_name(run->report.step),
+                       why->text, run->record.home);
+        r = sf_recovery_return(&run->live, &run->record, err);
+        if (r < 0) {
+                sf_error_prefix(err, "%s; and the way back to %s failed", why->text, run->record.home);
+                return SF_EXIT_HUMAN;
+        }
+        *err = *why;
+        remember_failure(run, why);
+        sf_expected_units_remove(run->config->state, NULL);
+        if (sf_transaction_end(run->config->state, err) == 0)
+                return SF_EXIT_RETURNED;
+        sf_error_prefix(err, "%s; back on %s, but the record of the switch stays", why->text, run->record.home);
+        return SF_EXIT_HUMAN;
+}
+
+static int finish_failed(struct sf_switch_run *run, const struct sf_error *why, int code)
+{
+        struct sf_error final = *why;
+
+        if (run->recorded) {
+                code = go_back(run, why, &final);
+                sf_active_note(&run->store, &run->report);
+                if (code != SF_EXIT_FAILED)
+                        sf_journal_send(code == SF_EXIT_RETURNED ? SF_JOURNAL_RETURNED : SF_JOURNAL_STUCK,
+                                        run->record.from, run->record.to, final.text);
+        }
+        run->report.downtime = run->live.downtime;
+        return sf_report_failed(&run->report, code, &final);
+}
+
+/* --- beginning and end ----------------------------------------------------------------------------------------- */
+
+/* What runs decides what this is a step from, not what view says: an install may have changed view without a
+ * restart. */
+static int find_from(struct sf_switch_run *run, struct sf_error *err)
+{
+        char running[128];
+
+        if (sf_activate_current(&run->store, run->view, NULL) < 0)
+                run->view[0] = '\0';
+        sf_node_switch_running(&run->live, running);
+        const char *directory = *running ? running : run->view;
+        run->ran = *running != '\0';
+        if (*directory && sf_store_find(&run->store, directory, &run->from, err) < 0) {
+                sf_log_detail("%s", err->text);
+                run->from = (struct sf_store_release){ 0 };
+                sf_error_clear(err);
+        }
+        if (*running && strcmp(running, run->view) != 0)
+                snprintf(run->report.from, sizeof run->report.from, "%s", run->from.name.text);
+        return 0;
+}
+
+static int open_services(struct sf_switch_run *run, struct sf_error *err)
+{
+        int r = sf_node_switch_open(run->config, &run->store, &run->live, err);
+
+        if (r != SF_ERR_IO || run->what->restart)
+                return r;
+        sf_log_warning("%s: systemd will not know of a changed unit file before it is reloaded", err->text);
+        sf_error_clear(err);
+        return 0;
+}
+
+/* Everything a run looks at before its first step; the lock comes after the active release is known, so that one who
+ * does not get it can still say what the node is on. */
+static int open_run(struct sf_switch_run *run, int *ret_code, struct sf_error *err)
+{
+        int r = sf_store_open(run->config->root, run->config->prefix, &run->store, err);
+
+        if (r < 0)
+                return r;
+        sf_active_note(&run->store, &run->report);
+        if (run->what->bytes)
+                sf_repository_wait(run->config);
+        r = sf_recovery_begin(run->config, &run->store, &run->report, &run->lock, ret_code, err);
         if (r == 0)
-                r = sf_expected_units_remove(run->config->state, err);
-        return r < 0 ? r : sf_transaction_end(run->config->state, err);
+                r = run->config->dry_run ? sf_state_load(run->config->state, &run->state, err)
+                                         : sf_state_load_or_set_aside(run->config->state, &run->state, err);
+        if (r == 0)
+                r = open_services(run, err);
+        return r < 0 ? r : find_from(run, err);
 }
 
 /* --dry-run: costs and steps, by what would be done. */
-static void tell_plan(struct run *run)
+static void tell_plan(struct sf_switch_run *run)
 {
-        char text[128] = "";
+        char text[160] = "";
 
         for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
                 bool bytes = steps[i].run == run_fetch,
-                     restart = steps[i].run == run_restart || steps[i].run == run_health;
+                     restart = steps[i].run == run_restart || steps[i].run == run_health || steps[i].run == run_quiet;
                 if ((bytes && (!run->what->bytes || run->offer.plan.way == SF_FETCH_PLAN_NOTHING)) ||
                     (restart && !(run->what->restart && run->live.bus)) || (!run->what->flip && !bytes && i > 0))
                         continue;
@@ -281,106 +549,141 @@ static void tell_plan(struct run *run)
                 sf_candidate_print(&run->offer, run->report.to, text);
 }
 
-/* Everything a run looks at before its first step; the lock comes after the active release is known, so that one who
- * does not get it can still say what the node is on. */
-static int open_run(struct run *run, int *lock, struct sf_error *err)
+/* What was brought here for later is kept by gc until then. */
+static void remember_staged(struct sf_switch_run *run)
 {
-        char note[512];
-        int r = sf_store_open(run->config->root, run->config->prefix, &run->store, err);
+        if (run->what->flip || run->config->dry_run || strcmp(run->view, run->to.directory) == 0 ||
+            strcmp(run->state.staged[0], run->to.directory) == 0)
+                return;
+        sf_state_stage(&run->state, run->to.directory);
+        save_state(run);
+}
 
-        if (r < 0)
-                return r;
-        sf_active_note(&run->store, &run->report);
-        r = *lock = sf_lock_take(run->config->state, err);
-        if (r >= 0)
-                r = sf_recovery_run(run->config, &run->store, false, note, err);
-        if (r > 0) {
-                sf_log_warning("%s", note);
-                sf_active_note(&run->store, &run->report);
+static int finish_done(struct sf_switch_run *run)
+{
+        char summary[512];
+
+        if (run->config->dry_run) {
+                tell_plan(run);
+        } else {
+                remember_staged(run);
+                run->report.step = SF_STEP_DONE;
         }
-        if (r >= 0)
-                r = sf_state_load(run->config->state, &run->state, err);
-        if (r == 0 && sf_active_find(&run->store, &run->from, NULL) < 0)
-                run->from = (struct sf_store_release){ 0 };
-        return r < 0 ? r : sf_node_switch_open(run->config, &run->store, &run->live, err);
+        run->report.downtime = run->live.downtime;
+        run->report.result = run->unchanged || (!run->what->flip && run->offer.plan.way == SF_FETCH_PLAN_NOTHING)
+                                     ? SF_RESULT_UNCHANGED
+                                     : SF_RESULT_DONE;
+        sf_switch_run_summarize(run, summary, sizeof summary);
+        return sf_report_done(&run->report, run->config->dry_run ? NULL : summary);
 }
 
-static void summarize(const struct run *run, char *out, size_t room)
+static int finish_second_half(struct sf_switch_run *run)
 {
-        char fetched[32], away[64] = "";
+        struct sf_error err = SF_ERROR_INIT;
+        int r = run_steps(run, SECOND, &err);
 
-        if (run->report.downtime >= 0)
-                snprintf(away, sizeof away, "; slurmd was away for %.3f s", run->report.downtime);
-        if (run->report.result == SF_RESULT_UNCHANGED)
-                snprintf(out, room, "%s is %s already: nothing to do", run->report.to,
-                         run->what->flip ? "active" : "installed");
-        else if (!run->what->flip)
-                snprintf(out, room, "%s installed in %.1f s, %s fetched; 'sf-node activate %s' makes it the active one",
-                         run->report.to, sf_clock_seconds() - run->report.started,
-                         sf_log_size(run->report.bytes_fetched, fetched), run->report.to);
-        else
-                snprintf(out, room, "%s is active, %s fetched%s; %s/view/bin/scontrol is it", run->report.to,
-                         sf_log_size(run->report.bytes_fetched, fetched),
-                         run->what->restart && run->live.bus && run->report.downtime < 0 && !run->live.slurmd.main_pid
-                                 ? "; slurmd did not run and is left so"
-                                 : away,
-                         run->store.prefix);
+        return r < 0 ? finish_failed(run, &err, 0) : finish_done(run);
 }
 
-static int finish_failed(struct run *run, const struct sf_error *why)
+/* The second half was killed. systemd has started recovery in its place, or it is for us. */
+static int pick_up(struct sf_switch_run *run, struct sf_error *why)
+{
+        const struct timespec pause = { 1, 0 };
+        struct sf_error err = SF_ERROR_INIT;
+        char note[SF_RECOVERY_NOTE] = "";
+        int code = SF_EXIT_RETURNED, r;
+
+        for (int i = 0; (r = run->lock = sf_lock_take(run->config->state, &err)) == SF_ERR_BUSY; i++) {
+                if (i == PICK_UP_SECONDS)
+                        break;
+                nanosleep(&pause, NULL);
+        }
+        sf_store_forget(&run->store);
+        if (r >= 0)
+                r = sf_recovery_run(run->config, &run->store, false, note, &err);
+        if (r < 0) {
+                sf_error_prefix(&err, "%s", why->text);
+                *why = err;
+                code = SF_EXIT_HUMAN;
+        } else if (*note) {
+                sf_log_warning("%s", note);
+        }
+        sf_active_note(&run->store, &run->report);
+        run->report.step = SF_STEP_RECOVER;
+        if (code == SF_EXIT_RETURNED && strcmp(run->report.still, run->report.to) == 0)
+                return finish_done(run);
+        return sf_report_failed(&run->report, code, why);
+}
+
+/* Beyond the caller's reach where that is possible; else here, deaf to signals. */
+static int hand_over(struct sf_switch_run *run)
+{
+        struct sf_error err = SF_ERROR_INIT;
+        _cleanup_json_ json_t *letter = sf_switch_run_pack(run);
+        int code = SF_EXIT_FAILED;
+        int r = letter ? sf_handover_run(run->config, run->live.bus, letter, &run->lock, &code, &err)
+                       : sf_error_set(&err, SF_ERR_UNSUPPORTED, "no memory for a letter");
+
+        if (r == 0)
+                return code;
+        if (r != SF_ERR_UNSUPPORTED)
+                return pick_up(run, &err);
+        sf_log_detail("%s: the switch goes on in this process", err.text);
+        sf_handover_shield();
+        return finish_second_half(run);
+}
+
+static int first_half(struct sf_switch_run *run)
 {
         struct sf_error err = SF_ERROR_INIT;
         int code = 0;
 
-        run->report.downtime = run->live.downtime;
-        if (run->recorded) {
-                struct sf_error final = *why;
-                int r = go_back(run, why, &err);
-                run->report.downtime = run->live.downtime;
-                sf_active_note(&run->store, &run->report);
-                code = r < 0 ? SF_EXIT_HUMAN : SF_EXIT_RETURNED;
-                final = r < 0 ? err : *why;
-                sf_journal_send(r < 0 ? SF_JOURNAL_STUCK : SF_JOURNAL_RETURNED, run->record.from, run->record.to,
-                                final.text);
-                return sf_report_failed(&run->report, code, &final);
-        }
-        return sf_report_failed(&run->report, code, why);
+        snprintf(run->report.to, sizeof run->report.to, "%s", run->what->wanted ? run->what->wanted : "");
+        int r = open_run(run, &code, &err);
+        if (r == 0)
+                r = run_steps(run, FIRST, &err);
+        run->report.bytes_fetched = sf_candidate_bytes(&run->offer);
+        if (r < 0)
+                return finish_failed(run, &err, code);
+        return run->config->dry_run || !run->what->flip || run->unchanged ? finish_done(run) : hand_over(run);
 }
 
-int sf_switch_run(const struct sf_switch *upgrade)
+static int second_half(struct sf_switch_run *run)
 {
-        struct run run = { .what = upgrade, .config = upgrade->config, .live = { .downtime = -1 } };
         struct sf_error err = SF_ERROR_INIT;
-        _cleanup_close_ int lock = -1;
-        char summary[512];
-        int r, code;
+        _cleanup_json_ json_t *letter = NULL;
+        int r = sf_handover_receive(&letter, &run->lock, &err);
 
-        sf_report_start(&run.report, upgrade->verb);
-        snprintf(run.report.to, sizeof run.report.to, "%s", upgrade->wanted ? upgrade->wanted : "");
-        run.report.step = SF_STEP_PLAN;
-        r = open_run(&run, &lock, &err);
-        for (size_t i = 0; r >= 0 && i < sizeof steps / sizeof *steps; i++) {
-                run.report.step = steps[i].step;
-                r = steps[i].run(&run, &err);
-                if (upgrade->config->dry_run && r >= 0) {
-                        tell_plan(&run);
-                        break;
-                }
-        }
-        run.report.bytes_fetched = sf_candidate_bytes(&run.offer);
-        if (r < 0) {
-                code = finish_failed(&run, &err);
-        } else {
-                run.report.downtime = run.live.downtime;
-                run.report.result = run.unchanged || (!upgrade->flip && run.offer.plan.way == SF_FETCH_PLAN_NOTHING)
-                                            ? SF_RESULT_UNCHANGED
-                                            : SF_RESULT_DONE;
-                summarize(&run, summary, sizeof summary);
-                code = sf_report_done(&run.report, upgrade->config->dry_run ? NULL : summary);
-        }
+        if (r == 0)
+                r = sf_store_open(run->config->root, run->config->prefix, &run->store, &err);
+        if (r == 0)
+                r = sf_state_load(run->config->state, &run->state, &err);
+        if (r == 0)
+                r = open_services(run, &err);
+        run->report.step = SF_STEP_ACTIVATE;
+        if (r == 0)
+                r = sf_switch_run_unpack(run, letter, &err);
+        if (r == 0)
+                r = sf_candidate_local(run->config, &run->offer, &err);
+        if (r == 0 && run->what->restart)
+                sf_node_switch_ask(&run->live);
+        /* Asked again, for much may have happened since: and the answers are needed here. */
+        if (r == 0)
+                r = plan_controllers(run, run->to.name.version, &err);
+        return sf_handover_finish(r < 0 ? finish_failed(run, &err, 0) : finish_second_half(run));
+}
+
+int sf_switch_run(const struct sf_switch *what)
+{
+        struct sf_switch_run run = { .what = what, .config = what->config, .live = { .downtime = -1 }, .lock = -1 };
+
+        sf_report_start(&run.report, what->verb);
+        int code = sf_handover_is_second() ? second_half(&run) : first_half(&run);
         json_decref(run.report.details);
         sf_candidate_close(&run.offer);
         sf_node_switch_close(&run.live);
         sf_store_close(&run.store);
+        if (run.lock >= 0)
+                close(run.lock);
         return code;
 }

@@ -9,11 +9,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/node/state.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/json.h"
 
-#define RECORD     "transaction.json"
+#define RECORD     SF_TRANSACTION_FILE
 #define RECORD_MAX (64u << 10)
 
 int sf_transaction_write(const char *state, struct sf_transaction *t, struct sf_error *err)
@@ -24,9 +25,13 @@ int sf_transaction_write(const char *state, struct sf_transaction *t, struct sf_
 
         if (!*t->time)
                 strftime(t->time, sizeof t->time, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
-        _cleanup_json_ json_t *object = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "verb", t->verb, "from", t->from, "to",
-                                                  t->to, "home", t->home, "step", sf_step_name(t->step), "time",
-                                                  t->time);
+        json_t *services = json_array();
+        for (size_t i = 0; i < t->service_count; i++)
+                json_array_append_new(services, json_string(t->services[i]));
+        _cleanup_json_ json_t *object = json_pack("{s:i,s:s,s:s,s:s,s:s,s:s,s:s,s:o}", "version",
+                                                  SF_TRANSACTION_VERSION, "verb", t->verb, "from", t->from, "to", t->to,
+                                                  "home", t->home, "step", sf_step_name(t->step), "time", t->time,
+                                                  "services", services);
         _cleanup_free_ char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
         if (!path || !text)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for the transaction record");
@@ -46,6 +51,30 @@ static int take(const json_t *object, const char *key, char *out, size_t room, s
         return r;
 }
 
+/* Other names than those of directories below releases/ and of units are nothing that this program wrote. */
+static int check_names(const struct sf_transaction *t, struct sf_error *err)
+{
+        const char *const names[] = { t->from, t->to, t->home };
+
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+                if (*names[i] && (*names[i] == '.' || strchr(names[i], '/') || !sf_fs_path_is_plain(names[i])))
+                        return sf_error_set(err, SF_ERR_CORRUPT, RECORD ": a release cannot be called that");
+        return 0;
+}
+
+static int take_services(const json_t *object, struct sf_transaction *t, struct sf_error *err)
+{
+        const json_t *list = json_object_get(object, "services");
+
+        for (size_t i = 0; i < json_array_size(list); i++) {
+                const char *name = json_string_value(json_array_get(list, i));
+                if (!name || strlen(name) >= sizeof *t->services || t->service_count == SF_TRANSACTION_SERVICES_MAX)
+                        return sf_error_set(err, SF_ERR_CORRUPT, RECORD ".services: not a short list of units");
+                strcpy(t->services[t->service_count++], name);
+        }
+        return 0;
+}
+
 int sf_transaction_load(const char *state, struct sf_transaction *ret, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
@@ -54,11 +83,14 @@ int sf_transaction_load(const char *state, struct sf_transaction *ret, struct sf
         struct sf_transaction t = { 0 };
         char step[16];
 
+        *ret = t;
         if (!path)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
         int r = sf_fs_read(path, RECORD_MAX, &text, err);
         if (r == 0)
                 r = sf_json_parse(path, text.data, text.len, &object, err);
+        if (r == 0)
+                r = sf_state_check_version(path, object, SF_TRANSACTION_VERSION, err);
         if (r == 0)
                 r = take(object, "verb", t.verb, sizeof t.verb, err);
         if (r == 0)
@@ -73,6 +105,10 @@ int sf_transaction_load(const char *state, struct sf_transaction *ret, struct sf
                 r = sf_error_set(err, SF_ERR_CORRUPT, RECORD ".step: unknown step '%s'", step);
         if (r == 0)
                 r = take(object, "time", t.time, sizeof t.time, err);
+        if (r == 0)
+                r = take_services(object, &t, err);
+        if (r == 0)
+                r = check_names(&t, err);
         if (r == 0)
                 *ret = t;
         return r;

@@ -102,6 +102,7 @@ int sf_verb_list(const struct sf_config *config, const struct sf_command_line *l
         int r = sf_store_open(config->root, config->prefix, &store, &err);
         if (r == 0) {
                 sf_active_note(&store, &report);
+                sf_repository_wait(config);
                 r = lock = sf_lock_take(config->state, &err);
         }
         report.step = SF_STEP_VERIFY;

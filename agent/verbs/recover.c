@@ -14,7 +14,7 @@ int sf_verb_recover(const struct sf_config *config, const struct sf_command_line
         struct sf_store store = { 0 };
         struct sf_report report;
         _cleanup_close_ int lock = -1;
-        char note[512] = "nothing was interrupted";
+        char note[SF_RECOVERY_NOTE] = "nothing was interrupted";
 
         sf_report_start(&report, "recover");
         report.step = SF_STEP_RECOVER;
@@ -25,7 +25,7 @@ int sf_verb_recover(const struct sf_config *config, const struct sf_command_line
                 r = sf_recovery_run(config, &store, sf_option_given(line, "boot"), note, &err);
         sf_store_close(&store);
         if (r < 0)
-                return sf_report_failed(&report, SF_EXIT_HUMAN, &err);
+                return sf_report_failed(&report, sf_recovery_exit(r), &err);
         report.result = r > 0 ? SF_RESULT_DONE : SF_RESULT_UNCHANGED;
         return sf_report_done(&report, note);
 }

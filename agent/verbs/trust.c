@@ -15,7 +15,7 @@
 
 int sf_verb_trust(const struct sf_config *config, const struct sf_command_line *line)
 {
-        _cleanup_free_ char *directory = sf_fs_join(config->state, "metadata");
+        _cleanup_free_ char *directory = sf_fs_join(config->shared, "metadata");
         _cleanup_(sf_buffer_free) struct sf_buffer root = SF_BUFFER_INIT;
         struct sf_error err = SF_ERROR_INIT;
         _cleanup_close_ int lock = -1;

@@ -104,12 +104,17 @@ static void test_switch(void **state)
         assert_int_equal(sf_activate_switch(&n->store, "24.11.9-bookworm", &err), SF_ERR_NOT_FOUND);
         assert_int_equal(sf_activate_switch(&n->store, "../releases/24.11.5-bookworm", &err), SF_ERR_USAGE);
         assert_view(n, "releases/25.05.1-bookworm");
-        /* What a crash between making and renaming the link leaves behind is no hindrance. */
-        _cleanup_free_ char *leftover = below(n, ".view-new");
+        /* What a crash between making and renaming the link leaves behind is no hindrance; another node's is its
+         * own. */
+        _cleanup_free_ char *leftover = below(n, ".view-new-1-2"), *fresh = below(n, ".view-new-3-4");
+        const struct timespec old[2] = { { 1000000000, 0 }, { 1000000000, 0 } };
         assert_int_equal(symlink("releases/nothing", leftover), 0);
+        assert_int_equal(utimensat(AT_FDCWD, leftover, old, AT_SYMLINK_NOFOLLOW), 0);
+        assert_int_equal(symlink("releases/nothing", fresh), 0);
         assert_int_equal(sf_activate_switch(&n->store, "24.11.5-bookworm", &err), 0);
         assert_view(n, "releases/24.11.5-bookworm");
         assert_false(sf_fs_exists(leftover));
+        assert_true(sf_fs_exists(fresh));
 }
 
 /* At no moment of many switches is there no view: a reader never fails. */

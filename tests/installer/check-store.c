@@ -52,19 +52,79 @@ static void test_install_lists_and_chooses(void **state)
         assert_int_equal(sf_store_remove(&n->store, "24.11.5-bookworm", &err), SF_ERR_NOT_FOUND);
 }
 
-static void test_install_again_replaces(void **state)
+/* Processes may run from the tree that has the name: the same release published again goes beside it, and is meant
+ * by the name from then on. */
+static void test_install_again_keeps(void **state)
 {
         struct node *n = *state;
+        struct sf_store_release found;
+        struct sf_error err = SF_ERROR_INIT;
         struct stat before, after;
         _cleanup_free_ char *path = sf_fs_join(n->store.releases, n->release.directory);
+        char hex[SF_DIGEST_HEX + 1], second[128];
 
         install_checked(n);
         assert_int_equal(stat(path, &before), 0);
+        assert_int_equal(sf_store_choose(&n->store, "24.11.5", &found, &err), 0);
+        assert_string_equal(found.directory, "24.11.5-bookworm");
         install_checked(n);
+        snprintf(second, sizeof second, "24.11.5-bookworm+%.8s", sf_digest_hex(&n->release.tree, hex));
+        assert_string_equal(n->release.directory, second);
+        install_checked(n);
+        assert_int_equal(strncmp(n->release.directory, second, strlen(second)), 0);
+        assert_string_equal(n->release.directory + strlen(second), ".2");
         assert_int_equal(stat(path, &after), 0);
-        assert_int_not_equal(before.st_ino, after.st_ino);
-        assert_int_equal(after.st_mode, S_IFDIR | 0755);
-        assert_int_equal(count_names(n), 1);
+        assert_int_equal(before.st_ino, after.st_ino);
+        assert_int_equal(count_names(n), 3);
+        assert_int_equal(sf_store_choose(&n->store, "24.11.5", &found, &err), 0);
+        assert_string_equal(found.directory, n->release.directory);
+        assert_int_equal(sf_store_choose(&n->store, "24.11.5-bookworm", &found, &err), 0);
+        assert_string_equal(found.directory, n->release.directory);
+        assert_int_equal(sf_store_choose(&n->store, second, &found, &err), 0);
+        assert_string_equal(found.directory, second);
+        assert_int_equal(sf_store_find(&n->store, "24.11.5-bookworm", &found, &err), 0);
+        assert_string_equal(found.directory, "24.11.5-bookworm");
+        assert_int_equal(sf_store_find(&n->store, "24.11.5", &found, &err), SF_ERR_NOT_FOUND);
+}
+
+/* A name that somebody else took meanwhile is theirs. */
+static void test_name_taken_meanwhile(void **state)
+{
+        struct node *n = *state;
+        struct sf_error err = SF_ERROR_INIT;
+        struct sf_staging staging;
+        _cleanup_free_ char *path = sf_fs_join(n->store.releases, n->release.directory);
+
+        assert_int_equal(sf_store_begin(&n->store, n->release.directory, &staging, &err), 0);
+        struct sf_unpack u = unpack_at(n, staging.dirfd);
+        assert_int_equal(sf_unpack_run(&u, &err), 0);
+        assert_int_equal(mkdir(path, 0755), 0);
+        assert_int_equal(sf_store_commit(&n->store, &staging, &n->list, n->text.data, n->text.len, &n->release, &err),
+                         SF_ERR_EXISTS);
+        sf_store_abort(&n->store, &staging);
+        assert_int_equal(rmdir(path), 0);
+}
+
+/* PREFIX is a link to where the releases really lie, as /proc shows it. */
+static void test_prefix_is_a_link(void **state)
+{
+        struct node *n = *state;
+        _cleanup_free_ char *elsewhere = sf_format("%s/elsewhere", n->root), *opt = sf_format("%s/opt", n->root);
+        char out[128];
+
+        assert_int_equal(mkdir(elsewhere, 0755), 0);
+        assert_int_equal(mkdir(opt, 0755), 0);
+        assert_int_equal(symlink(elsewhere, n->store.base), 0);
+        install_checked(n);
+        _cleanup_free_ char *resolved = sf_store_resolved(&n->store, "24.11.5-bookworm");
+        _cleanup_free_ char *tree = sf_format("%s/releases/24.11.5-bookworm", elsewhere);
+        _cleanup_free_ char *program = sf_format("%s/sbin/slurmd", tree), *outside = sf_format("%s2/sbin/x", elsewhere);
+        assert_string_equal(resolved, tree);
+        assert_true(sf_store_locate(&n->store, program, out));
+        assert_string_equal(out, "24.11.5-bookworm");
+        assert_true(sf_store_locate(&n->store, tree, out));
+        assert_false(sf_store_locate(&n->store, outside, out));
+        assert_false(sf_store_locate(&n->store, "/usr/sbin/slurmd", out));
 }
 
 /* A record that was changed must not pass for the list of the release. */
@@ -84,7 +144,7 @@ static void test_changed_record(void **state)
         assert_non_null(strstr(err.text, "not the list that release.json names"));
 }
 
-/* It stays in sight, says nothing, and gives way to the same release installed again. */
+/* It stays in sight, says nothing, and is in nobody's way when the same release is installed again. */
 static void test_damaged_record(void **state)
 {
         struct node *n = *state;
@@ -95,13 +155,14 @@ static void test_damaged_record(void **state)
         _cleanup_free_ char *path = sf_format("%s/%s/.sf-release/release.json", n->store.releases,
                                               n->release.directory);
         assert_int_equal(sf_fs_write(path, "{}", 2, 0644, &err), 0);
+        sf_store_forget(&n->store);
         assert_int_equal(sf_store_choose(&n->store, "24.11.5", &found, &err), SF_ERR_NOT_FOUND);
         assert_int_equal(sf_store_choose(&n->store, "24.11.5-bookworm", &found, &err), 0);
         assert_true(found.foreign);
         install_checked(n);
         assert_int_equal(sf_store_choose(&n->store, "24.11.5", &found, &err), 0);
         assert_false(found.foreign);
-        assert_int_equal(count_names(n), 1);
+        assert_int_equal(count_names(n), 2);
 }
 
 /* --- interruption ---------------------------------------------------------------------------------------------- */
@@ -150,7 +211,7 @@ static void kill_while_unpacking(struct node *n)
         if (child == 0) {
                 struct sf_staging staging;
                 stalled_pipe = ends[1];
-                if (sf_store_begin(&n->store, &n->release.name, &staging, NULL) < 0)
+                if (sf_store_begin(&n->store, n->release.directory, &staging, NULL) < 0)
                         _exit(1);
                 struct sf_unpack u = unpack_at(n, staging.dirfd);
                 u.open_range = stalled_open_range;
@@ -189,7 +250,7 @@ static void test_resumed(void **state)
                      noise = (size_t)(entry_of(n, "lib/libhwloc.so.15") - n->list.entries);
 
         kill_while_unpacking(n);
-        assert_int_equal(sf_store_resume(&n->store, &n->release.name, &staging, &err), 0);
+        assert_int_equal(sf_store_resume(&n->store, n->release.directory, &staging, &err), 0);
         assert_true(staging.continued);
         int file = openat(staging.dirfd, "lib/libhwloc.so.15", O_WRONLY);
         assert_int_equal(pwrite(file, "X", 1, 1000), 1);
@@ -221,7 +282,7 @@ static void test_resumed_for_another(void **state)
 
         kill_while_unpacking(n);
         load(n, NEW);
-        assert_int_equal(sf_store_resume(&n->store, &n->release.name, &staging, &err), 0);
+        assert_int_equal(sf_store_resume(&n->store, n->release.directory, &staging, &err), 0);
         assert_false(staging.continued);
         assert_int_equal(count_names(n), 1);
         sf_store_leave(&staging);
@@ -253,7 +314,7 @@ static void test_resumed_from_others(void **state)
                         assert_int_equal(chmod(hidden, 0777), 0);
                 if (i == 3 && (geteuid() != 0 || chown(hidden, 1, 1) < 0))
                         break;
-                assert_int_equal(sf_store_resume(&n->store, &n->release.name, &staging, &err), 0);
+                assert_int_equal(sf_store_resume(&n->store, n->release.directory, &staging, &err), 0);
                 assert_false(staging.continued);
                 assert_int_equal(fstat(staging.dirfd, &st), 0);
                 assert_true(st.st_uid == geteuid() && (st.st_mode & 07777) == 0700);
@@ -326,7 +387,9 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 NODE_TEST(test_install_lists_and_chooses),
-                NODE_TEST(test_install_again_replaces),
+                NODE_TEST(test_install_again_keeps),
+                NODE_TEST(test_name_taken_meanwhile),
+                NODE_TEST(test_prefix_is_a_link),
                 NODE_TEST(test_changed_record),
                 NODE_TEST(test_damaged_record),
                 NODE_TEST(test_killed_while_unpacking),

@@ -81,7 +81,13 @@ struct sf_unpack unpack_at(struct node *n, int dirfd)
 int install(struct node *n, struct sf_error *err)
 {
         struct sf_staging staging;
-        int r = sf_store_begin(&n->store, &n->release.name, &staging, err);
+        int r = sf_store_assign(&n->store, &n->release, err);
+
+        if (r < 0)
+                return r;
+        free(n->installed);
+        n->installed = sf_store_installed_prefix(&n->store, n->release.directory);
+        r = sf_store_begin(&n->store, n->release.directory, &staging, err);
 
         if (r < 0)
                 return r;
