@@ -22,6 +22,7 @@
 #include "agent/switch/run.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/log.h"
 #include "base/output.h"
 #include "base/stop.h"
@@ -117,9 +118,14 @@ static int lock_releases(struct sf_switch_run *run, int *ret_lock, struct sf_err
         if (r < 0)
                 return sf_error_prefix(err, "%s is not in %s and cannot be put there", run->report.to,
                                        run->store.releases);
-        if (!waited)
-                return 0;
+        /* Another node may have finished since this one looked, with or without a wait. */
+        const struct sf_store_release *target = &run->offer.plan.target;
+        struct sf_store_release there;
+        _cleanup_free_ char *path = sf_fs_join(run->store.releases, target->directory);
         sf_store_forget(&run->store);
+        if (!waited && path && !sf_fs_exists(path) &&
+            sf_store_find_tree(&run->store, &target->name, &target->tree, &there, NULL) < 0)
+                return 0;
         return sf_candidate_plan_again(run->config, &run->store, &run->offer, err);
 }
 
