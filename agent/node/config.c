@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/node/conf_source.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
@@ -185,7 +186,7 @@ static int read_service(struct sf_config *c, struct sf_error *err)
         if (r == 0)
                 r = read_old_steps(c, err);
         c->node_name = sf_conf_get(&c->conf, "service", "node_name");
-        c->slurm_conf = conf ? conf : "/etc/slurm/slurm.conf";
+        c->slurm_conf = conf;
         c->hooks = hooks ? hooks : "/etc/sf-node/health.d";
         return r < 0 ? r : read_units(c, err);
 }
@@ -209,6 +210,17 @@ static int url_of(struct sf_config *c, const char *text, const char **ret, struc
         if (r == 0)
                 *ret = c->made.items[c->made.count - 1];
         return r;
+}
+
+/* What the daemons of this node say, where the configuration does not. */
+static int find_slurm_conf(struct sf_config *c, struct sf_error *err)
+{
+        char path[2048];
+
+        sf_conf_source_find(c->root, c->prefix, c->units, path, sizeof path);
+        c->found_slurm_conf = strdup(path);
+        c->slurm_conf = c->found_slurm_conf;
+        return c->slurm_conf ? 0 : sf_error_set(err, SF_ERR_NOMEM, "no memory for the configuration");
 }
 
 /* --repo replaces what the files say. */
@@ -369,6 +381,8 @@ int sf_config_load(const struct sf_command_line *line, struct sf_config *ret, st
                 r = read_repositories(line, &c, err);
         if (r == 0)
                 r = read_service(&c, err);
+        if (r == 0 && !c.slurm_conf)
+                r = find_slurm_conf(&c, err);
         if (r == 0)
                 r = read_options(line, &c, err);
         if (r == 0)
@@ -393,6 +407,7 @@ void sf_config_free(struct sf_config *config)
         free(config->repositories);
         sf_words_free(&config->made);
         free(config->units);
+        free(config->found_slurm_conf);
         sf_conf_free(&config->conf);
         *config = (struct sf_config){ 0 };
 }

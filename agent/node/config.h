@@ -48,6 +48,7 @@ struct sf_config {
         enum sf_old_steps old_steps;
         uint64_t old_steps_wait;                    /* seconds, for SF_OLD_STEPS_WAIT */
         const char *slurm_conf, *node_name, *hooks; /* node_name NULL = this host's */
+        char *found_slurm_conf; /* what slurm_conf points to where no file names one; without root */
         struct sf_conf conf; /* owns the strings of the files; sections of other modules are read from here */
 };
 

@@ -185,13 +185,10 @@ static void find_copy(const struct sf_daemon_words *words, const char *root, cha
 
 void sf_daemon_conf(const struct sf_daemon_words *words, const char *root, const char *fallback, char *ret, size_t room)
 {
-        char path[1024];
-
         if (*words->server || (!*words->conf && !exists(root, fallback) && exists(root, RUN_COPY)))
-                find_copy(words, root, path, sizeof path);
+                find_copy(words, root, ret, room);
         else
-                copy(path, sizeof path, *words->conf ? words->conf : fallback);
-        snprintf(ret, room, "%s%s", root, path);
+                copy(ret, room, *words->conf ? words->conf : fallback);
 }
 
 /* Relocation fills the room it does not need with slashes. */

@@ -11,12 +11,12 @@
 #include <string.h>
 #include <strings.h>
 
+#include "agent/node/plugin_dir.h"
 #include "agent/node/process.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
 
-#define PLUGINS     "lib/slurm/"
-#define LIBRARY     PLUGINS "libslurmfull.so"
+#define LIBRARY     "libslurmfull.so"
 #define LIBRARY_MAX (256u << 20)
 #define NAME_MAX_   128
 
@@ -47,7 +47,7 @@ struct judge {
 
 static int file_of(const char *tree, const char *type, const char *name, char **ret, struct sf_error *err)
 {
-        *ret = sf_format("%s/" PLUGINS "%s_%s.so", tree, type, name);
+        *ret = sf_format("%s/%s/%s_%s.so", tree, sf_plugin_dir(tree), type, name);
         return *ret ? 0 : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
 }
 
@@ -88,14 +88,14 @@ static bool matches(const char *file, const char *type, const char *name)
 
 static struct found find(const struct sf_plugins *p, const char *type, const char *name)
 {
-        _cleanup_free_ char *directory = sf_fs_join(p->new_tree, PLUGINS);
+        _cleanup_free_ char *directory = sf_fs_join(p->new_tree, sf_plugin_dir(p->new_tree));
         struct found found = { 0 };
         DIR *dir = directory ? opendir(directory) : NULL;
 
         for (struct dirent *e; dir && (e = readdir(dir));) {
                 if (!matches(e->d_name, type, name))
                         continue;
-                _cleanup_free_ char *old = sf_format("%s/" PLUGINS "%s", p->old_tree, e->d_name);
+                _cleanup_free_ char *old = sf_format("%s/%s/%s", p->old_tree, sf_plugin_dir(p->old_tree), e->d_name);
                 found.any = true;
                 found.fresh |= old && !sf_fs_exists(old);
         }
@@ -186,16 +186,16 @@ static const struct sf_slurm_conf_line *find_named(const struct judge *j, const 
 static int judge_one(struct judge *j, const char *type, const char *name, const char *who, struct sf_error *err)
 {
         const struct sf_slurm_conf_line *named = find_named(j, type, name);
+        const char *dir = sf_plugin_dir(j->plugins->old_tree);
 
         if (was_told(j, type, name) || (named ? knows_name(j, type, name) : is_replaced(j, type)))
                 return 0;
         if (!named)
-                return sf_buffer_printf(j->ret, err,
-                                        "the running %s uses " PLUGINS "%s_%s.so, which the release lacks\n", who, type,
-                                        name);
-        return sf_buffer_printf(j->ret, err, "%s%s%s" PLUGINS "%s_%s.so, which the release lacks (%s:%u: %s=%s)\n",
-                                who ? "the running " : "", who ? who : "", who ? " uses " : "", type, name, named->file,
-                                named->number, named->pairs[0].key, named->pairs[0].value);
+                return sf_buffer_printf(j->ret, err, "the running %s uses %s/%s_%s.so, which the release lacks\n", who,
+                                        dir, type, name);
+        return sf_buffer_printf(j->ret, err, "%s%s%s%s/%s_%s.so, which the release lacks (%s:%u: %s=%s)\n",
+                                who ? "the running " : "", who ? who : "", who ? " uses " : "", dir, type, name,
+                                named->file, named->number, named->pairs[0].key, named->pairs[0].value);
 }
 
 /* What a plugin calls itself: of all ways to cut its file's name in two the one that stands in the file. */
@@ -220,15 +220,17 @@ static bool read_type(const char *path, char *stem, char type[NAME_MAX_], char n
 
 static int judge_mapped(struct judge *j, const char *mapped, const char *who, struct sf_error *err)
 {
-        const char *base = mapped + strlen(PLUGINS);
+        size_t skip = sf_plugin_dir_length(mapped);
+        const char *base = mapped + skip;
         size_t len = strlen(mapped);
         char type[NAME_MAX_], name[NAME_MAX_];
 
-        if (strncmp(mapped, PLUGINS, strlen(PLUGINS)) != 0 || strncmp(base, "lib", 3) == 0 || strchr(base, '/') ||
-            len < 4 || strcmp(mapped + len - 3, ".so") != 0)
+        if (!skip || strncmp(base, "lib", 3) == 0 || strchr(base, '/') || len < 4 ||
+            strcmp(mapped + len - 3, ".so") != 0)
                 return 0;
         _cleanup_free_ char *old = sf_fs_join(j->plugins->old_tree, mapped);
-        _cleanup_free_ char *new = sf_fs_join(j->plugins->new_tree, mapped);
+        _cleanup_free_ char *new = sf_format("%s/%s/%s", j->plugins->new_tree, sf_plugin_dir(j->plugins->new_tree),
+                                             base);
         _cleanup_free_ char *stem = strndup(base, strlen(base) - 3);
         if (!old || !new || !stem)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
@@ -273,7 +275,7 @@ static int judge_conf(struct judge *j, struct sf_error *err)
 int sf_plugins_check(const struct sf_plugins *plugins, struct sf_buffer *ret, struct sf_error *err)
 {
         struct judge j = { .plugins = plugins, .ret = ret };
-        _cleanup_free_ char *library = sf_fs_join(plugins->new_tree, LIBRARY);
+        _cleanup_free_ char *library = sf_format("%s/%s/" LIBRARY, plugins->new_tree, sf_plugin_dir(plugins->new_tree));
         int r = library ? 0 : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
 
         /* Without its library the release does not run at all, which other checks say. */

@@ -100,6 +100,8 @@ static const char *read_pair(struct sf_pool *pool, const char *c, struct sf_slur
         } else {
                 value = c;
                 c += strcspn(c, " \t\r");
+                if (c == value)
+                        return NULL;
                 ret->value = sf_pool_copy(pool, value, (size_t)(c - value));
         }
         ret->key = sf_pool_copy(pool, key, key_len);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/node/conf_source.h"
 #include "agent/node/unit.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
@@ -20,7 +21,8 @@
 struct search {
         struct sf_service_bus *bus;
         const char *prefix;
-        char real[PATH_MAX]; /* the prefix without symbolic links: what /proc says */
+        char real[PATH_MAX];   /* the prefix without symbolic links: what /proc says */
+        char usual_conf[1024]; /* where a daemon looks that is told nothing */
         struct sf_units found;
 };
 
@@ -145,7 +147,11 @@ static int consider(struct search *s, const char *name, bool wanted, bool config
                 u.daemon = sf_daemon_of_program(u.exe);
         if (u.daemon == SF_DAEMON_OTHER)
                 u.daemon = sf_daemon_of_unit(u.name);
-        return wanted || u.in_prefix ? add(s, &u, err) : 0;
+        if (!wanted && !u.in_prefix)
+                return 0;
+        if (u.daemon != SF_DAEMON_OTHER && sf_conf_source_words("", u.name, u.daemon, (int)u.pid, &u.words))
+                sf_daemon_conf(&u.words, "", s->usual_conf, u.conf, sizeof u.conf);
+        return add(s, &u, err);
 }
 
 static int rank_of(const struct sf_unit_of_node *u)
@@ -174,6 +180,7 @@ int sf_units_find(struct sf_service_bus *bus, const char *prefix, const char *co
 
         if (!realpath(prefix, s.real))
                 snprintf(s.real, sizeof s.real, "%s", prefix);
+        sf_conf_source_default("", prefix, s.usual_conf, sizeof s.usual_conf);
         for (const char *const *c = configured; r == 0 && c && *c; c++)
                 r = consider(&s, *c, true, true, err);
         if (r == 0)

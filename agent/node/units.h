@@ -26,6 +26,8 @@ struct sf_unit_of_node {
         bool running;             /* active, activating or reloading when it was looked at */
         struct sf_service service; /* as loaded; load_state "not-found" for a configured one that is not there */
         pid_t pid;                /* the daemon's own process: the main one, or its child behind a wrapper; 0 = none */
+        struct sf_daemon_words words; /* what its files say of its configuration and name, else its process */
+        char conf[1024];          /* its slurm.conf, "" where nothing is known */
         char exe[512];            /* what that process runs, "" where it is not known */
 };
 

@@ -11,18 +11,35 @@
 
 #include "agent/node/libraries.h"
 #include "agent/node/plugins.h"
+#include "agent/node/plugin_dir.h"
 #include "agent/node/process.h"
 #include "agent/node/slurm.h"
 #include "agent/node/slurm_conf.h"
+#include "agent/node/slurm_node.h"
 #include "agent/node/spank.h"
+#include "agent/switch/conf_trial.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "base/words.h"
 #include "release/layout.h"
 
-#define SPACE_NEED  (1u << 20) /* links, units, modules, records */
-#define INODES_NEED 64
-#define ASK_SECONDS 10
-#define DAEMONS_MAX 128
+#define SPACE_NEED    (1u << 20) /* links, units, modules, records */
+#define INODES_NEED   64
+#define ASK_SECONDS   10
+#define TRIAL_SECONDS 60
+#define DAEMONS_MAX   128
+
+bool sf_check_has_conf(const struct sf_checks *c)
+{
+        _cleanup_free_ char *path = sf_format("%s%s", c->root, c->conf);
+
+        return path && sf_fs_exists(path);
+}
+
+int sf_check_note(const struct sf_checks *c, const struct sf_buffer *lines, struct sf_error *err)
+{
+        return c->notes && lines->len ? sf_buffer_append(c->notes, lines->data, lines->len, err) : 0;
+}
 
 int sf_check_unit(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err)
 {
@@ -58,7 +75,7 @@ int sf_check_libraries(const struct sf_checks *c, struct sf_buffer *ret, struct 
                 r = sf_process_mapped(c->unit->main_pid, c->old_tree, &mapped, err);
         for (char **m = mapped; m && *m && r == 0; m++) {
                 _cleanup_free_ char *file = sf_fs_join(c->tree, *m);
-                if (strncmp(*m, "lib/slurm/", 10) == 0 && file && sf_fs_exists(file))
+                if (sf_plugin_dir_length(*m) && file && sf_fs_exists(file))
                         r = sf_libraries_check(loader, c->tree, *m, ret, err);
         }
         sf_process_free_names(mapped);
@@ -120,7 +137,7 @@ int sf_check_plugins(const struct sf_checks *c, struct sf_buffer *ret, struct sf
         if (!c->old_tree)
                 return 0;
         /* A configuration that cannot be read is another check's finding. */
-        if (c->conf && sf_slurm_conf_load("", c->conf, &conf, &broken) == 0)
+        if (c->conf && sf_slurm_conf_load(c->root, c->conf, &conf, &broken) == 0)
                 plugins.conf = &conf;
         plugins.count = list_daemons(c, pids, names, DAEMONS_MAX);
         return sf_plugins_check(&plugins, ret, err);
@@ -130,37 +147,67 @@ int sf_check_plugins(const struct sf_checks *c, struct sf_buffer *ret, struct sf
 static int conf_value(const struct sf_checks *c, const char *key, char *out, size_t room, struct sf_error *err)
 {
         _cleanup_(sf_slurm_conf_free) struct sf_slurm_conf conf = SF_SLURM_CONF_INIT;
-        int r = sf_slurm_conf_load("", c->conf, &conf, err);
+        int r = sf_slurm_conf_load(c->root, c->conf, &conf, err);
         const char *value = r == 0 ? sf_slurm_conf_get(&conf, key) : NULL;
 
         snprintf(out, room, "%s", value ? value : "");
         return r;
 }
 
+/* Where the release will look for plugins: PluginDir with view standing for the release itself, else its own directory. */
+static int plugin_dirs(const struct sf_checks *c, const struct sf_slurm_conf *conf, struct sf_words *ret,
+                       struct sf_error *err)
+{
+        const char *value = sf_slurm_conf_get(conf, "PluginDir");
+        _cleanup_free_ char *view = sf_format("%s/" SF_NODE_VIEW, c->prefix);
+        size_t len = view ? strlen(view) : 0;
+        int r = view ? 0 : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+
+        if (!value && r == 0)
+                r = sf_words_printf(ret, err, "%s/%s", c->tree, sf_plugin_dir(c->tree));
+        for (const char *d = value; d && *d && r == 0; d += strcspn(d, ":"), d += *d == ':') {
+                int part = (int)strcspn(d, ":");
+                bool through_view = strncmp(d, view, len) == 0 && (d[len] == '/' || (size_t)part == len);
+                r = through_view ? sf_words_printf(ret, err, "%s%.*s", c->tree, part - (int)len, d + len)
+                                 : sf_words_printf(ret, err, "%s%.*s", c->root, part, d);
+        }
+        return r;
+}
+
 int sf_check_spank(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err)
 {
-        char configured[4096];
-        struct sf_version version;
+        _cleanup_(sf_slurm_conf_free) struct sf_slurm_conf conf = SF_SLURM_CONF_INIT;
+        _cleanup_(sf_buffer_free) struct sf_buffer notes = SF_BUFFER_INIT;
+        _cleanup_(sf_words_free) struct sf_words dirs = SF_WORDS_INIT;
+        struct sf_version version, before;
 
-        if (!*c->version || !sf_fs_exists(c->conf))
+        if (!*c->version || !sf_check_has_conf(c))
                 return 0;
         int r = sf_version_parse(c->version, &version, err);
         if (r == 0)
-                r = conf_value(c, "PlugStackConfig", configured, sizeof configured, err);
+                r = sf_slurm_conf_load(c->root, c->conf, &conf, err);
+        if (r == 0)
+                r = plugin_dirs(c, &conf, &dirs, err);
         if (r < 0)
                 return r;
-        _cleanup_free_ char *path = *configured ? sf_format("%s%s", c->root, configured)
-                                                : sf_format("%.*splugstack.conf",
-                                                            (int)(strrchr(c->conf, '/') + 1 - c->conf), c->conf);
-        return path ? sf_spank_check(path, &version, ret, err)
-                    : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+        const char *configured = sf_slurm_conf_get(&conf, "PlugStackConfig");
+        _cleanup_free_ char *path = sf_slurm_conf_beside(&conf, configured ? configured : "plugstack.conf");
+        struct sf_spank spank = {
+                .root = c->root,
+                .plugstack = path,
+                .plugin_dirs = sf_words_argv(&dirs),
+                .version = &version,
+                .before = c->old_version && sf_version_parse(c->old_version, &before, NULL) == 0 ? &before : NULL,
+        };
+        r = path ? sf_spank_check(&spank, ret, &notes, err) : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+        return r < 0 ? r : sf_check_note(c, &notes, err);
 }
 
 int sf_check_plugin_dir(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err)
 {
         char value[4096];
 
-        if (!sf_fs_exists(c->conf))
+        if (!sf_check_has_conf(c))
                 return 0;
         int r = conf_value(c, "PluginDir", value, sizeof value, err);
         if (r < 0 || !*value)
@@ -181,11 +228,69 @@ int sf_check_plugin_dir(const struct sf_checks *c, struct sf_buffer *ret, struct
         return 0;
 }
 
+/* The new client says what it does not understand. What the running release's client says too, and yet goes on, is the
+ * site's to live with. */
+static int check_client(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err)
+{
+        _cleanup_free_ char *conf = sf_format("%s%s", c->root, c->conf);
+        struct sf_slurm slurm = { .tree = c->tree, .conf = conf, .timeout = ASK_SECONDS };
+
+        return conf ? sf_slurm_check_conf(&slurm, ret, err) : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+}
+
+/* slurmd itself is asked on a copy, the running release's as well: for whom would be there to go back to? */
+static int check_trial(const struct sf_checks *c, const struct sf_slurm_conf *conf, const char *node,
+                       struct sf_buffer *ret, struct sf_error *err)
+{
+        struct sf_conf_trial trial = {
+                .prefix = c->prefix, .conf = conf, .node = node, .directory = "/run", .timeout = TRIAL_SECONDS
+        };
+        struct sf_error why = SF_ERROR_INIT, old_why = SF_ERROR_INIT;
+        _cleanup_(sf_buffer_free) struct sf_buffer note = SF_BUFFER_INIT;
+        int r = sf_conf_trial_slurmd(&trial, c->tree, &why);
+        int old = c->old_tree ? sf_conf_trial_slurmd(&trial, c->old_tree, &old_why) : 0;
+
+        if (r == SF_ERR_USAGE)
+                return sf_buffer_printf(
+                        ret, err, "slurmd %s would not start with %s: %s%s\n", c->version, c->conf, why.text,
+                        old == SF_ERR_USAGE ? "; neither would the running release, if it were restarted" : "");
+        if (r < 0)
+                r = sf_buffer_printf(&note, err, "whether slurmd would start with %s could not be tried: %s\n", c->conf,
+                                     why.text);
+        else if (old == SF_ERR_USAGE)
+                r = sf_buffer_printf(&note, err,
+                                     "the running release would not start again with %s, so there is no way back: %s\n",
+                                     c->conf, old_why.text);
+        return r < 0 ? r : sf_check_note(c, &note, err);
+}
+
+/* The name that the node's slurmd has; "" where it is in no file (slurmd -Z) or not known. */
+static void name_node(const struct sf_checks *c, const struct sf_slurm_conf *conf, char *ret, size_t room)
+{
+        char **hosts = sf_slurm_node_hosts(true);
+        struct sf_slurm_node node;
+
+        snprintf(ret, room, "%s", c->node ? c->node : "");
+        if (!*ret && sf_slurm_node_find(conf, NULL, (const char *const *)hosts, &node, NULL) == 0)
+                snprintf(ret, room, "%s", node.name);
+        sf_slurm_node_hosts_free(hosts);
+}
+
 int sf_check_conf(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err)
 {
-        struct sf_slurm slurm = { .tree = c->tree, .conf = c->conf, .timeout = ASK_SECONDS };
+        _cleanup_(sf_slurm_conf_free) struct sf_slurm_conf conf = SF_SLURM_CONF_INIT;
+        struct sf_error why = SF_ERROR_INIT;
+        char node[256];
 
-        return sf_fs_exists(c->conf) ? sf_slurm_check_conf(&slurm, ret, err) : 0;
+        if (!sf_check_has_conf(c))
+                return 0;
+        if (sf_slurm_conf_load(c->root, c->conf, &conf, &why) < 0)
+                return sf_buffer_printf(ret, err, "%s\n", why.text);
+        int r = check_client(c, ret, err);
+        name_node(c, &conf, node, sizeof node);
+        if (r < 0 || ret->len || *c->root || !*node || !c->unit || !c->unit->main_pid)
+                return r;
+        return check_trial(c, &conf, node, ret, err);
 }
 
 int sf_check_space(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err)

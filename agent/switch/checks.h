@@ -22,15 +22,21 @@ struct sf_checks {
         const char *tree;             /* the release in question, an absolute path */
         const char *version;          /* its version, "" where unknown */
         const char *old_tree;         /* the active one before a switch; NULL = there is none */
-        const char *conf;             /* slurm.conf */
+        const char *old_version;      /* its version; NULL or "" where unknown */
+        const char *conf;             /* slurm.conf, without root */
+        const char *node;             /* NodeName, where it is known; NULL = by the host's name */
+        struct sf_buffer *notes;      /* receives lines that are worth knowing but no reason to refuse; NULL = dropped */
         const struct sf_service *unit; /* the node's slurmd as loaded; NULL = no systemd here */
         const struct sf_units *units; /* every unit that runs from the prefix; NULL = no systemd here */
         const char *unit_type;        /* what the release's own slurmd unit is: "notify"; NULL = not known */
         bool old_steps;               /* steps of the old release are running */
 };
 
-int sf_check_unit(const struct sf_checks *c, struct sf_buffer *ret,
-                  struct sf_error *err); /* KillMode, Delegate, Type of each unit */
+bool sf_check_has_conf(const struct sf_checks *c); /* is there a slurm.conf? */
+/* Adds lines to the notes. */
+int sf_check_note(const struct sf_checks *c, const struct sf_buffer *lines, struct sf_error *err);
+
+int sf_check_unit(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err); /* KillMode, Delegate, Type of each unit */
 int sf_check_libraries(const struct sf_checks *c, struct sf_buffer *ret,
                        struct sf_error *err); /* what slurmd starts with */
 int sf_check_all_libraries(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err); /* every ELF file */

@@ -191,6 +191,15 @@ static int ask_everything(const struct sf_checks *c, const struct sf_node_switch
         return r;
 }
 
+static void warn(struct sf_buffer *lines)
+{
+        char *saved = NULL;
+
+        for (char *line = lines->len ? strtok_r((char *)lines->data, "\n", &saved) : NULL; line;
+             line = strtok_r(NULL, "\n", &saved))
+                sf_log_warning("%s", line);
+}
+
 /* The first line becomes the error (a warning with --force), the others warnings. */
 static int judge(struct sf_buffer *findings, bool force, struct sf_error *err)
 {
@@ -267,7 +276,7 @@ int sf_preflight_run(const struct sf_preflight *p, const struct sf_store_release
 {
         const struct sf_node_switch *live = p->live;
         const struct sf_config *config = live->config;
-        _cleanup_(sf_buffer_free) struct sf_buffer findings = SF_BUFFER_INIT;
+        _cleanup_(sf_buffer_free) struct sf_buffer findings = SF_BUFFER_INIT, notes = SF_BUFFER_INIT;
         _cleanup_free_ char *tree = sf_node_switch_tree(live, to->directory);
         _cleanup_free_ char *old_tree = *p->from ? sf_node_switch_tree(live, p->from)
                                                  : sf_fs_join(live->store->base, "view");
@@ -288,7 +297,10 @@ int sf_preflight_run(const struct sf_preflight *p, const struct sf_store_release
                 .tree = tree,
                 .version = to->foreign ? "" : to->name.version,
                 .old_tree = old_tree,
+                .old_version = p->from_version,
                 .conf = config->slurm_conf,
+                .node = config->node_name,
+                .notes = &notes,
                 .unit = live->bus ? &live->slurmd : NULL,
                 .units = live->bus ? &live->units : NULL,
                 .unit_type = to->unit,
@@ -303,5 +315,6 @@ int sf_preflight_run(const struct sf_preflight *p, const struct sf_store_release
                 r = check_units(&checks, to->unit, err);
         if (r == 0)
                 r = ask_everything(&checks, live, &findings, err);
+        warn(&notes);
         return r < 0 ? r : judge(&findings, config->force, err);
 }

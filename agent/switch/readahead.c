@@ -7,12 +7,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/node/plugin_dir.h"
 #include "agent/node/process.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
 
-#define PLUGINS "lib/slurm"
-#define CHUNK   (128 << 10) /* what every kernel begins to read at one call, whatever it was asked for */
+#define CHUNK (128 << 10) /* what every kernel begins to read at one call, whatever it was asked for */
 
 static void read_ahead(int dirfd, const char *name)
 {
@@ -37,7 +37,7 @@ static int read_plugin(void *ctx, int dirfd, const char *name, const char *path,
 void sf_readahead_release(const char *tree, pid_t slurmd, const char *old_tree)
 {
         _cleanup_close_ int fd = open(tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        _cleanup_close_ int plugins = fd < 0 ? -1 : openat(fd, PLUGINS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_close_ int plugins = fd < 0 ? -1 : openat(fd, sf_plugin_dir(tree), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         char **mapped = NULL;
 
         if (fd < 0)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -15,6 +16,7 @@
 #include "agent/node/report.h"
 #include "agent/node/slurm_node.h"
 #include "agent/node/unit.h"
+#include "agent/node/unit_text.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/output.h"
@@ -22,6 +24,7 @@
 #include "rpath/elf.h"
 
 #define MUNGE_SOCKET   "/run/munge/munge.socket.2"
+#define SACK_SOCKET    "/run/slurm/sack.socket"
 #define PROGRAM_MAX    (256u << 20)
 #define SLURMD_TIMEOUT 60 /* seconds; below, a switch that goes wrong may cost jobs */
 
@@ -90,6 +93,17 @@ static int check_leftovers(const struct patient *p, struct sf_buffer *ret, struc
         return sf_fs_walk(p->checks.tree, look_for_leftovers, &l, err);
 }
 
+/* slurmdbd alone needs none, and a client may fetch its own. */
+static bool uses_slurm_conf(const struct patient *p)
+{
+        for (size_t i = 0; p->checks.units && i < p->checks.units->count; i++) {
+                const struct sf_unit_of_node *u = &p->checks.units->items[i];
+                if (u->running && u->daemon != SF_DAEMON_OTHER && u->daemon != SF_DAEMON_SLURMDBD)
+                        return true;
+        }
+        return false;
+}
+
 static int check_plugin_dir(const struct patient *p, struct sf_buffer *ret, struct sf_error *err)
 {
         return sf_check_plugin_dir(&p->checks, ret, err);
@@ -97,6 +111,11 @@ static int check_plugin_dir(const struct patient *p, struct sf_buffer *ret, stru
 
 static int check_conf(const struct patient *p, struct sf_buffer *ret, struct sf_error *err)
 {
+        if (!sf_check_has_conf(&p->checks) && uses_slurm_conf(p))
+                return sf_buffer_printf(ret, err,
+                                        "%s, where this node's daemons and commands look for their configuration, is "
+                                        "missing\n",
+                                        p->checks.conf);
         return sf_check_conf(&p->checks, ret, err);
 }
 
@@ -111,35 +130,75 @@ static int check_space(const struct patient *p, struct sf_buffer *ret, struct sf
 }
 
 /* slurmd ends at once on a host that slurm.conf does not know, unless it is told its name or is a dynamic node. */
-static int check_node(const struct patient *p, struct sf_buffer *ret, struct sf_error *err)
+static int check_slurmd_name(const struct patient *p, const struct sf_unit_of_node *u, struct sf_buffer *ret,
+                             struct sf_error *err)
 {
         _cleanup_(sf_slurm_conf_free) struct sf_slurm_conf conf = SF_SLURM_CONF_INIT;
+        const char *wanted = *u->words.node ? u->words.node : p->config->node_name;
+        char **hosts = sf_slurm_node_hosts(true);
         struct sf_error why = SF_ERROR_INIT;
         struct sf_slurm_node node;
-        char **hosts;
+        int r = sf_slurm_conf_load("", *u->conf ? u->conf : p->checks.conf, &conf, &why);
 
-        if (*p->config->root || p->config->node_name || !sf_fs_exists(p->checks.conf))
-                return 0;
-        if (sf_slurm_conf_load("", p->checks.conf, &conf, &why) < 0)
-                return sf_buffer_printf(ret, err, "%s\n", why.text);
-        hosts = sf_slurm_node_hosts(true);
-        int r = sf_slurm_node_find(&conf, NULL, (const char *const *)hosts, &node, &why);
+        if (r == 0)
+                r = sf_slurm_node_find(&conf, wanted, (const char *const *)hosts, &node, &why);
         sf_slurm_node_hosts_free(hosts);
-        return r < 0 ? sf_buffer_printf(ret, err, "%s\n", why.text) : 0;
+        return r < 0 ? sf_buffer_printf(ret, err, "%s: %s\n", u->name, why.text) : 0;
 }
 
-static int check_munge(const struct patient *p, struct sf_buffer *ret, struct sf_error *err)
+static int check_node(const struct patient *p, struct sf_buffer *ret, struct sf_error *err)
+{
+        int r = 0;
+
+        for (size_t i = 0; p->checks.units && r == 0 && i < p->checks.units->count; i++) {
+                const struct sf_unit_of_node *u = &p->checks.units->items[i];
+                if (u->daemon == SF_DAEMON_SLURMD && strcmp(u->service.load_state, "loaded") == 0 && !u->words.dynamic)
+                        r = check_slurmd_name(p, u, ret, err);
+        }
+        return r;
+}
+
+static bool answers(const char *path)
 {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-        if (*p->config->root)
+        snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+        return fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0;
+}
+
+/* auth/slurm: daemons read the key beside slurm.conf, clients ask the socket of a daemon on their host. */
+static int check_slurm_key(const struct sf_slurm_conf *conf, struct sf_buffer *ret, struct sf_error *err)
+{
+        _cleanup_free_ char *key = sf_slurm_conf_beside(conf, "slurm.key");
+        _cleanup_free_ char *set = sf_slurm_conf_beside(conf, "slurm.jwks");
+
+        if (answers(SACK_SOCKET) || (key && sf_fs_exists(key)) || (set && sf_fs_exists(set)))
                 return 0;
-        snprintf(address.sun_path, sizeof address.sun_path, "%s", MUNGE_SOCKET);
-        if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
+        return sf_buffer_printf(ret, err,
+                                "AuthType=auth/slurm, but there is neither a key (%s) nor a daemon that answers at %s: "
+                                "start sackd, or put the key there\n",
+                                key ? key : "slurm.key", SACK_SOCKET);
+}
+
+/* What proves identities on this node, as slurm.conf says: munge where it says nothing. */
+static int check_auth(const struct patient *p, struct sf_buffer *ret, struct sf_error *err)
+{
+        _cleanup_(sf_slurm_conf_free) struct sf_slurm_conf conf = SF_SLURM_CONF_INIT;
+        char socket_path[256] = MUNGE_SOCKET;
+
+        if (*p->config->root || sf_slurm_conf_load("", p->checks.conf, &conf, NULL) < 0)
+                return 0; /* "slurm.conf" tells */
+        const char *type = sf_slurm_conf_get(&conf, "AuthType");
+        if (type && strcasecmp(type, "auth/slurm") == 0)
+                return check_slurm_key(&conf, ret, err);
+        if (type && strcasecmp(type, "auth/munge") != 0)
+                return 0;
+        sf_slurm_conf_option(sf_slurm_conf_get(&conf, "AuthInfo"), "socket", socket_path, sizeof socket_path);
+        if (answers(socket_path))
                 return 0;
         return sf_buffer_printf(ret, err, "munge does not answer at %s: start munged (systemctl start munge)\n",
-                                MUNGE_SOCKET);
+                                socket_path);
 }
 
 static int check_one_unit(const struct patient *p, const struct sf_unit_of_node *u, struct sf_buffer *ret,
@@ -202,9 +261,57 @@ static const struct question {
         { "libraries", check_links },      { "build paths", check_leftovers },
         { "PluginDir", check_plugin_dir }, { "slurm.conf", check_conf },
         { "SPANK", check_spank },          { "node name", check_node },
-        { "munge", check_munge },          { "unit", check_unit },
+        { "authentication", check_auth },  { "unit", check_unit },
         { "space", check_space },          { "SlurmdTimeout", check_timeout },
 };
+
+/* "slurmd.service.d/x.conf sets KillMode, ExecStart": the file and its keys, each once. */
+static int note_drop_in(const struct patient *p, const struct sf_unit_text *text, const char *file,
+                        struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer keys = SF_BUFFER_INIT;
+        const char *last = "";
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < text->count; i++) {
+                const struct sf_unit_setting *s = &text->settings[i];
+                if (strcmp(s->file, file) != 0 || strcmp(s->key, last) == 0)
+                        continue;
+                r = sf_buffer_printf(&keys, err, "%s%s", keys.len ? ", " : "", s->key);
+                last = s->key;
+        }
+        return r < 0 ? r
+                     : sf_buffer_printf(p->checks.notes, err, "%s: %s sets %s\n", text->unit, file,
+                                        keys.len ? sf_buffer_text(&keys) : "nothing");
+}
+
+/* A site's drop-ins win over what we write: who reads this should know of them. */
+static int note_drop_ins(const struct patient *p, struct sf_error *err)
+{
+        const struct sf_units *units = p->checks.units;
+        int r = 0;
+
+        for (size_t i = 0; units && r == 0 && i < units->count; i++) {
+                _cleanup_(sf_unit_text_free) struct sf_unit_text text = SF_UNIT_TEXT_INIT;
+                if (sf_unit_text_load("", units->items[i].name, &text, NULL) < 0)
+                        continue;
+                for (size_t d = 0; r == 0 && d < text.drop_in_count; d++)
+                        r = note_drop_in(p, &text, text.drop_ins[d], err);
+        }
+        return r;
+}
+
+static void tell_notes(struct sf_buffer *notes, bool json, json_t *list)
+{
+        char *saved = NULL;
+
+        for (char *line = notes->len ? strtok_r((char *)notes->data, "\n", &saved) : NULL; line;
+             line = strtok_r(NULL, "\n", &saved)) {
+                json_array_append_new(list, json_string(line));
+                if (!json)
+                        printf("%-14s %s\n", "note", line);
+        }
+}
 
 /* One line per question, or one per finding. Returns the number of findings. */
 static size_t tell(const char *name, struct sf_buffer *findings, bool json, json_t *list)
@@ -247,6 +354,8 @@ int sf_verb_doctor(const struct sf_config *config, const struct sf_command_line 
         struct sf_store_release active;
         struct sf_store store = { 0 };
         struct sf_node_switch live = { 0 };
+        _cleanup_(sf_buffer_free) struct sf_buffer noted = SF_BUFFER_INIT;
+        json_t *notes = json_array();
         struct sf_report report;
         size_t findings = 0;
 
@@ -255,6 +364,7 @@ int sf_verb_doctor(const struct sf_config *config, const struct sf_command_line 
         report.step = SF_STEP_DOCTOR;
         report.details = details;
         json_object_set_new(details, "findings", list);
+        json_object_set_new(details, "notes", notes);
         int r = sf_store_open(config->root, config->prefix, &store, &err);
         if (r == 0) {
                 sf_active_note(&store, &report);
@@ -273,10 +383,15 @@ int sf_verb_doctor(const struct sf_config *config, const struct sf_command_line 
                                                  .tree = tree,
                                                  .version = active.foreign ? "" : active.name.version,
                                                  .conf = config->slurm_conf,
+                                                 .node = config->node_name,
+                                                 .notes = &noted,
                                                  .unit = live.bus ? &live.slurmd : NULL,
                                                  .units = live.bus ? &live.units : NULL,
                                                  .unit_type = active.unit } };
                 r = examine(&p, sf_output_is_json(), list, &findings, &err);
+                if (r == 0)
+                        r = note_drop_ins(&p, &err);
+                tell_notes(&noted, sf_output_is_json(), notes);
                 sf_node_switch_close(&live);
         }
         sf_store_close(&store);

@@ -31,7 +31,7 @@ active n1 "$RELEASES_BASE"
 
 # What doctor says of a healthy node, and of one whose munge is gone.
 expect 3 bed_in n1 sf-node doctor
-says "munge          ok"
+says "authentication ok"
 says "SlurmdTimeout is 15 s"
 bed_in n1 systemctl stop munge
 expect 3 bed_in n1 sf-node doctor
