@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/conf_source.h - where this node's slurm.conf is, by the words of the daemons that use it.
  *
- * A unit's command line and environment say it (-f, SLURM_CONF, --conf-server), for a wrapper the process that came of it;
- * nothing said means the place that the release itself looks at, which may be inside the release. Needs no bus.
+ * A unit's command line and environment say it (-f, SLURM_CONF, --conf-server), for a wrapper the process that came of
+ * it; nothing said means the place that the release itself looks at, which may be inside the release. Needs no bus.
  */
 #ifndef SF_AGENT_NODE_CONF_SOURCE_H
 #define SF_AGENT_NODE_CONF_SOURCE_H
@@ -16,8 +16,8 @@
 /* Where the active release looks by itself; the usual place where it does not say. Without root. */
 void sf_conf_source_default(const char *root, const char *prefix, char *ret, size_t room);
 
-/* What a unit's files say, "" where there are none, or where a wrapper hides it: then the words of process pid (0 = none).
- * False where nothing could be learnt. */
+/* What a unit's files say, "" where there are none, or where a wrapper hides it: then the words of process pid (0 =
+ * none). False where nothing could be learnt. */
 bool sf_conf_source_words(const char *root, const char *unit, enum sf_daemon daemon, int pid,
                           struct sf_daemon_words *ret);
 

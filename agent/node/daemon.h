@@ -46,10 +46,11 @@ void sf_daemon_words_read(enum sf_daemon daemon, const char *const *argv, const 
 /* The words of a running process, from /proc. SF_ERR_NOT_FOUND: it is gone, or hides them. */
 int sf_daemon_words_of(enum sf_daemon daemon, int pid, struct sf_daemon_words *ret, struct sf_error *err);
 
-/* Where a daemon with these words has its configuration: a path (without root) that can be read now. For a configless
- * one that is its copy, in SlurmdSpoolDir/conf-cache or at /run/slurm/conf; otherwise the file it was told, or `fallback`,
- * where its release looks by itself. Never fails: the path need not exist. */
-void sf_daemon_conf(const struct sf_daemon_words *words, const char *root, const char *fallback, char *ret, size_t room);
+/* Where a daemon with these words has its configuration: a path (without root) that can be read now. For a
+ * configless one that is its copy, in SlurmdSpoolDir/conf-cache or at /run/slurm/conf; otherwise the file it was
+ * told, or `fallback`, where its release looks by itself. Never fails: the path need not exist. */
+void sf_daemon_conf(const struct sf_daemon_words *words, const char *root, const char *fallback, char *ret,
+                    size_t room);
 
 /* Where a release looks for slurm.conf by itself: the path compiled into it. `tree` is where its files are. "" where
  * the release does not say. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* agent/node/plugin_dir.h - where a tree has its plugins: "lib/slurm", or "lib64/slurm" where "make install" was told so.
+/* agent/node/plugin_dir.h - where a tree has its plugins: "lib/slurm", or "lib64/slurm" where "make install" was told
+ * so.
  */
 #ifndef SF_AGENT_NODE_PLUGIN_DIR_H
 #define SF_AGENT_NODE_PLUGIN_DIR_H

@@ -17,7 +17,8 @@ struct sf_slurm_node {
         char host[256];    /* NodeHostname */
         char address[256]; /* NodeAddr; the host where it says none */
         unsigned port;     /* its own Port, else SlurmdPort */
-        const char *file; /* where it is defined; NULL for a node that is in no file (slurmd -Z) */
+        /* where it is defined, of the configuration; NULL for a node that is in no file (slurmd -Z) */
+        const char *file;
         unsigned line;
 };
 

@@ -154,7 +154,8 @@ static int conf_value(const struct sf_checks *c, const char *key, char *out, siz
         return r;
 }
 
-/* Where the release will look for plugins: PluginDir with view standing for the release itself, else its own directory. */
+/* Where the release will look for plugins: PluginDir with view standing for the release itself, else its own
+ * directory. */
 static int plugin_dirs(const struct sf_checks *c, const struct sf_slurm_conf *conf, struct sf_words *ret,
                        struct sf_error *err)
 {

@@ -25,7 +25,8 @@ struct sf_checks {
         const char *old_version;      /* its version; NULL or "" where unknown */
         const char *conf;             /* slurm.conf, without root */
         const char *node;             /* NodeName, where it is known; NULL = by the host's name */
-        struct sf_buffer *notes;      /* receives lines that are worth knowing but no reason to refuse; NULL = dropped */
+        /* receives lines that are worth knowing but no reason to refuse; NULL = dropped */
+        struct sf_buffer *notes;
         const struct sf_service *unit; /* the node's slurmd as loaded; NULL = no systemd here */
         const struct sf_units *units; /* every unit that runs from the prefix; NULL = no systemd here */
         const char *unit_type;        /* what the release's own slurmd unit is: "notify"; NULL = not known */
@@ -36,7 +37,8 @@ bool sf_check_has_conf(const struct sf_checks *c); /* is there a slurm.conf? */
 /* Adds lines to the notes. */
 int sf_check_note(const struct sf_checks *c, const struct sf_buffer *lines, struct sf_error *err);
 
-int sf_check_unit(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err); /* KillMode, Delegate, Type of each unit */
+/* KillMode, Delegate, Type of each unit */
+int sf_check_unit(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err);
 int sf_check_libraries(const struct sf_checks *c, struct sf_buffer *ret,
                        struct sf_error *err); /* what slurmd starts with */
 int sf_check_all_libraries(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err); /* every ELF file */
@@ -46,6 +48,7 @@ int sf_check_plugin_dir(const struct sf_checks *c, struct sf_buffer *ret,
                         struct sf_error *err); /* PluginDir in slurm.conf */
 int sf_check_conf(const struct sf_checks *c, struct sf_buffer *ret,
                   struct sf_error *err); /* options it does not know */
+int sf_check_slurmdbd(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err);      /* slurmdbd.conf */
 int sf_check_space(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err); /* room to switch at all */
 
 #endif

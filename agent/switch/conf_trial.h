@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* agent/switch/conf_trial.h - would a release start with this configuration? The release itself is asked, on a copy.
  *
- * slurmd ends at once over an unknown key in slurm.conf or cgroup.conf, a plugin it lacks, or a rule that a series made fatal.
- * Its "-G" reads all of that and ends; but on the live files it opens the log, speaks to running steps and moves itself
- * between cgroups. So it gets a copy: one slurm.conf with everything it includes, spool, log and pid file of its own,
- * CgroupPlugin=disabled (and what depends on it taken out), in mount, pid and network namespaces of its own. The other files
- * beside slurm.conf are links to the live ones, which are only read.
+ * slurmd ends at once over an unknown key in slurm.conf or cgroup.conf, a plugin it lacks, or a rule that a series made
+ * fatal. Its "-G" reads all of that and ends; but on the live files it opens the log, speaks to running steps and moves
+ * itself between cgroups. So it gets a copy: one slurm.conf with everything it includes, spool, log and pid file of its
+ * own, CgroupPlugin=disabled (and what depends on it taken out), in mount, pid and network namespaces of its own. The
+ * other files beside slurm.conf are links to the live ones, which are only read.
  *
  * Needs root and unshare(1).
  */
@@ -24,7 +24,8 @@ struct sf_conf_trial {
         unsigned timeout;                /* seconds */
 };
 
-/* Success: TREE/sbin/slurmd would start. SF_ERR_USAGE with its reason: it would not. Anything else: it could not be asked. */
+/* Success: TREE/sbin/slurmd would start. SF_ERR_USAGE with its reason: it would not. Anything else: it could not be
+ * asked. */
 int sf_conf_trial_slurmd(const struct sf_conf_trial *trial, const char *tree, struct sf_error *err);
 
 /* The text of the copy's slurm.conf; spool and log files are put into `directory`. Appended to ret. */

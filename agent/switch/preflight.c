@@ -181,8 +181,8 @@ static int ask_everything(const struct sf_checks *c, const struct sf_node_switch
                           struct sf_error *err)
 {
         int (*const checks[])(const struct sf_checks *, struct sf_buffer *, struct sf_error *) = {
-                sf_check_space, sf_check_plugins,    sf_check_libraries,
-                sf_check_spank, sf_check_plugin_dir, sf_check_conf,
+                sf_check_space,      sf_check_plugins, sf_check_libraries, sf_check_spank,
+                sf_check_plugin_dir, sf_check_conf,    sf_check_slurmdbd,
         };
         int r = check_budget(live, ret, err);
 

@@ -116,7 +116,8 @@ static int check_conf(const struct patient *p, struct sf_buffer *ret, struct sf_
                                         "%s, where this node's daemons and commands look for their configuration, is "
                                         "missing\n",
                                         p->checks.conf);
-        return sf_check_conf(&p->checks, ret, err);
+        int r = sf_check_conf(&p->checks, ret, err);
+        return r < 0 ? r : sf_check_slurmdbd(&p->checks, ret, err);
 }
 
 static int check_spank(const struct patient *p, struct sf_buffer *ret, struct sf_error *err)
@@ -301,15 +302,14 @@ static int note_drop_ins(const struct patient *p, struct sf_error *err)
         return r;
 }
 
-static void tell_notes(struct sf_buffer *notes, bool json, json_t *list)
+static void tell_notes(struct sf_buffer *notes, json_t *list)
 {
         char *saved = NULL;
 
         for (char *line = notes->len ? strtok_r((char *)notes->data, "\n", &saved) : NULL; line;
              line = strtok_r(NULL, "\n", &saved)) {
-                json_array_append_new(list, json_string(line));
-                if (!json)
-                        printf("%-14s %s\n", "note", line);
+                json_array_append_new(list, sf_json_text(line));
+                sf_output_line("%-14s %s", "note", line);
         }
 }
 
@@ -391,7 +391,7 @@ int sf_verb_doctor(const struct sf_config *config, const struct sf_command_line 
                 r = examine(&p, sf_output_is_json(), list, &findings, &err);
                 if (r == 0)
                         r = note_drop_ins(&p, &err);
-                tell_notes(&noted, sf_output_is_json(), notes);
+                tell_notes(&noted, notes);
                 sf_node_switch_close(&live);
         }
         sf_store_close(&store);

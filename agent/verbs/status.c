@@ -10,6 +10,7 @@
 #include "agent/node/process.h"
 #include "agent/node/report.h"
 #include "agent/node/service.h"
+#include "agent/node/units.h"
 #include "agent/node/state.h"
 #include "agent/switch/transaction.h"
 #include "base/cleanup.h"
@@ -26,7 +27,7 @@ struct situation {
         size_t count;
         struct sf_process_user *users;
         size_t user_count;
-        struct sf_service *units; /* one per config->units; NULL where there is no systemd */
+        struct sf_units units; /* what runs, or would run, from the prefix; empty where there is no systemd */
 };
 
 static const char *name_of(const struct sf_store_release *release)
@@ -61,9 +62,11 @@ static void print_text(const struct situation *s)
         sf_output_line("previous   %s", *state->previous ? previous_of(s) : "none");
         sf_output_line("toolchain  %s %s", s->config->toolchain, s->config->arch);
         sf_output_line("prefix     %s", s->config->prefix);
-        for (size_t i = 0; s->units && i < s->config->unit_count; i++)
-                sf_output_line("unit       %s %s (%s), pid %d, Type=%s", s->config->units[i], s->units[i].active_state,
-                               s->units[i].sub_state, (int)s->units[i].main_pid, s->units[i].type);
+        for (size_t i = 0; i < s->units.count; i++) {
+                const struct sf_unit_of_node *u = &s->units.items[i];
+                sf_output_line("unit       %s %s (%s), pid %d, Type=%s%s%s", u->name, u->service.active_state,
+                               u->service.sub_state, (int)u->pid, u->service.type, *u->conf ? ", " : "", u->conf);
+        }
         for (size_t i = 0; i < s->count; i++) {
                 sf_output_line("installed  %s%s", name_of(&s->all[i]), s->all[i].foreign ? " (adopted)" : "");
                 print_users(s, i);
@@ -94,12 +97,14 @@ static json_t *units_of(const struct situation *s)
 {
         json_t *list = json_array();
 
-        for (size_t i = 0; s->units && i < s->config->unit_count; i++)
+        for (size_t i = 0; i < s->units.count; i++) {
+                const struct sf_unit_of_node *u = &s->units.items[i];
                 json_array_append_new(list,
-                                      json_pack("{s:o,s:o,s:o,s:i,s:o}", "unit", sf_json_text(s->config->units[i]),
-                                                "active", sf_json_text(s->units[i].active_state), "sub",
-                                                sf_json_text(s->units[i].sub_state), "pid", (int)s->units[i].main_pid,
-                                                "type", sf_json_text(s->units[i].type)));
+                                      json_pack("{s:o,s:o,s:o,s:i,s:o,s:o}", "unit", sf_json_text(u->name), "active",
+                                                sf_json_text(u->service.active_state), "sub",
+                                                sf_json_text(u->service.sub_state), "pid", (int)u->pid, "type",
+                                                sf_json_text(u->service.type), "conf", sf_json_text(u->conf)));
+        }
         return list;
 }
 
@@ -153,9 +158,7 @@ static void look_at_units(struct situation *s)
 
         if (*s->config->root || sf_service_open(&bus, NULL) < 0)
                 return;
-        s->units = calloc(s->config->unit_count + 1, sizeof *s->units);
-        for (size_t i = 0; s->units && i < s->config->unit_count; i++)
-                sf_service_read(bus, s->config->units[i], &s->units[i], NULL);
+        sf_units_find(bus, s->config->prefix, s->config->units, &s->units, NULL);
 }
 
 int sf_verb_status(const struct sf_config *config, const struct sf_command_line *line)
@@ -184,7 +187,7 @@ int sf_verb_status(const struct sf_config *config, const struct sf_command_line 
         }
         free(s.all);
         free(s.users);
-        free(s.units);
+        sf_units_free(&s.units);
         sf_store_close(&store);
         return r < 0 ? sf_report_failed(&s.report, 0, &err) : sf_report_done(&s.report, NULL);
 }
