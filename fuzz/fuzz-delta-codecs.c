@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fuzz/fuzz-delta-codecs.c - patches that no encoder made. The first byte chooses codec and old file (bit 2: an ELF
- * file with all its tables) and whether the header of the patch is given (bit 3), the rest is the patch. Any input
- * must end in success or a clean error, in the memory stated. */
+ * file with all its tables), whether the header of the patch is given (bit 3), or the codec that makes parts (bit 4);
+ * the rest is the patch. Any input must end in success or a clean error, in the memory stated. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memcpy(patch + given, data + 1, size - 1);
         const struct sf_delta_file before[] = { { old, OLD_ELF, 0 }, { old + OLD_ELF, OLD_SIZE - OLD_ELF, 0 } };
         const struct sf_delta_file after[] = { { NULL, NEW_ELF, 1 }, { NULL, 0, 0 }, { NULL, NEW_SIZE - NEW_ELF, 2 } };
-        const struct sf_delta_codec *codec = sf_delta_codec_find(names[data[0] & 3]);
+        const struct sf_delta_codec *codec = sf_delta_codec_find(data[0] & 16 ? "parts" : names[data[0] & 3]);
         int r = codec->decode(&(struct sf_delta_files){ before, 2 }, &(struct sf_delta_files){ after, 3 }, patch,
                               given + size - 1, out, &err);
         if (r > 0 || (r < 0 && !err.text[0]))
