@@ -57,6 +57,19 @@ static int find_location(struct sf_controller *c, struct sf_error *err)
         return 0;
 }
 
+/* A slurmctld that has only just started has not written its state yet, and will do so at its stop at the latest. */
+static void heed_running(struct sf_controller *c)
+{
+        struct sf_slurm_controller control;
+        char series[8];
+
+        if (!c->runs || sf_slurm_controller(&c->slurm, &control, NULL) < 0)
+                return;
+        series_of(control.version, series);
+        if (*series && compare_series(series, c->series) > 0)
+                strcpy(c->series, series);
+}
+
 int sf_controller_plan(struct sf_controller *c, struct sf_error *err)
 {
         struct sf_ctld_state state;
@@ -86,6 +99,7 @@ int sf_controller_plan(struct sf_controller *c, struct sf_error *err)
                         "%s/job_state is of a protocol (%u) that this program does not know: it cannot tell whether "
                         "slurmctld %s reads it",
                         c->location, state.protocol, c->to_version);
+        heed_running(c);
         int order = compare_series(c->to_series, c->series);
         c->crosses = order != 0;
         c->restores = order < 0;
@@ -523,9 +537,7 @@ int sf_controller_recover(const struct sf_controller_crash *crash, bool *forward
         *forward = false;
         if (r < 0 || mark.phase == SF_CONTROLLER_NOTHING)
                 return r;
-        if (mark.phase == SF_CONTROLLER_CONVERTING)
-                *forward = true;
-        else if (mark.phase == SF_CONTROLLER_RESTORING)
+        if (mark.phase == SF_CONTROLLER_RESTORING)
                 r = restore_marked(crash->config, &mark, err);
         else if (!back)
                 r = recover_started(crash, &mark, forward, err);

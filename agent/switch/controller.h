@@ -87,7 +87,7 @@ struct sf_controller_crash {
 };
 
 /* Finishes a restore that was interrupted, or puts the state back as it was. *forward: slurmctld of `to` runs or has
- * taken over the state, or slurmdbd the database, so that going back would lose it; home is then where the switch
+ * taken over the state, so that going back would lose it; home is then where the switch
  * led. */
 int sf_controller_recover(const struct sf_controller_crash *crash, bool *forward, struct sf_error *err);
 

@@ -213,7 +213,6 @@ static const char *const phases[] = {
         [SF_CONTROLLER_NOTHING] = "nothing",
         [SF_CONTROLLER_RESTORING] = "restoring",
         [SF_CONTROLLER_STARTED] = "started",
-        [SF_CONTROLLER_CONVERTING] = "converting",
 };
 
 int sf_controller_mark_write(const char *state, const struct sf_controller_mark *mark, struct sf_error *err)

@@ -46,12 +46,11 @@ int sf_controller_copy_remove(const char *state, const char *release, struct sf_
 int sf_controller_copy_prune(const char *state, const struct sf_store *store, bool dry,
                              void (*told)(const char *release), struct sf_error *err);
 
-/* What a switch of slurmctld or slurmdbd is doing, for whoever comes after a crash. */
+/* What a switch of slurmctld is doing, for whoever comes after a crash. */
 enum sf_controller_phase {
         SF_CONTROLLER_NOTHING,
-        SF_CONTROLLER_RESTORING,  /* `release`'s copy is being put into `location` */
-        SF_CONTROLLER_STARTED,    /* slurmctld was started on what `release`'s copy holds */
-        SF_CONTROLLER_CONVERTING, /* slurmdbd of another series was started on the database */
+        SF_CONTROLLER_RESTORING, /* `release`'s copy is being put into `location` */
+        SF_CONTROLLER_STARTED,   /* slurmctld was started on what `release`'s copy holds */
 };
 struct sf_controller_mark {
         enum sf_controller_phase phase;

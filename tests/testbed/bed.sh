@@ -35,10 +35,13 @@ bed_need()
 # The libraries that the agent of this build and Slurm's clients want from the system, as package names of this machine.
 bed_packages()
 {
-        local library
-        { ldd "${SF_NODE:-$top_builddir/sf-node}" 2>/dev/null | awk '{ print $1 }'; echo libreadline.so.8; } | while read -r library; do
-                dpkg -S "*/${library##*/}" 2>/dev/null | sed -n '1s/[:,].*//p'
-        done | sort -u | grep -vx libc6
+        local libraries
+        libraries=$({ ldd "${SF_NODE:-$top_builddir/sf-node}" 2>/dev/null | awk '{ print $1 }'; echo libreadline.so.8; } | sed 's|.*/||')
+        # One question for all: dpkg reads its whole database for each. Of several packages the first that it names.
+        # shellcheck disable=SC2046
+        { dpkg -S $(printf '*/%s ' $libraries) 2>/dev/null || true; } |
+                awk '{ name = $NF; sub(/.*\//, "", name); if (!seen[name]++) { sub(/[:,].*/, ""); print } }' |
+                sort -u | grep -vx libc6
 }
 
 # A directory with a bare node of this machine's own distribution, made once and kept.
