@@ -19,6 +19,9 @@ mkdir "$BED/layer"
 neighbours_node "$BED/layer" "$OLD"
 bed_layer "$BED/layer"
 cluster_files 1
+# What controllers share is on a file system of their own.
+install -d -o "$(bed_base_uid slurm)" "$BED/shared"
+export BED_NSPAWN="$BED_NSPAWN --bind=$BED/shared:/var/lib/slurm/slurmctld"
 mkdir -p "$BED/files/ctl/etc/sf-node/conf.d"
 printf '[service]\nunit = slurmctld.service\n' >"$BED/files/ctl/etc/sf-node/conf.d/ctl.conf"
 cluster_up 1
@@ -118,7 +121,6 @@ echo "--- a backup controller that could take over in the middle"
 for node in ctl n1; do
         bed_in "$node" sed -i 's/^SlurmctldHost=ctl$/SlurmctldHost=ctl\nSlurmctldHost=n1/' /etc/slurm/slurm.conf
 done
-bed_in n1 install -d -o slurm /var/lib/slurm/slurmctld
 bed_in n1 sh -c 'cat >/etc/systemd/system/slurmctld.service; systemctl daemon-reload; systemctl start slurmctld' \
         <"$BED/files/ctl/etc/systemd/system/slurmctld.service"
 bed_in ctl systemctl restart slurmctld
