@@ -80,12 +80,18 @@ static int look_at_services(struct sf_node_switch *live, struct sf_error *err)
         if (slurmd)
                 live->slurmd = slurmd->service;
         r = sf_expected_units_read(config->state, config->units, live->running, config->unit_count, err);
-        for (size_t i = 0; i < config->unit_count && !live->ctld.unit; i++)
-                if (live->units.items[i].daemon == SF_DAEMON_SLURMCTLD &&
-                    strcmp(live->units.items[i].service.load_state, "loaded") == 0) {
+        for (size_t i = 0; i < config->unit_count; i++) {
+                const struct sf_unit_of_node *unit = &live->units.items[i];
+                if (strcmp(unit->service.load_state, "loaded") != 0)
+                        continue;
+                if (unit->daemon == SF_DAEMON_SLURMCTLD && !live->ctld.unit) {
                         live->ctld.unit = config->units[i];
                         live->ctld.runs = live->running[i];
+                } else if (unit->daemon == SF_DAEMON_SLURMDBD && !live->dbd.unit) {
+                        live->dbd.unit = config->units[i];
+                        live->dbd.runs = live->running[i];
                 }
+        }
         return r;
 }
 
@@ -150,30 +156,39 @@ int sf_node_switch_plan(struct sf_node_switch *live, const struct sf_node_plan *
         _cleanup_free_ char *view = sf_fs_join(live->store->base, SF_NODE_VIEW);
         const struct sf_slurm slurm = { .tree = view, .conf = config->slurm_conf, .timeout = ASK_SECONDS };
         struct sf_version from, to;
+        char host[256] = "";
         struct sf_daemon_order order = {
                 .rows = plan->rows,
                 .slurm = slurm,
                 .root = config->root,
                 .to_version = to_version,
+                .slurmdbd = live->dbd.unit,
                 .slurmctld = live->ctld.unit,
                 .slurmd = live->slurmd.main_pid,
-                .node = config->node_name,
+                .node = config->node_name ? config->node_name : host,
                 .force = config->force,
         };
 
         if (!view)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+        gethostname(host, sizeof host - 1);
+        host[strcspn(host, ".")] = '\0';
         live->ctld.config = config;
         live->ctld.slurm = slurm;
         live->ctld.from_version = from_version;
         live->ctld.to_version = to_version;
-        int r = sf_controller_plan(&live->ctld, err);
+        live->dbd.config = config;
+        live->dbd.from_version = from_version;
+        live->dbd.to_version = to_version;
+        int r = sf_database_plan(&live->dbd, plan->restart, err);
         if (r == 0)
-                r = sf_controller_check(&live->ctld, plan->restart, err);
+                r = sf_controller_plan(&live->ctld, err);
         bool within = sf_version_parse(from_version, &from, NULL) == 0 &&
                       sf_version_parse(to_version, &to, NULL) == 0 && sf_version_same_series(&from, &to);
         if (r == 0 && !within && !*config->root)
                 r = sf_daemon_order_check(&order, err);
+        if (r == 0)
+                r = sf_controller_check(&live->ctld, plan->restart, err);
         /* Its tree's path was this function's. */
         live->ctld.slurm.tree = NULL;
         return r;
@@ -377,7 +392,7 @@ int sf_node_switch_busy(const struct sf_node_switch *live, char who[128])
  * back. */
 static size_t unit_at(const struct sf_node_switch *live, size_t place)
 {
-        return live->ctld.restores ? live->config->unit_count - 1 - place : place;
+        return live->ctld.restores || live->dbd.back ? live->config->unit_count - 1 - place : place;
 }
 
 static bool exchanges_state(const struct sf_node_switch *live, size_t unit)
@@ -385,19 +400,30 @@ static bool exchanges_state(const struct sf_node_switch *live, size_t unit)
         return live->ctld.crosses && !live->ctld.follows && live->config->units[unit] == live->ctld.unit;
 }
 
-static int restart_unit(struct sf_node_switch *live, size_t i, struct sf_error *err)
+/* One unit by its kind: a plain restart, unless state or a database goes to another series with it. */
+static int restart_by_kind(struct sf_node_switch *live, size_t i, const char *tree, struct sf_error *err)
+{
+        const char *unit = live->config->units[i];
+
+        if (exchanges_state(live, i))
+                return sf_controller_restart(&live->ctld, live->bus, CONTROLLER_STOP_MS, err);
+        if (live->dbd.crosses && unit == live->dbd.unit)
+                return sf_database_restart(&live->dbd, live->bus, tree, CONTROLLER_STOP_MS, err);
+        return sf_service_restart(live->bus, unit, stop_ms(live, i), start_ms(live), err);
+}
+
+static int restart_unit(struct sf_node_switch *live, size_t i, const char *tree, struct sf_error *err)
 {
         const char *unit = live->config->units[i];
         time_t since = time(NULL);
         double stopped = sf_clock_seconds();
 
         sf_service_forgive(live->bus, unit);
-        int r = exchanges_state(live, i) ? sf_controller_restart(&live->ctld, live->bus, CONTROLLER_STOP_MS, err)
-                                         : sf_service_restart(live->bus, unit, stop_ms(live, i), start_ms(live), err);
+        int r = restart_by_kind(live, i, tree, err);
         if (is_slurmd(unit)) {
                 live->restarted = since;
                 live->up = sf_clock_seconds();
-                live->downtime = (live->downtime < 0 ? 0 : live->downtime) + sf_clock_seconds() - stopped;
+                live->downtime = (live->downtime < 0 ? 0 : live->downtime) + live->up - stopped;
         }
         return r;
 }
@@ -421,7 +447,7 @@ int sf_node_switch_restart(struct sf_node_switch *live, const struct sf_node_mov
 
         for (size_t i = 0; live->bus && r == 0 && i < config->unit_count; i++)
                 if (live->running[unit_at(live, i)])
-                        r = restart_unit(live, unit_at(live, i), err);
+                        r = restart_unit(live, unit_at(live, i), tree, err);
         /* All are up again before the first of them is watched. */
         for (size_t i = 0; live->bus && r == 0 && i < config->unit_count; i++)
                 if (live->running[unit_at(live, i)])

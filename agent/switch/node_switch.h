@@ -16,6 +16,7 @@
 #include "agent/node/slurm.h"
 #include "agent/node/units.h"
 #include "agent/switch/controller.h"
+#include "agent/switch/database.h"
 #include "agent/switch/health.h"
 #include "base/error.h"
 #include "installer/store.h"
@@ -36,6 +37,7 @@ struct sf_node_switch {
                 [SF_NODE_SWITCH_UNITS_MAX];    /* how long systemd lets each of them stop; UINT64_MAX = for ever */
         struct sf_slurm_controller controller; /* slurmctld's answer; version "" where it gave none */
         struct sf_error controller_error;      /* why not */
+        struct sf_database dbd;                /* slurmdbd on this node; unit NULL where there is none */
         struct sf_controller ctld;             /* slurmctld on this node and its state; unit NULL where there is none */
         struct sf_slurm_record before;         /* slurmctld's record of this node; started 0 where it gave none */
         struct sf_slurm_record refused; /* the record that a release was refused for, in this run; started 0 = none */

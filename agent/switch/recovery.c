@@ -29,11 +29,12 @@ static int back_stop(struct sf_node_switch *live, const struct sf_node_move *mov
         return sf_node_switch_stop(live, err);
 }
 
-/* slurmctld's state as the old release left it, where the new one was started on it. */
+/* slurmctld's state and slurmdbd's database as the old release left them, where the new one was started on them. */
 static int back_state(struct sf_node_switch *live, const struct sf_node_move *move, struct sf_error *err)
 {
         (void)move;
-        return sf_controller_return(&live->ctld, err);
+        int r = sf_controller_return(&live->ctld, err);
+        return r < 0 ? r : sf_database_return(&live->dbd, err);
 }
 
 /* A controller that does not answer says nothing about this node. */
@@ -53,7 +54,7 @@ static int back_health(struct sf_node_switch *live, const struct sf_node_move *m
 static const struct back_step {
         const char *name;
         bool services; /* only where services were touched */
-        bool must; /* without it the way back has failed; else a failure is a warning and the next step is tried */
+        bool must;     /* without it the way back has failed; else a failure is a warning and the next step is tried */
         int (*run)(struct sf_node_switch *live, const struct sf_node_move *move, struct sf_error *err);
 } way_back[] = {
         { "stop", true, false, back_stop },
@@ -159,7 +160,7 @@ static int choose_home(struct sf_node_switch *live, struct sf_transaction *recor
         int r = tree ? sf_controller_recover(&crash, &forward, err)
                      : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
 
-        if (r == 0 && forward)
+        if (r == 0 && (forward || sf_database_was_converted(live->config)))
                 snprintf(record->home, sizeof record->home, "%s", record->to);
         return r;
 }
@@ -187,6 +188,8 @@ static int go_home(const struct sf_config *config, const struct sf_store *store,
         }
         if (r == 0)
                 r = sf_expected_units_remove(config->state, &why);
+        if (r == 0)
+                r = sf_database_end(config, &why);
         sf_node_switch_close(&live);
         return r < 0 ? sf_error_set(err, why.code, "%s", why.text) : 0;
 }

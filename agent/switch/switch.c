@@ -318,6 +318,8 @@ static int save_switch(struct sf_switch_run *run, enum sf_result result, struct 
         sf_state_note(&run->state, &run->report, result);
         save_state(run);
         int r = sf_controller_end(run->config, err);
+        if (r == 0)
+                r = sf_database_end(run->config, err);
         return r < 0 ? r : sf_transaction_end(run->config->state, err);
 }
 
@@ -433,6 +435,8 @@ static int go_back(struct sf_switch_run *run, const struct sf_error *why, struct
                 return sf_transaction_end(run->config->state, NULL) < 0 ? SF_EXIT_HUMAN : SF_EXIT_FAILED;
         }
         int r = sf_controller_may_return(&run->live.ctld, run->to.name.version, &choice);
+        if (r > 0)
+                r = sf_database_may_return(&run->live.dbd, &choice);
         if (r < 0) {
                 sf_error_set(err, r, "%s; whether slurmctld has taken over its state is not known: %s", why->text,
                              choice.text);
