@@ -9,6 +9,7 @@
 #include "base/json.h"
 
 #define FORMAT    1
+#define ROWS_MAX  256 /* Slurm makes two series a year */
 #define PEERS_MAX (sizeof((struct sf_window_row *)NULL)->peers / sizeof((struct sf_window_row *)NULL)->peers[0])
 
 /* What is shown on terminals must not drive them. */
@@ -70,6 +71,8 @@ static int read_rows(const json_t *root, const char *name, struct sf_rollout *ro
 
         if (r < 0)
                 return r;
+        if (json_array_size(rows) > ROWS_MAX)
+                return sf_error_set(err, SF_ERR_LIMIT, "%s.compatibility: more than %d series", name, ROWS_MAX);
         rollout->rows = calloc(json_array_size(rows) + 1, sizeof *rollout->rows);
         if (!rollout->rows)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for %s", name);

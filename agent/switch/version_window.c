@@ -4,7 +4,10 @@
 #include "agent/switch/version_window.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/cleanup.h"
 
 static int compare_series(const struct sf_version *a, const struct sf_version *b)
 {
@@ -17,61 +20,100 @@ static bool understands(const struct sf_window_row *rows, const struct sf_versio
         return sf_version_same_series(newer, older) || sf_window_accepts(rows, newer, older);
 }
 
-/* The fewest steps forward from one series to another; -1 where the table leads nowhere. */
-static int count_hops(const struct sf_window_row *rows, const struct sf_version *at, const struct sf_version *to)
-{
-        int best = -1;
+/* One series of the table, and how many steps it is from there to the wanted one. */
+struct hop {
+        struct sf_version version;
+        const struct sf_window_row *row;
+        int rest; /* -1: the table leads nowhere from here */
+};
 
-        if (sf_version_same_series(at, to))
-                return 0;
-        for (const struct sf_window_row *row = rows; *row->series; row++) {
-                struct sf_version v;
-                if (sf_version_parse(row->series, &v, NULL) < 0 || compare_series(&v, at) <= 0 ||
-                    compare_series(&v, to) > 0 || !sf_window_accepts(rows, &v, at))
-                        continue;
-                int rest = count_hops(rows, &v, to);
-                if (rest >= 0 && (best < 0 || rest + 1 < best))
-                        best = rest + 1;
-        }
-        return best;
+static int by_series(const void *a, const void *b)
+{
+        const struct hop *x = a, *y = b;
+
+        return compare_series(&x->version, &y->version);
 }
 
-/* Of all first steps on a shortest path the one in the middle: as far from either edge of the window as can be. */
-static bool next_hop(const struct sf_window_row *rows, const struct sf_version *at, const struct sf_version *to,
-                     struct sf_version *ret)
+/* A newer one accepts an older one: the only steps that a path is made of. */
+static bool leads(const struct hop *newer, const struct sf_version *older)
 {
-        struct sf_version found[32];
-        size_t count = 0;
-        int hops = count_hops(rows, at, to);
+        char series[16];
 
-        for (const struct sf_window_row *row = rows; *row->series && count < sizeof found / sizeof *found; row++) {
-                struct sf_version v;
-                if (sf_version_parse(row->series, &v, NULL) < 0 || compare_series(&v, at) <= 0 ||
-                    compare_series(&v, to) > 0 || !sf_window_accepts(rows, &v, at) ||
-                    count_hops(rows, &v, to) != hops - 1)
+        if (compare_series(&newer->version, older) <= 0)
+                return false;
+        snprintf(series, sizeof series, "%u.%02u", older->major, older->minor);
+        for (size_t i = 0; i < sizeof newer->row->peers / sizeof *newer->row->peers && *newer->row->peers[i]; i++)
+                if (strcmp(newer->row->peers[i], series) == 0)
+                        return true;
+        return false;
+}
+
+/* Of all first steps on a shortest path the one in the middle: as far from either edge of the window as can be. hops are
+ * in order of series; NULL where none leads on. */
+static const struct hop *next_hop(const struct hop *hops, size_t count, const struct sf_version *at)
+{
+        const struct hop *best[2] = { NULL, NULL }; /* the first of them, and the one in the middle so far */
+        size_t equal = 0;
+
+        for (const struct hop *h = hops; h < hops + count; h++) {
+                if (h->rest < 0 || !leads(h, at))
                         continue;
-                size_t i = count++;
-                for (; i && compare_series(&found[i - 1], &v) > 0; i--)
-                        found[i] = found[i - 1];
-                found[i] = v;
+                if (!best[0] || h->rest < best[0]->rest) {
+                        best[0] = best[1] = h;
+                        equal = 0;
+                } else if (h->rest != best[0]->rest) {
+                        continue;
+                }
+                /* The middle moves on at every other one that is as good. */
+                if (equal++ % 2 == 1)
+                        while (++best[1] < h && (best[1]->rest != h->rest || !leads(best[1], at)))
+                                ;
+        }
+        return best[1];
+}
+
+/* Every series of the table up to the wanted one, each looked at once, from the newest down: steps only lead forward. */
+static struct hop *list_hops(const struct sf_window_row *rows, const struct sf_version *to, size_t *ret_count)
+{
+        size_t room = 0, count = 0;
+
+        while (*rows[room].series)
+                room++;
+        struct hop *hops = calloc(room + 1, sizeof *hops);
+        for (size_t i = 0; hops && i < room; i++) {
+                struct hop h = { .row = &rows[i], .rest = -1 };
+                if (sf_version_parse(rows[i].series, &h.version, NULL) == 0 && compare_series(&h.version, to) <= 0)
+                        hops[count++] = h;
         }
         if (count)
-                *ret = found[count / 2];
-        return count > 0;
+                qsort(hops, count, sizeof *hops, by_series);
+        for (size_t i = count; i-- > 0;) {
+                if (sf_version_same_series(&hops[i].version, to))
+                        hops[i].rest = 0;
+                for (size_t j = i + 1; j < count; j++)
+                        if (hops[j].rest >= 0 && (hops[i].rest < 0 || hops[j].rest + 1 < hops[i].rest) &&
+                            leads(&hops[j], &hops[i].version))
+                                hops[i].rest = hops[j].rest + 1;
+        }
+        *ret_count = count;
+        return hops;
 }
 
 void sf_version_window_path(const struct sf_window_row *rows, const struct sf_version *from,
                             const struct sf_version *to, char *out, size_t room)
 {
-        struct sf_version at = *from, next;
+        struct sf_version at = *from;
+        size_t count = 0;
+        _cleanup_free_ struct hop *hops = list_hops(rows, to, &count);
         int used = snprintf(out, room, "%u.%02u", from->major, from->minor);
 
         while (compare_series(&at, to) < 0) {
-                if (!next_hop(rows, &at, to, &next) || used < 0 || (size_t)used >= room) {
+                const struct hop *next = hops ? next_hop(hops, count, &at) : NULL;
+                if (!next || used < 0 || (size_t)used >= room) {
                         *out = '\0';
                         return;
                 }
-                at = next;
+                at = next->version;
                 used += snprintf(out + used, room - (size_t)used, " → %u.%02u", at.major, at.minor);
         }
 }

@@ -5,7 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "agent/switch/version_window.h"
 
@@ -108,12 +110,44 @@ static void a_table_of_its_own(void **state)
         assert_string_equal(path, "24.05 → 24.11 → 25.05");
 }
 
+/* Whoever can sign a table must not be able to keep agents busy: every series accepts the eight before it, so that the paths
+ * from one end to the other are more than could ever be counted. */
+static void path_through_a_dense_table(void **state)
+{
+        static struct sf_window_row rows[257];
+        const size_t peers = sizeof rows->peers / sizeof *rows->peers;
+        struct sf_version from, to;
+        char path[4096];
+
+        (void)state;
+        for (unsigned i = 0; i < 256; i++) {
+                snprintf(rows[i].series, sizeof rows[i].series, "%u.%02u", 20 + i / 2, i % 2 ? 11 : 5);
+                for (unsigned j = 0; j < peers && j < i; j++)
+                        snprintf(rows[i].peers[j], sizeof rows[i].peers[j], "%s", rows[i - 1 - j].series);
+        }
+        assert_int_equal(sf_version_parse("20.05", &from, NULL), 0);
+        assert_int_equal(sf_version_parse(rows[255].series, &to, NULL), 0);
+        clock_t began = clock();
+        sf_version_window_path(rows, &from, &to, path, sizeof path);
+        assert_true(clock() - began < CLOCKS_PER_SEC);
+        assert_non_null(strstr(path, rows[255].series));
+        /* One that leads nowhere is as much to look at. */
+        memset(rows[1].peers, 0, sizeof rows[1].peers);
+        for (unsigned i = 2; i <= peers && i < 256; i++)
+                rows[i].peers[i - 1][0] = '\0';
+        began = clock();
+        sf_version_window_path(rows, &from, &to, path, sizeof path);
+        assert_true(clock() - began < CLOCKS_PER_SEC);
+        assert_string_equal(path, "");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(steps_inside_the_window), cmocka_unit_test(steps_that_are_too_wide),
-                cmocka_unit_test(order_of_daemons),        cmocka_unit_test(downgrades),
-                cmocka_unit_test(steps_of_old_releases),   cmocka_unit_test(a_table_of_its_own),
+                cmocka_unit_test(steps_inside_the_window),    cmocka_unit_test(steps_that_are_too_wide),
+                cmocka_unit_test(order_of_daemons),           cmocka_unit_test(downgrades),
+                cmocka_unit_test(steps_of_old_releases),      cmocka_unit_test(a_table_of_its_own),
+                cmocka_unit_test(path_through_a_dense_table),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
