@@ -25,6 +25,10 @@ static const struct sf_option options[] = {
         { "dry-run", 0, NULL, "only say what would be done, in bytes and steps", false },
         { "limit-rate", 0, "BYTES", "at most so many bytes per second (K, M, G accepted)", false },
         { "jitter", 0, "SECONDS", "wait a random time up to this first", false },
+        { "fast", 0, NULL, "do not give way to running jobs while fetching and unpacking", false },
+        { "drain", 0, NULL, "set the node to drain, wait for its jobs, resume it afterwards", false },
+        { "drain-timeout", 0, "SECONDS", "give up when its jobs run longer than that", false },
+        { "when-idle", 0, NULL, "wait until the node has no jobs, without draining it", false },
         { "no-restart", 0, NULL, "leave services alone", false },
         { "allow-downgrade", 0, NULL, "go back across a major release, at the risk of running steps", false },
         { "restore-state", 0, NULL,
@@ -38,13 +42,16 @@ static const char *const global_options[] = { "config", "repo", "root",  "prefix
                                               "arch",   "json", "quiet", "verbose", NULL };
 static const char *const list_options[] = { "all", "limit-rate", "jitter", NULL };
 static const char *const trust_options[] = { "force", NULL };
-static const char *const install_options[] = { "no-activate", "force", "dry-run", "limit-rate", "jitter", NULL };
-static const char *const upgrade_options[] = { "force",      "dry-run",         "limit-rate",    "jitter",
-                                               "no-restart", "allow-downgrade", "restore-state", NULL };
-static const char *const stage_options[] = { "force", "dry-run", "limit-rate", "jitter", NULL };
-static const char *const switch_options[] = {
-        "force", "dry-run", "no-restart", "allow-downgrade", "restore-state", NULL
+static const char *const install_options[] = {
+        "no-activate", "force", "dry-run", "fast", "limit-rate", "jitter", NULL
 };
+static const char *const upgrade_options[] = { "force",         "dry-run",         "fast",          "drain",
+                                               "drain-timeout", "when-idle",       "limit-rate",    "jitter",
+                                               "no-restart",    "allow-downgrade", "restore-state", NULL };
+static const char *const stage_options[] = { "force", "dry-run", "fast", "limit-rate", "jitter", NULL };
+static const char *const switch_options[] = { "force",           "dry-run",       "drain",
+                                              "drain-timeout",   "when-idle",     "no-restart",
+                                              "allow-downgrade", "restore-state", NULL };
 static const char *const gc_options[] = { "keep", "dry-run", "force", NULL };
 static const char *const recover_options[] = { "boot", NULL };
 static const char *const verify_options[] = { "repair", "limit-rate", "jitter", NULL };

@@ -5,6 +5,9 @@
  * one. */
 #include "agent/acquire/acquire.h"
 
+#include "agent/node/process.h"
+#include "agent/node/quiet.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +30,7 @@ struct work {
         const struct sf_store *store;
         const struct sf_fetch_plan *plan;
         struct sf_report *report;
+        unsigned threads;            /* decoders; 0 = as many as there are processors */
         struct sf_tree tree;         /* the staging tree */
         uint8_t *missing;            /* per entry: a file that is not in the staging tree yet */
         struct sf_stat_record *seen; /* per entry: what is known of files that were linked */
@@ -58,6 +62,7 @@ static int unpack(struct work *w, const uint8_t *wanted, struct sf_error *err)
                 .ctx = w,
                 .progress = show_progress,
                 .wanted = wanted,
+                .threads = w->threads,
         };
 
         w->report->step = SF_STEP_UNPACK;
@@ -302,6 +307,10 @@ int sf_acquire_run(const struct sf_config *config, struct sf_repository *reposit
 
         if (plan->way == SF_FETCH_PLAN_NOTHING)
                 return 0;
+        struct sf_quiet quiet = { 0 };
+        bool beside_jobs = !config->fast && !*config->root;
+        if (beside_jobs)
+                sf_quiet_begin(&quiet);
         _cleanup_free_ char *installed = sf_store_installed_prefix(store, directory);
         _cleanup_free_ char *view = sf_fs_join(store->prefix, SF_NODE_VIEW);
         if (!installed || !view)
@@ -312,6 +321,7 @@ int sf_acquire_run(const struct sf_config *config, struct sf_repository *reposit
                 .store = store,
                 .plan = plan,
                 .report = report,
+                .threads = beside_jobs && sf_process_has_steps() ? 1 : 0,
                 .tree = { .list = &plan->list, .dirfd = -1, .installed_prefix = installed, .view_prefix = view },
         };
         do {
@@ -331,6 +341,7 @@ int sf_acquire_run(const struct sf_config *config, struct sf_repository *reposit
                 else if (r < 0)
                         sf_store_abort(store, &staging);
         } while (r < 0 && (again || another_way_may_help(plan, r)));
+        sf_quiet_end(&quiet);
         free(w.missing);
         free(w.seen);
         report->bytes_fetched = sf_repository_bytes(repository);

@@ -271,9 +271,14 @@ static int read_options(const struct sf_command_line *line, struct sf_config *c,
         c->no_restart = sf_option_given(line, "no-restart");
         c->allow_downgrade = sf_option_given(line, "allow-downgrade");
         c->restore_state = sf_option_given(line, "restore-state");
+        c->fast = sf_option_given(line, "fast");
+        c->drain = sf_option_given(line, "drain");
+        c->when_idle = sf_option_given(line, "when-idle");
         int r = read_size_option(line, "limit-rate", &c->rate_limit, err);
         if (r == 0)
                 r = read_size_option(line, "jitter", &c->jitter, err);
+        if (r == 0)
+                r = read_size_option(line, "drain-timeout", &c->drain_timeout, err);
         if (r == 0 && c->jitter > JITTER_MAX)
                 r = sf_error_set(err, SF_ERR_USAGE, "--jitter: at most %d seconds", JITTER_MAX);
         return r;

@@ -36,6 +36,9 @@ struct sf_config {
         uint64_t metadata_grace; /* seconds an expired timestamp or snapshot is still accepted */
         uint64_t clock_wait;     /* seconds to wait for time synchronisation where the clock is before our build */
         uint64_t delta_memory;   /* bytes a delta may need; larger ones are not used */
+        bool fast;               /* do not give way to jobs while fetching and unpacking */
+        bool drain, when_idle;   /* drain the node before the switch, or only wait until it has no jobs */
+        uint64_t drain_timeout;  /* seconds to wait for that, 0 = without end */
         uint64_t jitter;         /* seconds: wait a random time up to this before talking to the repository */
         bool json, dry_run, force, no_restart, allow_downgrade, restore_state;
         const char **units; /* services that run from the release, in SchedMD's order; NULL-terminated */

@@ -3,6 +3,7 @@
  * slurmstepd. See process.h. */
 #include "agent/node/process.h"
 
+#include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,4 +114,20 @@ void sf_process_describe(struct sf_process_user *user)
         const char *open = strchr(sf_buffer_text(&cmdline), '[');
         if (open)
                 snprintf(user->step, sizeof user->step, "%.*s", (int)strcspn(open + 1, "]"), open + 1);
+}
+
+bool sf_process_has_steps(void)
+{
+        DIR *proc = opendir("/proc");
+        bool found = false;
+
+        for (struct dirent *e; proc && !found && (e = readdir(proc));) {
+                struct sf_process_user user = { .pid = (pid_t)strtol(e->d_name, NULL, 10), .how = "exe" };
+                if (user.pid > 0)
+                        sf_process_describe(&user);
+                found = user.stepd;
+        }
+        if (proc)
+                closedir(proc);
+        return found;
 }

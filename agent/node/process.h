@@ -44,6 +44,9 @@ bool sf_process_program(pid_t pid, char *out, size_t room);
  * above. */
 bool sf_process_runs_from(pid_t pid, const char *tree, char program[PATH_MAX]);
 
+/* Does any step of a job run on this node, of whatever release? */
+bool sf_process_has_steps(void);
+
 /* Are both in the same control group? False where that cannot be read. */
 bool sf_process_same_group(pid_t a, pid_t b);
 

@@ -162,6 +162,16 @@ int sf_slurm_daemon(const struct sf_slurm *slurm, unsigned port, struct sf_slurm
 /* --- slurmctld's record of a node ------------------------------------------------------------------------------ */
 
 /* The words of State= that matter here; "IDLE+DRAIN+INVALID_REG" has one base state and any number of flags. */
+static bool has_word(const char *state, const char *word)
+{
+        size_t len = strlen(word);
+
+        for (const char *c = state; *c; c += strcspn(c, "+"), c += *c == '+')
+                if (strcspn(c, "+") == len && strncmp(c, word, len) == 0)
+                        return true;
+        return false;
+}
+
 static unsigned trouble_of(const char *state)
 {
         static const struct {
@@ -173,11 +183,9 @@ static unsigned trouble_of(const char *state)
         };
         unsigned trouble = 0;
 
-        for (const char *c = state; *c; c += strcspn(c, "+"), c += *c == '+')
-                for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-                        if (strcspn(c, "+") == strlen(words[i].word) &&
-                            strncmp(c, words[i].word, strlen(words[i].word)) == 0)
-                                trouble |= words[i].trouble;
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+                if (has_word(state, words[i].word))
+                        trouble |= words[i].trouble;
         return trouble;
 }
 
@@ -196,6 +204,8 @@ int sf_slurm_record_parse(const char *text, struct sf_slurm_record *ret, struct 
         find_value(text, "Version", node.version, sizeof node.version);
         node.started = parse_time(started);
         node.trouble = trouble_of(node.state);
+        node.busy = has_word(node.state, "ALLOCATED") || has_word(node.state, "MIXED") ||
+                    has_word(node.state, "COMPLETING");
         /* Free text to the end of its line; where a reason has several lines, the first. */
         if ((reason = strstr(text, "\n   Reason=")))
                 snprintf(node.reason, sizeof node.reason, "%.*s", (int)strcspn(reason + 11, "\n"), reason + 11);

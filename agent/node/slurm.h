@@ -7,6 +7,7 @@
 #ifndef SF_AGENT_NODE_SLURM_H
 #define SF_AGENT_NODE_SLURM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <time.h>
@@ -50,6 +51,7 @@ struct sf_slurm_record {
         char version[48]; /* of the slurmd that registered last */
         char state[128];  /* "IDLE+DRAIN" */
         char reason[256]; /* with who set it and when, "" where there is none */
+        bool busy;        /* it has jobs, or is still clearing up after one */
         unsigned trouble; /* enum sf_slurm_trouble, from state */
 };
 int sf_slurm_record(const struct sf_slurm *slurm, const char *node, struct sf_slurm_record *ret, struct sf_error *err);

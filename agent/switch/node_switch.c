@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/switch/daemon_order.h"
+#include "agent/switch/drain.h"
 #include "agent/switch/expected_units.h"
 #include "agent/switch/health.h"
 #include "agent/node/listener.h"
@@ -106,6 +107,7 @@ static void note_record(struct sf_node_switch *live, const struct sf_slurm *slur
                 node = daemon.node;
         if (node)
                 sf_slurm_record(slurm, node, &live->before, NULL);
+        snprintf(live->node, sizeof live->node, "%s", node ? node : "");
 }
 
 void sf_node_switch_ask(struct sf_node_switch *live)
@@ -488,6 +490,40 @@ int sf_node_switch_stop(struct sf_node_switch *live, struct sf_error *err)
                         live->downtime = (live->downtime < 0 ? 0 : live->downtime) + sf_clock_seconds() - began;
         }
         return r;
+}
+
+int sf_node_switch_drain(struct sf_node_switch *live, const char *reason, struct sf_error *err)
+{
+        const struct sf_config *config = live->config;
+        _cleanup_free_ char *view = sf_fs_join(live->store->base, SF_NODE_VIEW);
+        struct sf_drain drain = { .state = config->state,
+                                  .slurm = { .tree = view, .conf = config->slurm_conf, .timeout = ASK_SECONDS },
+                                  .node = live->node,
+                                  .reason = reason,
+                                  .drain = config->drain,
+                                  .timeout = config->drain_timeout };
+
+        if ((!config->drain && !config->when_idle) || !live->slurmd.main_pid)
+                return 0;
+        if (sf_drain_waits_for_itself())
+                return sf_error_set(err, SF_ERR_BUSY,
+                                    "this runs in a job of the node itself and would wait for its own end; start it "
+                                    "from outside of Slurm, or without --drain and --when-idle");
+        if (!*live->node)
+                return sf_error_set(err, SF_ERR_NOT_FOUND, "slurmctld or slurmd does not say which node this is: %s",
+                                    live->controller_error.text);
+        return view ? sf_drain_begin(&drain, &live->before, err)
+                    : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+}
+
+void sf_node_switch_resume(const struct sf_node_switch *live)
+{
+        _cleanup_free_ char *view = live->store ? sf_fs_join(live->store->base, SF_NODE_VIEW) : NULL;
+        struct sf_slurm slurm = { .tree = view, .conf = live->config->slurm_conf, .timeout = ASK_SECONDS };
+        struct sf_error err = SF_ERROR_INIT;
+
+        if (view && live->bus && sf_drain_end(live->config->state, &slurm, &err) < 0)
+                sf_log_warning("the node may still be drained by sf-node, the next run resumes it: %s", err.text);
 }
 
 static void say_waiting(void *ctx, const char *for_what)

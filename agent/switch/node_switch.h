@@ -39,6 +39,7 @@ struct sf_node_switch {
         struct sf_error controller_error;      /* why not */
         struct sf_database dbd;                /* slurmdbd on this node; unit NULL where there is none */
         struct sf_controller ctld;             /* slurmctld on this node and its state; unit NULL where there is none */
+        char node[128]; /* NodeName of its slurmd; "" where nobody says */
         struct sf_slurm_record before;         /* slurmctld's record of this node; started 0 where it gave none */
         struct sf_slurm_record refused; /* the record that a release was refused for, in this run; started 0 = none */
         double up;                      /* CLOCK_MONOTONIC seconds when slurmd was last up again */
@@ -95,6 +96,11 @@ void sf_node_switch_modules(const struct sf_node_switch *live, const char *direc
 
 /* Scripts that slurmd waits for before it ends (prologs, epilogs): 0 = none runs, 1 = one does, named in `who`. */
 int sf_node_switch_busy(const struct sf_node_switch *live, char who[128]);
+
+/* --drain and --when-idle: returns when the node has no jobs (drain.h). Nothing asked for, or no slurmd: 0. */
+int sf_node_switch_drain(struct sf_node_switch *live, const char *reason, struct sf_error *err);
+/* Takes a drain of ours back, an earlier run's as well. A node that cannot be resumed is said. */
+void sf_node_switch_resume(const struct sf_node_switch *live);
 
 /* Restarts what was running, in order, and believes it only when its processes stay up inside the tree. SF_ERR_BUSY:
  * what was to stop did not; the new release was not tried. */

@@ -161,6 +161,16 @@ static int run_preflight(struct sf_switch_run *run, struct sf_error *err)
 }
 
 /* slurmd does not end before its prologs and epilogs have: they are waited for while it still answers. */
+static int run_drain(struct sf_switch_run *run, struct sf_error *err)
+{
+        char reason[256];
+
+        if (!run->what->flip || !run->what->restart || run->unchanged)
+                return 0;
+        snprintf(reason, sizeof reason, "sf-node %s to %s", run->what->verb, run->to.directory);
+        return sf_node_switch_drain(&run->live, reason, err);
+}
+
 static int run_quiet(struct sf_switch_run *run, struct sf_error *err)
 {
         const struct timespec pause = { 0, QUIET_PAUSE_MS * 1000000L };
@@ -353,6 +363,7 @@ static const struct step {
         { FIRST, SF_STEP_PLAN, run_plan },
         { FIRST, SF_STEP_FETCH, run_fetch },
         { FIRST, SF_STEP_PREFLIGHT, run_preflight },
+        { FIRST, SF_STEP_DRAIN, run_drain },
         { FIRST, SF_STEP_QUIET, run_quiet },
         /* Way back: unit and view. Where neither had changed yet: none, exit 3. */
         { SECOND, SF_STEP_ACTIVATE, run_activate },
@@ -545,7 +556,7 @@ static void tell_plan(struct sf_switch_run *run)
 
         for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
                 bool bytes = steps[i].run == run_fetch,
-                     restart = steps[i].run == run_restart || steps[i].run == run_health || steps[i].run == run_quiet;
+                     restart = steps[i].run == run_restart || steps[i].run == run_health || steps[i].run == run_quiet || steps[i].run == run_drain;
                 if ((bytes && (!run->what->bytes || run->offer.plan.way == SF_FETCH_PLAN_NOTHING)) ||
                     (restart && !(run->what->restart && run->live.bus)) || (!run->what->flip && !bytes && i > 0))
                         continue;
@@ -653,6 +664,9 @@ static int first_half(struct sf_switch_run *run)
         if (r == 0)
                 r = run_steps(run, FIRST, &err);
         run->report.bytes_fetched = sf_candidate_bytes(&run->offer);
+        /* Only with the lock: another run's drain is that run's. */
+        if (r < 0 && run->lock >= 0 && !run->config->dry_run)
+                sf_node_switch_resume(&run->live);
         if (r < 0)
                 return finish_failed(run, &err, code);
         return run->config->dry_run || !run->what->flip || run->unchanged ? finish_done(run) : hand_over(run);
@@ -680,7 +694,11 @@ static int second_half(struct sf_switch_run *run)
         /* Asked again, for much may have happened since: and the answers are needed here. */
         if (r == 0)
                 r = plan_controllers(run, run->to.name.version, &err);
-        return sf_handover_finish(r < 0 ? finish_failed(run, &err, 0) : finish_second_half(run));
+        int code = r < 0 ? finish_failed(run, &err, 0) : finish_second_half(run);
+        /* A node that nobody can use stays drained: a human looks at it first. */
+        if (code != SF_EXIT_HUMAN)
+                sf_node_switch_resume(&run->live);
+        return sf_handover_finish(code);
 }
 
 int sf_switch_run(const struct sf_switch *what)

@@ -4,9 +4,26 @@
 
 #include "agent/node/lock.h"
 #include "agent/node/report.h"
+#include "agent/switch/drain.h"
 #include "agent/switch/recovery.h"
 #include "agent/verbs/verbs.h"
 #include "base/cleanup.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "release/layout.h"
+
+#define ASK_SECONDS 5
+
+/* A node that an interrupted run has drained. */
+static void resume(const struct sf_config *config, const struct sf_store *store)
+{
+        _cleanup_free_ char *view = sf_fs_join(store->base, SF_NODE_VIEW);
+        struct sf_slurm slurm = { .tree = view, .conf = config->slurm_conf, .timeout = ASK_SECONDS };
+        struct sf_error err = SF_ERROR_INIT;
+
+        if (view && !*config->root && sf_drain_end(config->state, &slurm, &err) < 0)
+                sf_log_warning("the node may still be drained by sf-node, the next run resumes it: %s", err.text);
+}
 
 int sf_verb_recover(const struct sf_config *config, const struct sf_command_line *line)
 {
@@ -23,6 +40,8 @@ int sf_verb_recover(const struct sf_config *config, const struct sf_command_line
                 r = lock = sf_lock_take(config->state, &err);
         if (r >= 0)
                 r = sf_recovery_run(config, &store, sf_option_given(line, "boot"), note, &err);
+        if (r >= 0)
+                resume(config, &store);
         sf_store_close(&store);
         if (r < 0)
                 return sf_report_failed(&report, sf_recovery_exit(r), &err);
