@@ -137,7 +137,7 @@ static void fd_close(struct sf_stream *s)
         free(f);
 }
 
-int sf_stream_from_fd(int fd, const char *name, struct sf_stream **ret, struct sf_error *err)
+static int stream_from_fd(int fd, const char *name, struct sf_stream **ret, struct sf_error *err)
 {
         static const struct sf_stream_ops ops = { fd_read, fd_close };
         struct fd_stream *f = new_stream(sizeof *f, &ops, err);
@@ -160,7 +160,7 @@ int sf_stream_from_file(const char *path, struct sf_stream **ret, struct sf_erro
 
         if (fd < 0)
                 return sf_error_errno(err, "cannot open %s", path);
-        int r = sf_stream_from_fd(fd, path, ret, err);
+        int r = stream_from_fd(fd, path, ret, err);
         if (r < 0)
                 close(fd);
         return r;
@@ -254,47 +254,6 @@ int sf_stream_exact(struct sf_stream *inner, const char *name, uint64_t size, co
         }
         e->inner = inner;
         *ret = &e->stream;
-        return 0;
-}
-
-/* --- limit ----------------------------------------------------------------------------------------------------- */
-
-struct limit_stream {
-        struct sf_stream stream;
-        struct sf_stream *inner;
-        uint64_t left;
-};
-
-static ssize_t limit_read(struct sf_stream *s, void *buf, size_t len, struct sf_error *err)
-{
-        struct limit_stream *l = (struct limit_stream *)s;
-
-        if (len > l->left)
-                len = (size_t)l->left;
-        if (len == 0)
-                return 0;
-        ssize_t n = sf_stream_read(l->inner, buf, len, err);
-        if (n > 0)
-                l->left -= (uint64_t)n;
-        return n;
-}
-
-static void limit_close(struct sf_stream *s)
-{
-        sf_stream_close(((struct limit_stream *)s)->inner);
-        free(s);
-}
-
-int sf_stream_limit(struct sf_stream *inner, uint64_t size, struct sf_stream **ret, struct sf_error *err)
-{
-        static const struct sf_stream_ops ops = { limit_read, limit_close };
-        struct limit_stream *l = new_stream(sizeof *l, &ops, err);
-
-        if (!l)
-                return SF_ERR_NOMEM;
-        l->inner = inner;
-        l->left = size;
-        *ret = &l->stream;
         return 0;
 }
 

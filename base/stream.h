@@ -43,7 +43,6 @@ static inline void sf_cleanup_stream(struct sf_stream **s) { sf_stream_close(*s)
 int sf_stream_from_memory(const void *data, size_t len, struct sf_stream **ret,
                           struct sf_error *err); /* borrows data */
 int sf_stream_from_file(const char *path, struct sf_stream **ret, struct sf_error *err);
-int sf_stream_from_fd(int fd, const char *name, struct sf_stream **ret, struct sf_error *err); /* takes fd */
 
 /* Filters. Each takes `inner`, on success only.
  *
@@ -52,8 +51,6 @@ int sf_stream_from_fd(int fd, const char *name, struct sf_stream **ret, struct s
  * returned the end. digest may be NULL (size only). */
 int sf_stream_exact(struct sf_stream *inner, const char *name, uint64_t size, const struct sf_digest *digest,
                     struct sf_stream **ret, struct sf_error *err);
-/* limit: the first `size` bytes, then the end. */
-int sf_stream_limit(struct sf_stream *inner, uint64_t size, struct sf_stream **ret, struct sf_error *err);
 /* zstd: decodes one or more concatenated frames; windows above 2^window_log_max and trailing or missing bytes are
  * refused. */
 int sf_stream_zstd(struct sf_stream *inner, int window_log_max, struct sf_stream **ret, struct sf_error *err);

@@ -181,7 +181,8 @@ int sf_lint_file(struct sf_lint *lint, const char *path, const void *data, size_
         return r < 0 ? r : lint->findings - before;
 }
 
-int sf_lint_link(struct sf_lint *lint, const char *path, const char *target)
+/* One symbolic link: 0 or 1 finding. */
+static int lint_link(struct sf_lint *lint, const char *path, const char *target)
 {
         if (sf_path_link_stays(path, target))
                 return 0;
@@ -209,7 +210,7 @@ static int visit(void *ctx, int dirfd, const char *name, const char *path, const
                              : sf_error_set(err, SF_ERR_NOMEM, "%s: no memory", path);
                 if (r < 0)
                         return r;
-                sf_lint_link(lint, path, target);
+                lint_link(lint, path, target);
         }
         return 0;
 }

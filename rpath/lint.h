@@ -36,8 +36,6 @@ void sf_lint_close(struct sf_lint *lint);
 /* One file's content, which need not be what lies on the disk. Returns the number of findings, or an error that has
  * nothing to do with the file. */
 int sf_lint_file(struct sf_lint *lint, const char *path, const void *data, size_t len, struct sf_error *err);
-/* One symbolic link: 0 or 1 finding. */
-int sf_lint_link(struct sf_lint *lint, const char *path, const char *target);
 /* Everything in all trees; returns like sf_lint_file. */
 int sf_lint_trees(struct sf_lint *lint, struct sf_error *err);
 

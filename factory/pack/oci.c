@@ -18,7 +18,8 @@ static int no_memory(struct sf_error *err)
         return sf_error_set(err, SF_ERR_NOMEM, "out of memory for an OCI document");
 }
 
-char *sf_oci_digest(const struct sf_digest *digest, char out[7 + SF_DIGEST_HEX + 1])
+/* A blob's digest as OCI writes it: "sha256:" and 64 digits. Returns out. */
+static char *oci_digest(const struct sf_digest *digest, char out[7 + SF_DIGEST_HEX + 1])
 {
         memcpy(out, "sha256:", 7);
         sf_digest_hex(digest, out + 7);
@@ -44,7 +45,7 @@ json_t *sf_oci_descriptor(const char *media_type, const struct sf_blob *blob)
 {
         char digest[7 + SF_DIGEST_HEX + 1];
 
-        return json_pack("{s:s, s:s, s:I}", "mediaType", media_type, "digest", sf_oci_digest(&blob->digest, digest),
+        return json_pack("{s:s, s:s, s:I}", "mediaType", media_type, "digest", oci_digest(&blob->digest, digest),
                          "size", (json_int_t)blob->size);
 }
 
@@ -66,7 +67,7 @@ int sf_oci_config(const struct sf_release_name *name, int64_t created, const str
 
         sf_oci_time(created, time);
         for (size_t i = 0; i < count && r == 0; i++) {
-                r = json_array_append_new(diff_ids, json_string(sf_oci_digest(&layers[i].diff_id, digest)));
+                r = json_array_append_new(diff_ids, json_string(oci_digest(&layers[i].diff_id, digest)));
                 if (r == 0)
                         r = json_array_append_new(history, json_pack("{s:s, s:s+}", "created", time, "created_by",
                                                                      "slurm-factory: layer ", layers[i].name));

@@ -28,8 +28,6 @@ struct sf_oci_layer {
 
 /* A new reference; NULL without memory. */
 json_t *sf_oci_descriptor(const char *media_type, const struct sf_blob *blob);
-/* A blob's digest as OCI writes it; "sha256:" and 64 digits. Returns out. */
-char *sf_oci_digest(const struct sf_digest *digest, char out[7 + SF_DIGEST_HEX + 1]);
 void sf_oci_blob_of(const struct sf_buffer *content, struct sf_blob *ret);
 
 /* The image config. created: seconds since the epoch. */

@@ -110,8 +110,8 @@ static void a_table_of_its_own(void **state)
         assert_string_equal(path, "24.05 → 24.11 → 25.05");
 }
 
-/* Whoever can sign a table must not be able to keep agents busy: every series accepts the eight before it, so that the paths
- * from one end to the other are more than could ever be counted. */
+/* Whoever can sign a table must not be able to keep agents busy: every series accepts the eight before it, so that
+ * the paths from one end to the other are more than could ever be counted. */
 static void path_through_a_dense_table(void **state)
 {
         static struct sf_window_row rows[257];

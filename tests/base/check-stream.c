@@ -74,16 +74,6 @@ static void exact_refuses_everything_else(void **state)
         }
 }
 
-static void limit_stops(void **state)
-{
-        struct sf_stream *s;
-        char out[64];
-
-        (void)state;
-        assert_int_equal(sf_stream_limit(memory("0123456789", 10), 4, &s, NULL), 0);
-        assert_int_equal(drain(s, 3, out, sizeof out, NULL), 4);
-}
-
 static void read_all_is_bounded(void **state)
 {
         struct sf_buffer b = SF_BUFFER_INIT;
@@ -175,7 +165,6 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(exact_passes_what_is_listed),
                 cmocka_unit_test(exact_refuses_everything_else),
-                cmocka_unit_test(limit_stops),
                 cmocka_unit_test(read_all_is_bounded),
                 cmocka_unit_test(zstd_reads_frames),
                 cmocka_unit_test(zstd_refuses_damage),

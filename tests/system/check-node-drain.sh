@@ -16,16 +16,21 @@ is_draining_by_us()
         reason | grep -q '^sf-node '
 }
 
+in_service()
+{
+        case $(cluster_state n1) in drain*) fail "n1 is $(cluster_state n1)" ;; esac
+}
+
 CLUSTER_SLURMD_TIMEOUT=300 node_cluster 1
 
 # The first job is waited for, the second one only starts after the switch.
-first=$(submit --wrap 'sleep 8')
+first=$(submit --wrap 'sleep 20')
 cluster_wait "job $first to run" job_is "$first" RUNNING
-bed_in n1 sf-node upgrade --drain "$RELEASES_GOOD" >"$BED/said" 2>&1 &
+bed_in n1 sf-node upgrade --fast --drain "$RELEASES_GOOD" >"$BED/said" 2>&1 &
 upgrade=$!
 cluster_wait "n1 to be drained by us" is_draining_by_us
 second=$(submit --wrap 'sleep 1')
-sleep 1
+
 job_is "$second" PENDING || fail "job $second is $(job_state "$second")"
 job_is "$first" RUNNING || fail "job $first is $(job_state "$first"): nothing was waited for"
 wait $upgrade || fail "upgrade --drain fails: $(cat "$BED/said")"
@@ -35,23 +40,23 @@ job_succeeds "$second"
 [ ! -e "$BED/nodes/n1/disk/var/lib/sf-node/drained.json" ] || fail "the mark is left"
 
 # Jobs that take too long: nothing changes, the node is in service again.
-long=$(submit --wrap 'sleep 20')
+long=$(submit --wrap 'sleep 120')
 cluster_wait "job $long to run" job_is "$long" RUNNING
-expect 3 bed_in n1 sf-node upgrade --drain --drain-timeout 2 "$RELEASES_NEXT"
+expect 3 bed_in n1 sf-node upgrade --fast --drain --drain-timeout 2 "$RELEASES_NEXT"
 says "failed at drain"
 says "is resumed"
-[ -z "$(reason)" ] || fail "n1 has the reason $(reason)"
+in_service
 active n1 "$RELEASES_GOOD"
 
 # Killed while it waits: the next run takes the drain back.
-bed_in n1 sf-node upgrade --drain "$RELEASES_NEXT" >/dev/null 2>&1 &
+bed_in n1 sf-node upgrade --fast --drain "$RELEASES_NEXT" >/dev/null 2>&1 &
 cluster_wait "n1 to be drained by us" is_draining_by_us
 bed_in n1 pkill -9 -x sf-node
 wait $! || true
 is_draining_by_us || fail "n1 is $(cluster_state n1)"
 expect 0 bed_in n1 sf-node recover
 says "node n1 is resumed"
-[ -z "$(reason)" ] || fail "n1 has the reason $(reason)"
+in_service
 
 # Inside a job of the node it would wait for itself.
 expect 3 bed_in ctl srun -w n1 sf-node activate --drain "$RELEASES_BASE"
@@ -59,9 +64,9 @@ says "would wait for its own end"
 bed_in ctl scancel "$long"
 
 # Without draining.
-short=$(submit --wrap 'sleep 3')
+short=$(submit --wrap 'sleep 6')
 cluster_wait "job $short to run" job_is "$short" RUNNING
-expect 0 bed_in n1 sf-node upgrade --when-idle "$RELEASES_NEXT"
+expect 0 bed_in n1 sf-node upgrade --fast --when-idle "$RELEASES_NEXT"
 job_is "$short" COMPLETED || fail "job $short is $(job_state "$short"): nothing was waited for"
 active n1 "$RELEASES_NEXT"
 
