@@ -48,8 +48,8 @@ static bool leads(const struct hop *newer, const struct sf_version *older)
         return false;
 }
 
-/* Of all first steps on a shortest path the one in the middle: as far from either edge of the window as can be. hops are
- * in order of series; NULL where none leads on. */
+/* Of all first steps on a shortest path the one in the middle: as far from either edge of the window as can be. hops
+ * are in order of series; NULL where none leads on. */
 static const struct hop *next_hop(const struct hop *hops, size_t count, const struct sf_version *at)
 {
         const struct hop *best[2] = { NULL, NULL }; /* the first of them, and the one in the middle so far */
@@ -72,7 +72,7 @@ static const struct hop *next_hop(const struct hop *hops, size_t count, const st
         return best[1];
 }
 
-/* Every series of the table up to the wanted one, each looked at once, from the newest down: steps only lead forward. */
+/* Every series of the table up to the wanted one, each looked at once, from the newest down: steps lead forward. */
 static struct hop *list_hops(const struct sf_window_row *rows, const struct sf_version *to, size_t *ret_count)
 {
         size_t room = 0, count = 0;

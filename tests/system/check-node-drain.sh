@@ -86,8 +86,10 @@ done
 bed_in n1 sh -c 'while ! systemctl list-units --plain --no-legend "sf-node-*.scope" | grep -q .; do sleep 0.1; done
         systemctl show -P CPUWeight $(systemctl list-units --plain --no-legend "sf-node-*.scope" | cut -d" " -f1) >/tmp/weight' &
 TIMEFORMAT='%R %U %S'
-times=$({ time bed_in n1 timeout 100 sf-node -q stage "$RELEASES_SIMPLE" >&2; } 2>&1 | tail -n 1)
+# However far it comes: what counts is its share.
+times=$({ time bed_in n1 timeout 15 sf-node -q stage "$RELEASES_SIMPLE" >&2 || true; } 2>&1 | tail -n 1)
 awk -v times="$times" -v n="$processors" 'BEGIN {
         split(times, t, " "); share = 100 * (t[2] + t[3]) / t[1] / n
-        printf "stage beside a computation on every processor: %.1f s, %.2f s of processors, %.2f %% of them\n", t[1], t[2] + t[3], share }'
+        printf "stage beside a computation on every processor: %.1f s, %.2f s of processors, %.2f %% of them\n", t[1], t[2] + t[3], share
+        exit !(share < 5) }' || fail "it does not give way"
 [ "$(bed_in n1 cat /tmp/weight)" = 1 ] || fail "the scope has the weight $(bed_in n1 cat /tmp/weight)"
