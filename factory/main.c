@@ -30,7 +30,7 @@ static const struct sf_option options[] = {
         { "mirror", 'm', "DIR_OR_URL", "look here for source files first; may be repeated", true },
         { "jobs", 'j', "N", "compile N files at once; default: the number of processors", false },
         { "profile", 0, "P", "build less than everything: compute, minimal; a file of profiles/", false },
-        { "dry-run", 'n', NULL, "only say what would be reused, fetched and built, and why", false },
+        { "dry-run", 'n', NULL, "only say what would be done, and why", false },
         { "buildcache", 0, "URL", "use built layers of this repository (see trust); may be repeated", true },
         { "no-buildcache", 0, NULL, "build what the local cache lacks, fetch no layers", false },
         { "local-cache", 0, "DIR", "use layers of another cache directory too", false },
@@ -38,7 +38,8 @@ static const struct sf_option options[] = {
         { "keep-going", 0, NULL, "after a failure build what does not depend on it", false },
         { "from", 0, "WHAT", "make the root from a directory, a tarball, or an image as skopeo names it", false },
         { "no-packages", 0, NULL, "install nothing into the root", false },
-        { "repo", 'r', "DIR", "the repository to publish into", false },
+        { "repo", 'r', "DIR_OR_URL", "the repository to publish into: a directory or s3://BUCKET/PREFIX", false },
+        { "endpoint", 0, "URL", "of an S3 store that is not Amazon's", false },
         { "keys", 'k', "DIR", "directory of private keys; may be repeated", true },
         { "offline-keys", 0, "DIR", "keep root's and targets' keys here instead", false },
         { "root-keys", 0, "N", "number of root keys, default 1", false },
@@ -57,7 +58,6 @@ static const struct sf_option options[] = {
         { "undo", 0, NULL, "offer the withdrawn release again", false },
         { "keep", 0, "N", "of each series keep the newest N releases; default: all", false },
         { "grace-days", 0, "D", "keep files D days longer than metadata that names them is valid; default 1", false },
-        { "dry-run", 'n', NULL, "say what would be done, change nothing", false },
         { "all", 0, NULL, "also what has only a recipe so far", false },
         { "full", 0, NULL, "also drop downloaded sources, releases and logs", false },
         { NULL, 0, NULL, NULL, false },
@@ -73,14 +73,15 @@ static const char *const build_slurm_options[] = { "slurm-version", "toolchain",
 static const char *const mirror_options[] = { "slurm-version", "toolchain", "profile", "mirror", NULL };
 static const char *const trust_options[] = { "force", NULL };
 static const char *const root_options[] = { "from", "no-packages", NULL };
-static const char *const keys_options[] = { "repo",           "keys",   "offline-keys", "root-keys",
+static const char *const keys_options[] = { "repo",           "endpoint", "keys", "offline-keys", "root-keys",
                                             "root-threshold", "retire", "new-key",      NULL };
-static const char *const refresh_options[] = { "repo", "keys", "offline-keys", NULL };
+static const char *const refresh_options[] = { "repo", "endpoint", "keys", "offline-keys", NULL };
 static const char *const import_options[] = { "placeholder", "slurm-version", "toolchain", "layer",
                                               "arch",        "build",         "force",     NULL };
-static const char *const publish_options[] = { "repo", "keys", "delta-from", "layers", "force", NULL };
+static const char *const publish_options[] = { "repo",   "endpoint", "keys",    "delta-from",
+                                               "layers", "force",    "dry-run", NULL };
 static const char *const delta_options[] = { "output", NULL };
-static const char *const withdraw_options[] = { "repo", "keys", "reason", "undo", NULL };
+static const char *const withdraw_options[] = { "repo", "endpoint", "keys", "reason", "undo", NULL };
 static const char *const prune_options[] = { "repo", "keys", "keep", "grace-days", "dry-run", NULL };
 static const char *const matrix_options[] = { "all", "repo", NULL };
 static const char *const clean_options[] = { "full", NULL };
@@ -194,6 +195,7 @@ static int load_config(struct sf_factory *f, const char *path, struct sf_error *
         f->toolchain = sf_conf_get(&f->conf, "factory", "toolchain");
         f->registry = sf_conf_get(&f->conf, "factory", "registry");
         f->repository = sf_conf_get(&f->conf, "repository", "directory");
+        f->endpoint = sf_conf_get(&f->conf, "repository", "endpoint");
         f->offline_keys = sf_conf_get(&f->conf, "repository", "offline-keys");
         if ((r = sf_conf_get_u64(&f->conf, "factory", "jobs", 4096, &jobs, err)) < 0)
                 return r;
@@ -222,6 +224,7 @@ static int apply_options(struct sf_factory *f, const struct sf_command_line *lin
                 { "data", &f->data },
                 { "toolchain", &f->toolchain },
                 { "repo", &f->repository },
+                { "endpoint", &f->endpoint },
                 { "offline-keys", &f->offline_keys },
         };
         const struct {

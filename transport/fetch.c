@@ -35,6 +35,13 @@ static const char *find_ca_bundle(const struct sf_fetch_options *options)
         return NULL;
 }
 
+const char *sf_fetch_ca_bundle(const char *configured)
+{
+        const struct sf_fetch_options options = { .ca_bundle = configured };
+
+        return find_ca_bundle(&options);
+}
+
 static int no_ca_bundle(const struct sf_fetch_options *options, struct sf_error *err)
 {
         if (options->ca_bundle)

@@ -43,6 +43,8 @@ struct sf_fetch_options {
         void (*notice)(void *ctx, const char *text); /* told of retries and changes of mirror; may be NULL */
         void *notice_ctx;
 };
+/* The CA bundle that a fetcher with this setting (NULL = none) would use; NULL where there is none. */
+const char *sf_fetch_ca_bundle(const char *configured);
 void sf_fetch_options_default(struct sf_fetch_options *options);
 
 /* Strings and the stop flag are borrowed while the fetcher is open. An https base without any CA bundle is

@@ -29,8 +29,24 @@ struct sf_transfer; /* opaque: hides curl */
 int sf_transfer_open(const struct sf_transfer_options *options, struct sf_transfer **ret, struct sf_error *err);
 void sf_transfer_close(struct sf_transfer *transfer);
 
+/* The body of a request: `data`, or [offset, offset + size) of the file where that is NULL. Borrowed. */
+struct sf_upload {
+        const void *data;
+        int fd;
+        uint64_t offset, size;
+};
+
+/* AWS Signature Version 4, made by libcurl over all headers. SF_ERR_UNSUPPORTED before libcurl 7.75. */
+struct sf_transfer_signature {
+        const char *access_key, *secret_key, *region, *service;
+};
+
 struct sf_request {
         const char *url;
+        const char *method;     /* NULL = GET; HEAD has no body to read */
+        const char *const *headers;       /* "Name: value", NULL-terminated; NULL = none */
+        const struct sf_upload *upload;   /* NULL = no body */
+        const struct sf_transfer_signature *signature; /* NULL = not signed */
         bool ranged;            /* ask for [offset, offset + length) */
         uint64_t offset, length;
         const char *validator;  /* for If-Range; NULL or "" = none */

@@ -11,23 +11,6 @@
 #include "factory/publish/keys.h"
 #include "factory/publish/metadata.h"
 
-int sf_command_metadata_options(const struct sf_factory *factory, struct sf_metadata_options *ret, struct sf_error *err)
-{
-        if (!factory->repository)
-                return sf_error_set(err, SF_ERR_USAGE,
-                                    "--repo is needed (or [repository] directory in the configuration)");
-        if (strstr(factory->repository, "://"))
-                return sf_error_set(err, SF_ERR_USAGE, "--repo %s: a directory is needed here", factory->repository);
-        if (factory->keys.count == 0)
-                return sf_error_set(err, SF_ERR_USAGE, "--keys is needed (or [repository] keys in the configuration)");
-        *ret = (struct sf_metadata_options){
-                .repository = factory->repository,
-                .keys = sf_words_argv(&factory->keys),
-                .now = time(NULL),
-        };
-        return 0;
-}
-
 static int get_count(const struct sf_command_line *line, const char *name, unsigned *ret, struct sf_error *err)
 {
         const char *text = sf_option_get(line, name);
@@ -58,8 +41,8 @@ static int init(const struct sf_factory *factory, const struct sf_command_line *
             (r = get_count(line, "root-threshold", &init.root_threshold, err)) < 0 ||
             (r = sf_keys_init(options, &init, err)) < 0)
                 return r;
-        sf_log_info("%s: keys in %s%s%s; give nodes %s/metadata/1.root.json to trust", options->repository,
-                    init.online_keys, offline ? " and " : "", offline ? offline : "", options->repository);
+        sf_log_info("%s: keys in %s%s%s; give nodes %s/metadata/1.root.json to trust", factory->repository,
+                    init.online_keys, offline ? " and " : "", offline ? offline : "", factory->repository);
         return 0;
 }
 
@@ -76,17 +59,18 @@ int sf_command_keys(const struct sf_factory *factory, const struct sf_command_li
 {
         const char *what = line->arguments[0];
         const char *role = line->argument_count > 1 ? line->arguments[1] : NULL;
-        struct sf_metadata_options options;
-        int r = sf_command_metadata_options(factory, &options, err);
+        _cleanup_repository_ struct sf_command_repository repository = { 0 };
+        const struct sf_metadata_options *options = &repository.options;
+        int r = sf_command_repository_open(factory, false, &repository, err);
 
         if (r < 0)
                 return r;
         if (strcmp(what, "init") == 0 && !role)
-                return init(factory, line, &options, err);
+                return init(factory, line, options, err);
         if (strcmp(what, "show") == 0 && !role)
-                return show(&options, result, err);
+                return show(options, result, err);
         if (strcmp(what, "rotate") == 0 && role)
-                return sf_keys_rotate(&options, role, sf_option_get(line, "retire"), sf_option_get(line, "new-key"),
+                return sf_keys_rotate(options, role, sf_option_get(line, "retire"), sf_option_get(line, "new-key"),
                                       err);
         return sf_error_set(err, SF_ERR_USAGE, "init, rotate ROLE or show expected, not '%s%s%s'", what,
                             role ? " " : "", role ? role : "");
@@ -115,19 +99,19 @@ static void report_expiry(const struct sf_metadata *metadata, json_t *result)
 int sf_command_refresh(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
                        struct sf_error *err)
 {
+        _cleanup_repository_ struct sf_command_repository repository = { 0 };
         _cleanup_metadata_ struct sf_metadata *metadata = NULL;
-        struct sf_metadata_options options;
         int r;
 
         (void)line;
-        if ((r = sf_command_metadata_options(factory, &options, err)) < 0 ||
-            (r = sf_metadata_open(&options, &metadata, err)) < 0)
+        if ((r = sf_command_repository_open(factory, false, &repository, err)) < 0 ||
+            (r = sf_metadata_open(&repository.options, &metadata, err)) < 0)
                 return r;
         r = sf_metadata_refresh(metadata, err);
         json_object_set_new(result, "warnings", json_integer(sf_metadata_warn_expiry(metadata)));
         if (r < 0)
                 return r;
         report_expiry(metadata, result);
-        sf_log_info("%s: signed anew", options.repository);
+        sf_log_info("%s: signed anew", factory->repository);
         return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* factory/commands/command-prune.c - the verb prune. */
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/log.h"
@@ -55,22 +56,24 @@ static void report(const struct sf_prune *prune, const struct sf_prune_result *d
 int sf_command_prune(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
                      struct sf_error *err)
 {
-        struct sf_metadata_options options;
+        _cleanup_repository_ struct sf_command_repository repository = { 0 };
         struct sf_prune_result done;
         unsigned keep = 0, days = SF_PRUNE_GRACE / 86400;
         int r;
 
-        if ((r = sf_command_metadata_options(factory, &options, err)) < 0 ||
+        if (factory->repository && strstr(factory->repository, "://"))
+                return sf_error_set(err, SF_ERR_UNSUPPORTED, "%s: only a directory can be pruned", factory->repository);
+        if ((r = sf_command_repository_open(factory, false, &repository, err)) < 0 ||
             (r = get_number(line, "keep", 1, 10000, &keep, err)) < 0 ||
             (r = get_number(line, "grace-days", 0, 3650, &days, err)) < 0)
                 return r;
-        const struct sf_prune prune = { .repository = options.repository,
-                                        .keys = options.keys,
+        const struct sf_prune prune = { .repository = repository.options.repository,
+                                        .keys = repository.options.keys,
                                         .releases = line->arguments,
                                         .release_count = line->argument_count,
                                         .keep = keep,
                                         .grace = (int64_t)days * 86400,
-                                        .now = options.now,
+                                        .now = repository.options.now,
                                         .dry_run = sf_option_given(line, "dry-run") };
         if ((r = sf_prune_run(&prune, &done, err)) < 0)
                 return r;

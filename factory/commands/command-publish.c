@@ -92,21 +92,17 @@ int sf_command_import(const struct sf_factory *factory, const struct sf_command_
         return r;
 }
 
-static int prepare(const struct sf_factory *factory, const struct sf_command_line *line, struct sf_publish *ret,
-                   struct sf_error *err)
+static void prepare(const struct sf_command_repository *repository, const struct sf_command_line *line,
+                    struct sf_publish *ret)
 {
-        struct sf_metadata_options options;
-        int r = sf_command_metadata_options(factory, &options, err);
-
-        if (r < 0)
-                return r;
-        *ret = (struct sf_publish){ .repository = options.repository,
-                                    .keys = options.keys,
-                                    .now = options.now,
+        *ret = (struct sf_publish){ .repository = repository->options.repository,
+                                    .keys = repository->options.keys,
+                                    .now = repository->options.now,
                                     .releases = line->arguments,
                                     .release_count = line->argument_count,
-                                    .replace = sf_option_given(line, "force") };
-        return 0;
+                                    .replace = sf_option_given(line, "force"),
+                                    .dry_run = sf_option_given(line, "dry-run"),
+                                    .store = repository->bucket ? &repository->store : NULL };
 }
 
 /* The layers that a release of our own was packed from, as its `from` lists them. */
@@ -126,11 +122,10 @@ static int note_layers(const struct sf_cache *cache, const char *directory, stru
         return r;
 }
 
-static int publish_layers(const struct sf_factory *factory, const struct sf_command_line *line,
+static int publish_layers(const struct sf_metadata_options *options, const struct sf_command_line *line,
                           const struct sf_cache *cache, const char *builds, struct sf_error *err)
 {
-        struct sf_metadata_options options;
-        int r = sf_command_metadata_options(factory, &options, err);
+        int r = 0;
 
         for (size_t i = 0; i < line->argument_count && r == 0; i++) {
                 _cleanup_(sf_words_free) struct sf_words layers = SF_WORDS_INIT;
@@ -142,7 +137,7 @@ static int publish_layers(const struct sf_factory *factory, const struct sf_comm
                 const struct sf_release_name *name = &sf_build_release(&build)->name;
                 r = note_layers(cache, build.directory, &layers, err);
                 if (r == 0)
-                        r = sf_publish_layers(&options, name->toolchain, name->arch, &layers, &added, err);
+                        r = sf_publish_layers(options, name->toolchain, name->arch, &layers, &added, err);
                 if (r == 0)
                         sf_log_info("%s: %zu of %zu layers new in the build cache", name->text, added, layers.count);
                 sf_build_close(&build);
@@ -153,6 +148,7 @@ static int publish_layers(const struct sf_factory *factory, const struct sf_comm
 int sf_command_publish(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
                        struct sf_error *err)
 {
+        _cleanup_repository_ struct sf_command_repository repository = { 0 };
         _cleanup_(sf_cache_close) struct sf_cache cache = { NULL };
         _cleanup_(sf_words_free) struct sf_words delta_from = SF_WORDS_INIT;
         _cleanup_free_ char *builds = NULL;
@@ -160,30 +156,41 @@ int sf_command_publish(const struct sf_factory *factory, const struct sf_command
         int r;
 
         (void)result;
-        if ((r = prepare(factory, line, &publish, err)) < 0 || (r = builds_of(factory, &cache, &builds, err)) < 0 ||
-            (r = collect(line, "delta-from", &delta_from, err)) < 0)
+        if ((r = builds_of(factory, &cache, &builds, err)) < 0 ||
+            (r = collect(line, "delta-from", &delta_from, err)) < 0 ||
+            (r = sf_command_repository_open(factory, sf_option_given(line, "dry-run"), &repository, err)) < 0)
                 return r;
+        if (repository.bucket && sf_option_given(line, "layers"))
+                return sf_error_set(err, SF_ERR_UNSUPPORTED, "--layers: only a directory can hold a build cache");
+        prepare(&repository, line, &publish);
         publish.builds = builds;
         publish.delta_from = sf_words_argv(&delta_from);
         publish.delta_from_count = delta_from.count;
-        if ((r = sf_publish_run(&publish, err)) < 0 || !sf_option_given(line, "layers"))
+        r = sf_publish_run(&publish, err);
+        if (r == 0)
+                r = sf_command_repository_finish(&repository, err);
+        if (r < 0 || !sf_option_given(line, "layers") || publish.dry_run)
                 return r;
-        return publish_layers(factory, line, &cache, builds, err);
+        return publish_layers(&repository.options, line, &cache, builds, err);
 }
 
 int sf_command_withdraw(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
                         struct sf_error *err)
 {
+        _cleanup_repository_ struct sf_command_repository repository = { 0 };
         const char *reason = sf_option_get(line, "reason");
-        struct sf_publish publish;
         bool undo = sf_option_given(line, "undo");
-        int r = prepare(factory, line, &publish, err);
+        struct sf_publish publish;
+        int r;
 
         (void)result;
-        if (r == 0 && undo && reason)
-                r = sf_error_set(err, SF_ERR_USAGE, "--reason says why a release is withdrawn, --undo offers it again");
-        if (r < 0)
+        if (undo && reason)
+                return sf_error_set(err, SF_ERR_USAGE,
+                                    "--reason says why a release is withdrawn, --undo offers it again");
+        if ((r = sf_command_repository_open(factory, false, &repository, err)) < 0)
                 return r;
-        return undo ? sf_publish_restore(&publish, line->arguments[0], err)
-                    : sf_publish_withdraw(&publish, line->arguments[0], reason ? reason : "", err);
+        prepare(&repository, line, &publish);
+        r = undo ? sf_publish_restore(&publish, line->arguments[0], err)
+                 : sf_publish_withdraw(&publish, line->arguments[0], reason ? reason : "", err);
+        return r < 0 ? r : sf_command_repository_finish(&repository, err);
 }

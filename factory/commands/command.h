@@ -12,14 +12,18 @@
 #include "base/json.h"
 #include "base/verb.h"
 #include "base/words.h"
+#include "factory/build/cache.h"
+#include "factory/publish/bucket.h"
 #include "factory/publish/metadata.h"
+#include "factory/publish/publish.h"
 
 /* Settings that several verbs need: options over configuration over defaults. */
 struct sf_factory {
         const char *cache;           /* NULL = sf_cache_open's default */
         const char *data;            /* recipes/, toolchains/, slurm/ */
         const char *toolchain;       /* NULL = the host's */
-        const char *repository;      /* NULL = not configured */
+        const char *repository;      /* directory or s3:// URL; NULL = not configured */
+        const char *endpoint;        /* of an S3 store; NULL = found */
         const char *registry;        /* where toolchain images come from, "docker://..."; NULL = not configured */
         const char *offline_keys;    /* directory of root's and targets' keys; NULL = with the others */
         struct sf_words keys;        /* directories of private keys, the offline one last */
@@ -38,8 +42,22 @@ sf_command_fn sf_command_root, sf_command_mirror, sf_command_trust;
 sf_command_fn sf_command_import, sf_command_publish, sf_command_delta, sf_command_withdraw;
 sf_command_fn sf_command_keys, sf_command_refresh, sf_command_prune;
 
-/* The repository and the keys as options and configuration name them; SF_ERR_USAGE where one is missing. Borrows. */
-int sf_command_metadata_options(const struct sf_factory *factory, struct sf_metadata_options *ret,
-                                struct sf_error *err);
+/* The repository and the keys as options and configuration name them, ready to be changed. A bucket is locked, and
+ * worked on through a copy; each commit sends what is new. */
+struct sf_command_repository {
+        struct sf_metadata_options options; /* borrows */
+        struct sf_cache cache;
+        struct sf_bucket *bucket; /* NULL = a directory */
+        bool sent;
+        struct sf_publish_store store; /* of the bucket */
+};
+
+/* SF_ERR_USAGE where repository or keys are missing. */
+int sf_command_repository_open(const struct sf_factory *factory, bool dry_run, struct sf_command_repository *ret,
+                               struct sf_error *err);
+/* Sends what no commit has sent. */
+int sf_command_repository_finish(struct sf_command_repository *repository, struct sf_error *err);
+void sf_command_repository_close(struct sf_command_repository *repository);
+#define _cleanup_repository_ __attribute__((cleanup(sf_command_repository_close)))
 
 #endif

@@ -38,8 +38,8 @@ int sf_keys_init(const struct sf_metadata_options *options, const struct sf_keys
 int sf_keys_rotate(const struct sf_metadata_options *options, const char *role, const char *retire,
                    const char *new_key, struct sf_error *err);
 
-/* One line per role and key, or with --json one object each, appended to rows. Then the role's key files that are not in
- * force. */
+/* One line per role and key, or with --json one object each, appended to rows. Then the role's key files that are
+ * not in force. */
 int sf_keys_show(const struct sf_metadata_options *options, json_t *rows, struct sf_error *err);
 
 #endif

@@ -247,6 +247,8 @@ static int commit(struct sf_metadata *metadata, struct sf_error *err)
 
         if (r == 0)
                 r = write_all(metadata, err);
+        if (r == 0 && metadata->options.after_commit)
+                r = metadata->options.after_commit(metadata->options.after_commit_ctx, err);
         if (r < 0)
                 return sf_error_prefix(err, "metadata");
         for (size_t i = 0; i < metadata->role_count; i++)

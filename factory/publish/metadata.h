@@ -30,6 +30,10 @@ struct sf_metadata_options {
          * metadata, nor lag behind the timestamp. An error ends the commit there. May be NULL. */
         int (*before_timestamp)(void *ctx, struct sf_error *err);
         void *before_timestamp_ctx;
+        /* Called when a commit has written everything, for instance to send it elsewhere. An error is the commit's. May
+         * be NULL. */
+        int (*after_commit)(void *ctx, struct sf_error *err);
+        void *after_commit_ctx;
 };
 
 struct sf_metadata; /* opaque: the metadata as loaded plus what is to change */

@@ -12,6 +12,7 @@
 #include "base/stop.h"
 #include "factory/publish/catalog.h"
 #include "factory/publish/metadata.h"
+#include "factory/publish/page.h"
 #include "factory/publish/reachable.h"
 #include "factory/publish/repo.h"
 #include "release/layout.h"
@@ -179,44 +180,57 @@ static int sweep_all(const struct sf_prune *prune, int64_t current, struct sf_pr
 
 /* --- both ------------------------------------------------------------------------------------------------------- */
 
-static int store_tags(void *ctx, struct sf_error *err)
+struct pages {
+        const char *repository;
+        struct sf_repo_index tags;
+        struct sf_catalog catalog;
+};
+
+static void pages_close(struct pages *p)
 {
-        return sf_repo_index_store(ctx, err);
+        sf_repo_index_close(&p->tags);
+        sf_catalog_close(&p->catalog);
 }
 
-static int commit(const struct sf_prune *prune, const struct sf_catalog *catalog, struct sf_repo_index *tags,
-                  struct sf_error *err)
+static int store_pages(void *ctx, struct sf_error *err)
 {
-        int r = sf_catalog_stage(catalog, err);
+        struct pages *p = ctx;
+        int r = sf_repo_index_store(&p->tags, err);
+
+        return r < 0 ? r : sf_page_store(&p->catalog, p->repository, err);
+}
+
+static int commit(struct pages *p, struct sf_error *err)
+{
+        int r = sf_catalog_stage(&p->catalog, err);
 
         if (r == 0)
-                r = sf_catalog_tag(catalog, prune->repository, tags, err);
-        return r < 0 ? r : sf_metadata_commit(catalog->metadata, err);
+                r = sf_catalog_tag(&p->catalog, p->repository, &p->tags, err);
+        return r < 0 ? r : sf_metadata_commit(p->catalog.metadata, err);
 }
 
 int sf_prune_run(const struct sf_prune *prune, struct sf_prune_result *ret, struct sf_error *err)
 {
-        _cleanup_(sf_repo_index_close) struct sf_repo_index tags = SF_REPO_INDEX_INIT;
-        _cleanup_(sf_catalog_close) struct sf_catalog catalog = SF_CATALOG_INIT;
+        _cleanup_(pages_close) struct pages pages = { .repository = prune->repository };
         _cleanup_metadata_ struct sf_metadata *metadata = NULL;
         _cleanup_(sf_prune_result_free) struct sf_prune_result result = { 0 };
         const struct sf_metadata_options options = { .repository = prune->repository,
                                                      .keys = prune->keys,
                                                      .now = prune->now,
-                                                     .before_timestamp = store_tags,
-                                                     .before_timestamp_ctx = &tags };
+                                                     .before_timestamp = store_pages,
+                                                     .before_timestamp_ctx = &pages };
         int r = sf_repo_open(prune->repository, err);
 
         if (r == 0)
                 r = sf_metadata_open(&options, &metadata, err);
         if (r == 0)
-                r = sf_catalog_open(metadata, &catalog, err);
+                r = sf_catalog_open(metadata, &pages.catalog, err);
         if (r == 0)
-                r = sf_repo_index_open(prune->repository, &tags, err);
+                r = sf_repo_index_open(prune->repository, &pages.tags, err);
         if (r == 0)
-                r = shrink(prune, &catalog, &result, err);
+                r = shrink(prune, &pages.catalog, &result, err);
         if (r == 0 && !prune->dry_run && (result.removed.count || result.deltas))
-                r = commit(prune, &catalog, &tags, err);
+                r = commit(&pages, err);
         if (r == 0)
                 r = sweep_all(prune,
                               json_integer_value(json_object_get(sf_metadata_body(metadata, "snapshot"), "version")),

@@ -16,7 +16,9 @@
 #include "factory/publish/catalog.h"
 #include "factory/publish/deltas.h"
 #include "factory/publish/metadata.h"
+#include "factory/publish/page.h"
 #include "factory/publish/repo.h"
+#include "release/layout.h"
 
 #define MANIFEST_MAX (4u << 20)
 
@@ -26,11 +28,12 @@ struct session {
         struct sf_metadata *metadata;
         struct sf_repo_index tags;
         struct sf_catalog catalog;
+        uint64_t missing_count, missing_bytes; /* of a dry run: blobs that would be copied */
 };
 
 /* A release on its way into the repository. */
 struct publication {
-        const struct session *session;
+        struct session *session;
         struct sf_build build;
         struct sf_index_release release; /* the new entry; its deltas are owned */
 };
@@ -53,9 +56,12 @@ static int no_memory(struct sf_error *err)
         return sf_error_set(err, SF_ERR_NOMEM, "out of memory");
 }
 
-static int store_tags(void *ctx, struct sf_error *err)
+static int store_pages(void *ctx, struct sf_error *err)
 {
-        return sf_repo_index_store(ctx, err);
+        struct session *s = ctx;
+        int r = sf_repo_index_store(&s->tags, err);
+
+        return r < 0 ? r : sf_page_store(&s->catalog, s->publish->repository, err);
 }
 
 /* Tags are read under the lock that open metadata holds, and written by its commit. */
@@ -65,8 +71,8 @@ static int session_open(struct session *s, struct sf_error *err)
         const struct sf_metadata_options options = { .repository = publish->repository,
                                                      .keys = publish->keys,
                                                      .now = publish->now,
-                                                     .before_timestamp = store_tags,
-                                                     .before_timestamp_ctx = &s->tags };
+                                                     .before_timestamp = store_pages,
+                                                     .before_timestamp_ctx = s };
         int r = sf_repo_open(publish->repository, err);
 
         if (r == 0)
@@ -78,7 +84,14 @@ static int session_open(struct session *s, struct sf_error *err)
 
 static int session_commit(struct session *s, struct sf_error *err)
 {
-        int r = sf_catalog_stage(&s->catalog, err);
+        int r;
+
+        if (s->publish->dry_run) {
+                sf_log_info("%llu blobs, %llu bytes would be added", (unsigned long long)s->missing_count,
+                            (unsigned long long)s->missing_bytes);
+                return 0;
+        }
+        r = sf_catalog_stage(&s->catalog, err);
 
         if (r == 0)
                 r = sf_catalog_tag(&s->catalog, s->publish->repository, &s->tags, err);
@@ -91,8 +104,33 @@ static int session_commit(struct session *s, struct sf_error *err)
 
 /* --- one release ------------------------------------------------------------------------------------------------ */
 
+static int has_blob(const struct session *s, const struct sf_blob *blob, bool *ret, struct sf_error *err)
+{
+        const struct sf_publish_store *store = s->publish->store;
+
+        *ret = true;
+        return store && store->has(store->ctx, blob) ? 0 : sf_repo_check(s->publish->repository, blob, ret, err);
+}
+
+static int copy_blob(struct session *s, const char *blobs, const struct sf_blob *blob, struct sf_error *err)
+{
+        char hex[SF_DIGEST_HEX + 1];
+        bool there;
+        int r;
+
+        if (!s->publish->dry_run)
+                return sf_repo_copy(s->publish->repository, blobs, blob, err);
+        if ((r = has_blob(s, blob, &there, err)) < 0 || there)
+                return r;
+        sf_log_info("would be added: " SF_LAYOUT_BLOBS "/%s, %llu bytes", sf_digest_hex(&blob->digest, hex),
+                    (unsigned long long)blob->size);
+        s->missing_count++;
+        s->missing_bytes += blob->size;
+        return 0;
+}
+
 /* Copies the blob that an OCI descriptor names. */
-static int copy_descriptor(const char *repository, const char *blobs, const json_t *descriptor, const char *where,
+static int copy_descriptor(struct session *s, const char *blobs, const json_t *descriptor, const char *where,
                            struct sf_error *err)
 {
         struct sf_blob blob;
@@ -107,12 +145,12 @@ static int copy_descriptor(const char *repository, const char *blobs, const json
         if (r < 0)
                 return r;
         blob.size = (uint64_t)size;
-        return sf_repo_copy(repository, blobs, &blob, err);
+        return copy_blob(s, blobs, &blob, err);
 }
 
 /* Everything that a release consists of; the manifest comes after what it names. What is there is checked, and
  * written again where it is damaged. */
-static int copy_blobs(const char *repository, const struct sf_build *build, struct sf_error *err)
+static int copy_blobs(struct session *s, const struct sf_build *build, struct sf_error *err)
 {
         const struct sf_index_release *release = sf_build_release(build);
         char hex[SF_DIGEST_HEX + 1];
@@ -131,16 +169,16 @@ static int copy_blobs(const char *repository, const struct sf_build *build, stru
         if (r == 0)
                 r = sf_json_array(manifest, "manifest", "layers", &layers, err);
         if (r == 0)
-                r = copy_descriptor(repository, build->blobs, config, "manifest.config", err);
+                r = copy_descriptor(s, build->blobs, config, "manifest.config", err);
         if (r < 0)
                 return r;
         json_array_foreach (layers, i, layer) {
-                r = copy_descriptor(repository, build->blobs, layer, "manifest.layers", err);
+                r = copy_descriptor(s, build->blobs, layer, "manifest.layers", err);
                 if (r < 0)
                         return r;
         }
-        r = sf_repo_copy(repository, build->blobs, &release->filelist, err);
-        return r < 0 ? r : sf_repo_copy(repository, build->blobs, &release->manifest, err);
+        r = copy_blob(s, build->blobs, &release->filelist, err);
+        return r < 0 ? r : copy_blob(s, build->blobs, &release->manifest, err);
 }
 
 static bool is_same(const struct sf_index_release *a, const struct sf_index_release *b)
@@ -190,6 +228,35 @@ static size_t find_delta(const struct sf_index_release *release, const struct sf
         return i;
 }
 
+/* All that a delta reads of a release, from the store. */
+static int fetch_base(const struct sf_publish *publish, const struct sf_index_release *old, struct sf_error *err)
+{
+        const struct sf_publish_store *store = publish->store;
+        _cleanup_free_ char *name = sf_layout_blob(&old->manifest.digest);
+        _cleanup_free_ char *path = name ? sf_fs_join(publish->repository, name) : NULL;
+        _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
+        _cleanup_json_ json_t *manifest = NULL;
+        const json_t *layer;
+        size_t i;
+        int r = path ? store->fetch(store->ctx, &old->manifest, err) : no_memory(err);
+
+        if (r == 0)
+                r = store->fetch(store->ctx, &old->filelist, err);
+        if (r == 0)
+                r = sf_fs_read(path, MANIFEST_MAX, &text, err);
+        if (r == 0)
+                r = sf_json_parse(path, text.data, text.len, &manifest, err);
+        json_array_foreach (json_object_get(manifest, "layers"), i, layer) {
+                const char *digest = json_string_value(json_object_get(layer, "digest"));
+                struct sf_blob blob = { .size = (uint64_t)json_integer_value(json_object_get(layer, "size")) };
+                if (r == 0)
+                        r = sf_digest_parse(digest ? digest : "", &blob.digest, err);
+                if (r == 0)
+                        r = store->fetch(store->ctx, &blob, err);
+        }
+        return r;
+}
+
 /* Blobs of a published release that were damaged come back from its build, where that is still in the cache. */
 static int mend_base(const struct publication *p, const struct sf_index_release *old, struct sf_error *err)
 {
@@ -197,8 +264,8 @@ static int mend_base(const struct publication *p, const struct sf_index_release 
         _cleanup_(sf_build_close) struct sf_build build = { 0 };
 
         if (sf_build_open(publish->builds, old->name.text, &build, NULL) < 0 || !is_same(sf_build_release(&build), old))
-                return 0;
-        return copy_blobs(publish->repository, &build, err);
+                return publish->store ? fetch_base(publish, old, err) : 0;
+        return copy_blobs(p->session, &build, err);
 }
 
 static int make_delta(struct publication *p, const struct sf_index_release *old, struct sf_index_delta *ret,
@@ -225,6 +292,10 @@ static int add_delta(struct publication *p, const struct sf_index_release *old, 
 
         if (sf_digest_equal(&old->tree, &p->release.tree) || (known && !p->session->publish->replace))
                 return 0;
+        if (p->session->publish->dry_run) {
+                sf_log_info("delta %s -> %s: would be made", old->name.text, p->release.name.text);
+                return 0;
+        }
         if ((r = make_delta(p, old, delta, err)) < 0)
                 return r;
         if (!known && delta->content.size + delta->filelist.size >= p->release.download) {
@@ -248,19 +319,17 @@ static const struct sf_index_release *find_tree(const struct sf_index *index, co
 /* A published delta whose blobs are damaged is made again; where its base is not published any more it is dropped. */
 static int mend_deltas(struct publication *p, const struct sf_index *index, struct sf_error *err)
 {
-        const char *repository = p->session->publish->repository;
-
         for (size_t i = p->release.delta_count; i-- > 0;) {
                 struct sf_index_delta *delta = &p->release.deltas[i];
                 const struct sf_index_release *old = find_tree(index, &delta->from);
                 bool list, content;
-                int r = sf_repo_check(repository, &delta->filelist, &list, err);
+                int r = has_blob(p->session, &delta->filelist, &list, err);
 
                 if (r == 0)
-                        r = sf_repo_check(repository, &delta->content, &content, err);
+                        r = has_blob(p->session, &delta->content, &content, err);
                 if (r < 0)
                         return r;
-                if (list && content)
+                if ((list && content) || p->session->publish->dry_run)
                         continue;
                 sf_log_warning("%s: a delta was damaged: it is %s", p->release.name.text,
                                old ? "made again" : "dropped");
@@ -297,7 +366,7 @@ static int add_release(struct session *s, struct publication *p, const char *wan
         if (r == 0)
                 r = start_entry(p, index, err);
         if (r == 0)
-                r = copy_blobs(s->publish->repository, &p->build, err);
+                r = copy_blobs(s, &p->build, err);
         if (r == 0)
                 r = mend_deltas(p, index, err);
         if (r == 0)

@@ -13,6 +13,14 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "release/index.h"
+
+/* A store that the repository's directory is a copy of: it may have blobs that the directory has not. */
+struct sf_publish_store {
+        bool (*has)(void *ctx, const struct sf_blob *blob);
+        int (*fetch)(void *ctx, const struct sf_blob *blob, struct sf_error *err); /* into the directory */
+        void *ctx;
+};
 
 struct sf_publish {
         const char *repository;        /* directory; its keys were made by `keys init` */
@@ -26,6 +34,8 @@ struct sf_publish {
         bool replace; /* accept a release whose content differs from what is published by that name, and
                                         * make deltas anew that are there */
         int64_t now;                   /* seconds since the epoch */
+        const struct sf_publish_store *store; /* NULL = the directory is all there is */
+        bool dry_run;                  /* say what would be done, change nothing */
 };
 
 /* SF_ERR_EXISTS: the name is taken by other content. SF_ERR_NOT_FOUND: no such release, or `keys init` did not run. */

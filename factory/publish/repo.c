@@ -26,10 +26,7 @@ int sf_repo_open(const char *repository, struct sf_error *err)
         int r;
 
         if (strstr(repository, "://"))
-                return sf_error_set(err, SF_ERR_UNSUPPORTED,
-                                    "%s: publishing to a URL is not possible yet; publish to a directory and copy it, "
-                                    "metadata/timestamp.json last",
-                                    repository);
+                return sf_error_set(err, SF_ERR_UNSUPPORTED, "%s: a directory is needed here", repository);
         if (!blobs || !layout)
                 return sf_error_set(err, SF_ERR_NOMEM, "%s: out of memory", repository);
         r = sf_fs_mkdirs(blobs, 0755, err);

@@ -8,6 +8,13 @@ packages="nginx-light skopeo zstd systemd-container mmdebstrap debian-archive-ke
         clang clang-format libclang-rt-14-dev python3-cryptography openssh-client"
 
 [ -z "${SF_TEST_NO_PACKAGES-}" ] || { echo "setup: SF_TEST_NO_PACKAGES is set, nothing installed"; exit 0; }
+# An S3 store for the tests of publishing, in the tests' cache.
+npm=${SF_TEST_CACHE:-tests/cache}/npm
+if [ ! -x "$npm/node_modules/.bin/s3rver" ] && command -v npm >/dev/null; then
+        mkdir -p "$npm"
+        npm install --silent --no-audit --no-fund --prefix "$npm" s3rver@3.7.1 >/dev/null 2>&1 ||
+                echo "setup: npm cannot install s3rver here"
+fi
 [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "setup: not root on Debian, nothing installed"; exit 0; }
 missing=
 for p in $packages; do

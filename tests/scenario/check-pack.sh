@@ -234,7 +234,7 @@ expect 0 . publish "$ours" --force
 publish 25.11.7 --delta-from "$ours"
 grep -qF '"artifactType":"application/vnd.slurm-factory.delta.v1"' repo/index.json || fail "no delta artifact"
 grep -q '"codec":"[a-z]' repo/targets/index/*.json || fail "no delta in the signed index"
-expect 2 'not possible yet\|directory is needed' "$factory" publish 25.11.7 --repo s3://bucket/slurm --keys keys
+expect 2 'no AWS keys' env -u AWS_ACCESS_KEY_ID -u AWS_PROFILE HOME=/nonexistent "$factory" publish 25.11.7 --repo s3://bucket/slurm --keys keys
 
 # --- damage, withdrawals ------------------------------------------------------------------------------------------------
 # A repository of which each blob belongs to what is published now.
@@ -277,10 +277,17 @@ rollout | grep -q "{\"name\":\"$full\",\"reason\":\"slurmd leaks\"}" || fail "th
 ! rollout | grep -q typo || fail "two reasons"
 expect 0 "$full is withdrawn (slurmd leaks)" publish 25.11.7
 ! grep -q "25.11.7-$tag" repo/index.json || fail "publishing gave a withdrawn release its tag back"
+# The page for people says the same, with what must be escaped.
+grep -q "$(sha256sum repo/metadata/1.root.json | cut -c1-64)" repo/index.html || fail "index.html: the root's SHA-256"
+grep -q "<del>$full</del>.*withdrawn: slurmd leaks" repo/index.html || fail "index.html: a withdrawal"
+expect 0 . withdraw --reason 'a <b> & "c"'
+grep -qF 'withdrawn: a &lt;b&gt; &amp; &quot;c&quot;' repo/index.html || fail "index.html: escaping"
 expect 2 'undo' withdraw --undo --reason other
 withdraw --undo
 ! rollout | grep -q "$full" || fail "the withdrawal was not taken back"
 grep -q "25.11.7-$tag\"" repo/index.json || fail "a release that is offered again has no tag"
+! grep -q 'withdrawn:' repo/index.html || fail "index.html: still withdrawn"
+grep -q " from $ours" repo/index.html || fail "index.html: no delta"
 
 # Killed anywhere, then repeated: before, no new timestamp says anything that is not there.
 for delay in 0.002 0.005 0.01 0.02 0.05; do

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # slurm-factory killed at each system call that changes a repository or a directory of keys, and such calls failing: at every
 # moment a node that comes for the first time and one that was there before find a repository that they accept, every key in
 # force has its private half at hand, and the same command given again arrives where it would have.
