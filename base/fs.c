@@ -2,7 +2,6 @@
 /* base/fs.c - see fs.h. Everything that replaces a file does it durably, in one place. */
 #include "base/fs.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -340,10 +339,66 @@ static int visit_one(int dirfd, const char *parent, const char *name, sf_fs_visi
         return walk_below(fd, path, visit, ctx, err);
 }
 
+static void free_names(struct dirent **names, size_t count)
+{
+        for (size_t i = 0; i < count; i++)
+                free(names[i]);
+        free(names);
+}
+
+/* qsort's comparison takes what lies in the array: pointers to entries, as scandir(3)'s does. */
+static int read_names(DIR *directory, struct dirent ***ret, size_t *ret_count, int (*wanted)(const struct dirent *))
+{
+        struct dirent *entry;
+        size_t room = 0;
+
+        while ((errno = 0, entry = readdir(directory))) {
+                if (wanted && !wanted(entry))
+                        continue;
+                if (*ret_count == room) {
+                        struct dirent **more = reallocarray(*ret, room ? room * 2 : 16, sizeof **ret);
+                        if (!more)
+                                return -1;
+                        *ret = more;
+                        room = room ? room * 2 : 16;
+                }
+                struct dirent *copy = malloc(entry->d_reclen);
+                if (!copy)
+                        return -1;
+                (*ret)[(*ret_count)++] = memcpy(copy, entry, entry->d_reclen);
+        }
+        return errno ? -1 : 0;
+}
+
+int sf_fs_scan(int dirfd, struct dirent ***ret, int (*wanted)(const struct dirent *),
+               int (*compare)(const struct dirent **, const struct dirent **))
+{
+        int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *directory = fd >= 0 ? fdopendir(fd) : NULL;
+        size_t count = 0;
+
+        *ret = NULL;
+        if (!directory) {
+                if (fd >= 0)
+                        close(fd);
+                return -1;
+        }
+        int r = read_names(directory, ret, &count, wanted), saved = errno;
+        closedir(directory);
+        if (r < 0) {
+                free_names(*ret, count);
+                errno = saved;
+                return -1;
+        }
+        if (count)
+                qsort(*ret, count, sizeof **ret, (int (*)(const void *, const void *))(uintptr_t)compare);
+        return (int)count;
+}
+
 static int walk_below(int dirfd, const char *path, sf_fs_visit_fn *visit, void *ctx, struct sf_error *err)
 {
         struct dirent **names;
-        int count = scandirat(dirfd, ".", &names, not_dots, by_name);
+        int count = sf_fs_scan(dirfd, &names, not_dots, by_name);
         int r = 0;
 
         if (count < 0)

@@ -31,7 +31,7 @@ static int is_leftover(const struct dirent *entry)
 static int clear_leftovers(int releases, const char *path, const char *kept, struct sf_error *err)
 {
         struct dirent **names;
-        int found = scandirat(releases, ".", &names, is_leftover, alphasort), r = 0;
+        int found = sf_fs_scan(releases, &names, is_leftover, alphasort), r = 0;
 
         if (found < 0)
                 return sf_error_errno(err, "cannot read %s", path);

@@ -5,7 +5,7 @@ import os
 import re
 import sys
 
-INPUT = re.compile(r"^ (?:(\.[^\s]+|COMMON)\s+)?0x[0-9a-f]+\s+(0x[0-9a-f]+) (.+)$")
+INPUT = re.compile(r"^ +(?:(\.[^\s]+|COMMON) +)?0x[0-9a-f]+ +(0x[0-9a-f]+) (/?\S.*)$")
 NAME = re.compile(r"^ (\.[^\s]+|COMMON)$")
 LOADED = (".text", ".rodata", ".data", ".init", ".fini", ".eh_frame", ".gcc_except", ".rela", ".relr", ".dynsym", ".dynstr", ".hash",
           ".gnu.hash", ".tdata", ".preinit", ".ctors", ".dtors")

@@ -90,7 +90,7 @@ release() {
         printf '#!/bin/sh\n# %s/sbin\necho slurm %s\n' "$placeholder" "$1" >"$work/tree-$1/sbin/slurmd"
         chmod 755 "$work/tree-$1/sbin/slurmd"
         # Much in common, so that a delta is worth its while.
-        { head -c 300000 "$top_builddir/slurm-factory"; echo "$1"; } >"$work/tree-$1/lib/libslurm.so"
+        { seq 60000; echo "$1"; } >"$work/tree-$1/lib/libslurm.so"
         factory import "$work/tree-$1" --placeholder "$placeholder" --slurm-version "$1" --toolchain test
 }
 release 24.11.5
@@ -199,8 +199,7 @@ node() {
         ip netns exec "$net" chroot "$root" "${runner[@]}" /sf-node --toolchain test --arch amd64 --repo "https://$host/" "$@"
 }
 whole_way() {
-        [ ${#runner[@]} = 0 ] || cp "$(command -v qemu-aarch64-static)" "$root/qemu"
-        chroot "$root" "${runner[@]}" /sf-node trust /root.json || return 1
+        node trust /root.json || return 1
         node install 24.11.5 || return 1
         node upgrade 24.11.6 --no-restart || return 1
         node verify || return 1
@@ -224,7 +223,7 @@ host=repo.test
 bare untrusted 127.0.0.1
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=other -keyout /dev/null \
         -out "$root/etc/ssl/certs/ca-certificates.crt" 2>/dev/null
-untrusted() { ! whole_way; }
+untrusted() { ! whole_way >"$work/refused" 2>&1 && cat "$work/refused" && grep -qi certificate "$work/refused"; }
 check "a server that the CA bundle does not know is refused" untrusted
 
 for suite in ${SF_TEST_SUITES-}; do
