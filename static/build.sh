@@ -105,12 +105,12 @@ build_openssl()
                 tls1_1 weak-ssl-ciphers dsa idea seed camellia aria bf cast des rc2 rc4 rc5 md4 mdc2 rmd160 whirlpool sm2 sm3 sm4 \
                 siphash scrypt blake2 ocb siv gost nextprotoneg afalgeng rfc3779 ec2m cached-fetch autoload-config async \
                 secure-memory multiblock quic http argon2 ml-dsa slh-dsa ml-kem tfo zlib sslkeylog filenames dh cmac \
-                integrity-only-ciphers tls-deprecated-ec default-thread-pool thread-pool; do
+                integrity-only-ciphers tls-deprecated-ec deprecated default-thread-pool thread-pool; do
                 without="$without no-$word"
         done
         # shellcheck disable=SC2086
         ./Configure $openssl --prefix="$prefix" --openssldir=/etc/ssl --libdir=lib CC="$cc" AR="${cross}ar" RANLIB="${cross}ranlib" \
-                $without $flags
+                $without $flags -DOPENSSL_SMALL_FOOTPRINT
         make -j"$jobs" build_libs
         make install_dev
 }

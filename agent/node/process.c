@@ -223,11 +223,12 @@ static int by_pid(const void *a, const void *b)
 
 static int look_at_all(struct search *s, struct sf_error *err)
 {
-        DIR *proc = opendir("/proc");
+        /* An empty /proc (an unmounted one) would look like a machine without processes. */
+        DIR *proc = access("/proc/self/stat", R_OK) == 0 ? opendir("/proc") : NULL;
         int r = 0;
 
         if (!proc)
-                return sf_error_errno(err, "/proc");
+                return sf_error_set(err, SF_ERR_UNSUPPORTED, "processes cannot be seen: /proc: %s", strerror(errno));
         for (struct dirent *e; r == 0 && (e = readdir(proc));) {
                 pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
                 if (isdigit((unsigned char)e->d_name[0]) && pid != getpid())

@@ -25,7 +25,8 @@ struct sf_process_user {
 };
 
 /* Every process but ourselves that uses one of the trees (absolute paths without a trailing slash), each once per
- * tree, in order of pid. *ret is one allocation (free()). Processes that end meanwhile are left out. */
+ * tree, in order of pid. *ret is one allocation (free()). Processes that end meanwhile are left out.
+ * SF_ERR_UNSUPPORTED: there is no /proc here. */
 int sf_process_find(const char *const *trees, size_t tree_count, struct sf_process_user **ret, size_t *ret_count,
                     struct sf_error *err);
 

@@ -41,16 +41,22 @@ static void free_steps(struct steps *s)
 
 static int find_users(const struct sf_node_switch *live, struct steps *s, struct sf_error *err)
 {
+        struct sf_error why = SF_ERROR_INIT;
         char **trees = calloc(s->release_count + 1, sizeof *trees);
-        int r = trees ? 0 : sf_error_set(err, SF_ERR_NOMEM, "no memory for releases");
+        int r = trees ? 0 : sf_error_set(&why, SF_ERR_NOMEM, "no memory for releases");
 
         for (size_t i = 0; r == 0 && i < s->release_count; i++)
                 if (!(trees[i] = sf_node_switch_tree(live, s->releases[i].directory)))
-                        r = sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+                        r = sf_error_set(&why, SF_ERR_NOMEM, "no memory for a path");
         if (r == 0)
-                r = sf_process_find((const char *const *)trees, s->release_count, &s->users, &s->user_count, err);
+                r = sf_process_find((const char *const *)trees, s->release_count, &s->users, &s->user_count, &why);
         sf_process_free_names(trees);
-        return r;
+        /* Without systemd no service is touched either: a root that is put together, a container. */
+        if (r == SF_ERR_UNSUPPORTED && !live->bus) {
+                sf_log_warning("%s: running steps are not looked at", why.text);
+                return 0;
+        }
+        return r < 0 ? sf_error_set(err, r, "%s", why.text) : 0;
 }
 
 static int find_steps(const struct sf_node_switch *live, struct steps *ret, struct sf_error *err)

@@ -13,6 +13,7 @@
 #include "agent/node/units.h"
 #include "agent/node/state.h"
 #include "agent/switch/transaction.h"
+#include "base/log.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/output.h"
@@ -99,11 +100,10 @@ static json_t *units_of(const struct situation *s)
 
         for (size_t i = 0; i < s->units.count; i++) {
                 const struct sf_unit_of_node *u = &s->units.items[i];
-                json_array_append_new(list,
-                                      json_pack("{s:o,s:o,s:o,s:i,s:o,s:o}", "unit", sf_json_text(u->name), "active",
-                                                sf_json_text(u->service.active_state), "sub",
-                                                sf_json_text(u->service.sub_state), "pid", (int)u->pid, "type",
-                                                sf_json_text(u->service.type), "conf", sf_json_text(u->conf)));
+                json_array_append_new(list, json_pack("{s:o,s:o,s:o,s:i,s:o,s:o}", "unit", sf_json_text(u->name),
+                                                      "active", sf_json_text(u->service.active_state), "sub",
+                                                      sf_json_text(u->service.sub_state), "pid", (int)u->pid, "type",
+                                                      sf_json_text(u->service.type), "conf", sf_json_text(u->conf)));
         }
         return list;
 }
@@ -139,16 +139,21 @@ static json_t *details_of(const struct situation *s)
 
 static int look_at_processes(struct situation *s, const struct sf_store *store, struct sf_error *err)
 {
+        struct sf_error why = SF_ERROR_INIT;
         char **trees = calloc(s->count + 1, sizeof *trees);
-        int r = trees ? 0 : sf_error_set(err, SF_ERR_NOMEM, "no memory for releases");
+        int r = trees ? 0 : sf_error_set(&why, SF_ERR_NOMEM, "no memory for releases");
 
         for (size_t i = 0; r == 0 && i < s->count; i++)
                 if (!(trees[i] = sf_fs_join(store->releases, s->all[i].directory)))
-                        r = sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+                        r = sf_error_set(&why, SF_ERR_NOMEM, "no memory for a path");
         if (r == 0)
-                r = sf_process_find((const char *const *)trees, s->count, &s->users, &s->user_count, err);
+                r = sf_process_find((const char *const *)trees, s->count, &s->users, &s->user_count, &why);
         sf_process_free_names(trees);
-        return r;
+        if (r == SF_ERR_UNSUPPORTED) {
+                sf_log_warning("%s: which releases are in use is not known", why.text);
+                return 0;
+        }
+        return r < 0 ? sf_error_set(err, r, "%s", why.text) : 0;
 }
 
 /* A node without systemd has no units to show, and that is no failure. */
