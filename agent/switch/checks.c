@@ -277,6 +277,27 @@ static void name_node(const struct sf_checks *c, const struct sf_slurm_conf *con
         sf_slurm_node_hosts_free(hosts);
 }
 
+/* A release with sysconfdir inside of the prefix looks for slurm.conf in its own tree, unless it is told where. */
+static int check_default_conf(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err)
+{
+        char path[1024] = "";
+
+        for (size_t i = 0; c->units && i < c->units->count; i++) {
+                const struct sf_unit_of_node *u = &c->units->items[i];
+                if (!u->running || !u->in_prefix || u->daemon == SF_DAEMON_OTHER || u->daemon == SF_DAEMON_SLURMDBD ||
+                    *u->words.conf || *u->words.server || !sf_fs_exists(u->conf))
+                        continue;
+                if (!*path)
+                        sf_daemon_default_conf(c->tree, path, sizeof path);
+                if (*path && !sf_fs_exists(path))
+                        return sf_buffer_printf(ret, err,
+                                                "%s is not told where slurm.conf is, and %s looks for it at %s, where "
+                                                "there is none: set SLURM_CONF=%s in the unit and for users\n",
+                                                u->name, c->version, path, u->conf);
+        }
+        return 0;
+}
+
 int sf_check_conf(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err)
 {
         _cleanup_(sf_slurm_conf_free) struct sf_slurm_conf conf = SF_SLURM_CONF_INIT;
@@ -287,7 +308,9 @@ int sf_check_conf(const struct sf_checks *c, struct sf_buffer *ret, struct sf_er
                 return 0;
         if (sf_slurm_conf_load(c->root, c->conf, &conf, &why) < 0)
                 return sf_buffer_printf(ret, err, "%s\n", why.text);
-        int r = check_client(c, ret, err);
+        int r = check_default_conf(c, ret, err);
+        if (r == 0)
+                r = check_client(c, ret, err);
         name_node(c, &conf, node, sizeof node);
         if (r < 0 || ret->len || *c->root || !*node || !c->unit || !c->unit->main_pid)
                 return r;

@@ -432,12 +432,18 @@ static int restart_unit(struct sf_node_switch *live, size_t i, const char *tree,
 
 static int settle_unit(struct sf_node_switch *live, size_t i, const char *tree, struct sf_error *err)
 {
-        const char *unit = live->config->units[i];
+        struct sf_unit_of_node *u = &live->units.items[i];
+        /* The site's own units, and a wrapper that stays, run what they please. */
+        bool ours = u->in_prefix && (!u->pid || u->pid == u->service.main_pid);
         pid_t pid;
-        int r = sf_service_settle(live->bus, unit, tree, (unsigned)live->config->settle_ms, &pid, err);
+        int r = sf_service_settle(live->bus, u->name, ours ? tree : NULL, (unsigned)live->config->settle_ms, &pid, err);
 
-        if (r == 0 && is_slurmd(unit))
-                live->slurmd.main_pid = pid;
+        if (r == 0) {
+                u->pid = u->service.main_pid = pid;
+                const struct sf_unit_of_node *slurmd = sf_units_slurmd(&live->units);
+                if (slurmd)
+                        live->slurmd.main_pid = slurmd->pid;
+        }
         return r == 0 && exchanges_state(live, i) ? sf_controller_await(&live->ctld, pid, tree, err) : r;
 }
 
@@ -532,15 +538,52 @@ static void say_waiting(void *ctx, const char *for_what)
         sf_log_detail("waiting: %s", for_what);
 }
 
+/* What the configuration says of the node, else what the unit's own words say; NULL: slurmd will tell. */
+static const char *node_of(const struct sf_node_switch *live, const struct sf_unit_of_node *slurmd)
+{
+        return slurmd && *slurmd->words.node ? slurmd->words.node : live->config->node_name;
+}
+
+static const char *conf_of(const struct sf_node_switch *live, const struct sf_unit_of_node *slurmd)
+{
+        return slurmd && *slurmd->conf ? slurmd->conf : live->config->slurm_conf;
+}
+
+/* Further slurmd of this host: each is a node of its own. Site checks are for the host, and come with the first. */
+static int watch_others(const struct sf_node_switch *live, const struct sf_health *first, struct sf_error *err)
+{
+        const struct sf_unit_of_node *slurmd = sf_units_slurmd(&live->units);
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < live->units.count; i++) {
+                const struct sf_unit_of_node *u = &live->units.items[i];
+                struct sf_health health = *first;
+                struct sf_health_proof proof;
+                struct sf_slurm_record refused;
+                if (u->daemon != SF_DAEMON_SLURMD || !live->running[i] || u == slurmd)
+                        continue;
+                health.slurm.conf = conf_of(live, u);
+                health.node = node_of(live, u);
+                health.pid = u->pid;
+                health.before = health.refused = NULL;
+                health.hooks = NULL;
+                r = sf_health_wait(&health, &proof, &refused, err);
+                if (r < 0)
+                        sf_error_prefix(err, "%s", u->name);
+        }
+        return r;
+}
+
 int sf_node_switch_health(struct sf_node_switch *live, const struct sf_store_release *release, bool site_checks,
                           struct sf_error *err)
 {
         const struct sf_config *config = live->config;
         _cleanup_free_ char *tree = sf_node_switch_tree(live, release->directory);
         const struct sf_slurm_record refused = live->refused;
+        const struct sf_unit_of_node *slurmd = sf_units_slurmd(&live->units);
         struct sf_health health = {
-                .slurm = { .tree = tree, .conf = config->slurm_conf, .timeout = ASK_SECONDS },
-                .node = config->node_name,
+                .slurm = { .tree = tree, .conf = conf_of(live, slurmd), .timeout = ASK_SECONDS },
+                .node = node_of(live, slurmd),
                 .version = release->foreign ? "" : release->name.version,
                 .before = live->before.started ? &live->before : NULL,
                 .pid = live->slurmd.main_pid,
@@ -556,5 +599,8 @@ int sf_node_switch_health(struct sf_node_switch *live, const struct sf_store_rel
 
         if (!tree)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-        return live->restarted ? sf_health_wait(&health, &live->proof, &live->refused, err) : 0;
+        if (!live->restarted)
+                return 0;
+        int r = watch_others(live, &health, err);
+        return r < 0 ? r : sf_health_wait(&health, &live->proof, &live->refused, err);
 }
