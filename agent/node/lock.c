@@ -101,6 +101,11 @@ int sf_lock_take(const char *state_directory, struct sf_error *err)
         return r < 0 ? r : sf_steal_fd(&fd);
 }
 
+void sf_lock_adopt(int lock)
+{
+        (void)write_holder(lock, "lock", NULL);
+}
+
 int sf_lock_take_shared(const char *directory, const struct sf_lock_wait *wait, int *ret_waited, struct sf_error *err)
 {
         _cleanup_free_ char *path = sf_fs_join(directory, ".lock");

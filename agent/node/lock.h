@@ -14,6 +14,9 @@
 /* Takes STATE/lock or fails at once: SF_ERR_BUSY names the pid that holds it. Returns the descriptor that keeps it. */
 int sf_lock_take(const char *state_directory, struct sf_error *err);
 
+/* A lock that was handed over by another process: the file names this one from now on. */
+void sf_lock_adopt(int lock);
+
 /* The lock of a directory of releases, DIRECTORY/.lock, which several nodes may share (over NFS the server keeps it,
  * unless mounted with local_lock). Waits at most `seconds`, or until *stop is not 0 (stop may be NULL); `waiting` is
  * told the name of the holder once, before the wait. *ret_waited: somebody else had it, so that what was known of

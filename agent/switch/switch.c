@@ -679,6 +679,8 @@ static int second_half(struct sf_switch_run *run)
         int r = sf_handover_receive(&letter, &run->lock, &err);
 
         if (r == 0)
+                sf_lock_adopt(run->lock);
+        if (r == 0)
                 r = sf_store_open(run->config->root, run->config->prefix, &run->store, &err);
         if (r == 0)
                 r = sf_state_load(run->config->state, &run->state, &err);
