@@ -196,6 +196,31 @@ int sf_node_switch_plan(struct sf_node_switch *live, const struct sf_node_plan *
         return r;
 }
 
+/* Whoever is about to leave a record needs somebody to read it after a power cut. */
+static int ensure_recovery(const struct sf_node_switch *live, struct sf_error *err)
+{
+        const struct sf_config *config = live->config;
+        char agent[PATH_MAX];
+        ssize_t len = readlink("/proc/self/exe", agent, sizeof agent - 1);
+
+        if (!live->bus)
+                return 0;
+        if (len < 0)
+                return sf_error_errno(err, "/proc/self/exe");
+        agent[len] = '\0';
+        _cleanup_free_ char *name = sf_config_unit_name(config, "sf-node-recover");
+        const struct sf_unit_recovery wanted = {
+                .root = config->root,
+                .name = name,
+                .agent = agent,
+                .prefix = config->prefix,
+                .toolchain = config->toolchain,
+                .state = config->state + strlen(config->root),
+                .units = config->units,
+        };
+        return name ? sf_unit_ensure_recovery(&wanted, err) : sf_error_set(err, SF_ERR_NOMEM, "no memory for a unit");
+}
+
 int sf_node_switch_begin(struct sf_node_switch *live, const char *leaving, struct sf_error *err)
 {
         const struct sf_config *config = live->config;
@@ -204,7 +229,10 @@ int sf_node_switch_begin(struct sf_node_switch *live, const char *leaving, struc
         if (!view)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
         live->ctld.slurm.tree = view;
-        int r = sf_controller_begin(&live->ctld, leaving, err);
+        /* Before the record: a crash right after it finds somebody who reads it. */
+        int r = ensure_recovery(live, err);
+        if (r == 0)
+                r = sf_controller_begin(&live->ctld, leaving, err);
         live->ctld.slurm.tree = NULL;
         return r < 0 || !live->bus
                        ? r
@@ -298,31 +326,6 @@ static int place_unit(struct sf_node_switch *live, const struct sf_node_move *mo
         r = sf_unit_write(config->root, &after, err);
         live->changed |= r == 0;
         return r;
-}
-
-/* Whoever is about to leave a record needs somebody to read it after a power cut. */
-static int ensure_recovery(const struct sf_node_switch *live, struct sf_error *err)
-{
-        const struct sf_config *config = live->config;
-        char agent[PATH_MAX];
-        ssize_t len = readlink("/proc/self/exe", agent, sizeof agent - 1);
-
-        if (!live->bus)
-                return 0;
-        if (len < 0)
-                return sf_error_errno(err, "/proc/self/exe");
-        agent[len] = '\0';
-        _cleanup_free_ char *name = sf_config_unit_name(config, "sf-node-recover");
-        const struct sf_unit_recovery wanted = {
-                .root = config->root,
-                .name = name,
-                .agent = agent,
-                .prefix = config->prefix,
-                .toolchain = config->toolchain,
-                .state = config->state + strlen(config->root),
-                .units = config->units,
-        };
-        return name ? sf_unit_ensure_recovery(&wanted, err) : sf_error_set(err, SF_ERR_NOMEM, "no memory for a unit");
 }
 
 /* On the way back services matter more than anything around them. */

@@ -53,7 +53,7 @@ bed_in n1 journalctl --no-pager -o cat -t sf-node | grep -q 'was interrupted at 
         fail "nothing in the journal"
 
 # On the way back from a release that does not work.
-start_until restart upgrade "$(full "$RELEASES_DIES")"
+start_until restart upgrade --force "$(full "$RELEASES_DIES")"
 sleep 0.7
 bed_cut n1
 wait
