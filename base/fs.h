@@ -62,8 +62,8 @@ char *sf_fs_join(const char *a, const char *b);
  * at most 4,095 bytes, components at most 255. */
 bool sf_fs_path_is_plain(const char *path);
 
-/* scandirat(3) of the directory itself, which musl lacks: the entries that `wanted` (NULL = all) takes, sorted. Each entry
- * and *ret are the caller's to free. -1 with errno. */
+/* scandirat(3) of the directory itself, which musl lacks: the entries that `wanted` (NULL = all) takes, sorted. Each
+ * entry and *ret are the caller's to free. -1 with errno. */
 int sf_fs_scan(int dirfd, struct dirent ***ret, int (*wanted)(const struct dirent *),
                int (*compare)(const struct dirent **, const struct dirent **));
 

@@ -73,8 +73,8 @@ static const char *const build_slurm_options[] = { "slurm-version", "toolchain",
 static const char *const mirror_options[] = { "slurm-version", "toolchain", "profile", "mirror", NULL };
 static const char *const trust_options[] = { "force", NULL };
 static const char *const root_options[] = { "from", "no-packages", NULL };
-static const char *const keys_options[] = { "repo",           "endpoint", "keys", "offline-keys", "root-keys",
-                                            "root-threshold", "retire", "new-key",      NULL };
+static const char *const keys_options[] = { "repo",   "endpoint", "keys", "offline-keys", "root-keys", "root-threshold",
+                                            "retire", "new-key",  NULL };
 static const char *const refresh_options[] = { "repo", "endpoint", "keys", "offline-keys", NULL };
 static const char *const import_options[] = { "placeholder", "slurm-version", "toolchain", "layer",
                                               "arch",        "build",         "force",     NULL };
@@ -154,8 +154,8 @@ static const struct sf_verb verbs[] = {
         { "prune", "[RELEASE...]", "take old releases off the offer, delete what no reader may still fetch", 0,
           SIZE_MAX, prune_options, run_prune },
         { "keys", "init|rotate ROLE|show", "make, replace or list the keys that sign", 1, 2, keys_options, run_keys },
-        { "refresh", "", "sign the timestamp and what is about to expire anew, warn of the rest", 0, 0,
-          refresh_options, run_refresh },
+        { "refresh", "", "sign the timestamp and what is about to expire anew, warn of the rest", 0, 0, refresh_options,
+          run_refresh },
         { "matrix", "", "list releases and how far they have come", 0, 0, matrix_options, run_matrix },
         { "clean", "", "drop built layers from the cache", 0, 0, clean_options, run_clean },
         { NULL, NULL, NULL, 0, 0, NULL, NULL },
@@ -220,12 +220,8 @@ static int apply_options(struct sf_factory *f, const struct sf_command_line *lin
         const struct {
                 const char *name, **value;
         } words[] = {
-                { "cache", &f->cache },
-                { "data", &f->data },
-                { "toolchain", &f->toolchain },
-                { "repo", &f->repository },
-                { "endpoint", &f->endpoint },
-                { "offline-keys", &f->offline_keys },
+                { "cache", &f->cache },     { "data", &f->data },         { "toolchain", &f->toolchain },
+                { "repo", &f->repository }, { "endpoint", &f->endpoint }, { "offline-keys", &f->offline_keys },
         };
         const struct {
                 const char *option, *section, *key;

@@ -27,7 +27,8 @@ static void set_priority(int policy, int io)
                 sf_log_detail("priorities cannot be changed here: %m");
 }
 
-/* Does the unified hierarchy divide the processors? With "cpu" in an old hierarchy, or delegated to nobody, it does not. */
+/* Does the unified hierarchy divide the processors? With "cpu" in an old hierarchy, or delegated to nobody, it does
+ * not. */
 static bool has_cpu_weight(void)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer groups = SF_BUFFER_INIT;

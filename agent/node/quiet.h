@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/quiet.h - work that must not be noticed by the jobs of this node: unpacking and decoding deltas.
  *
- * In a scope with CPUWeight=1 and IOWeight=1, where systemd gives one; where no control group divides the processors, at
- * idle priority (sched(7), SCHED_IDLE). With idle processors the work is as fast as ever; on a node that computes on all of
- * them it takes about a hundredth of them.
+ * In a scope with CPUWeight=1 and IOWeight=1, where systemd gives one; where no control group divides the processors,
+ * at idle priority (sched(7), SCHED_IDLE). With idle processors the work is as fast as ever; on a node that computes on
+ * all of them it takes about a hundredth of them.
  */
 #ifndef SF_AGENT_NODE_QUIET_H
 #define SF_AGENT_NODE_QUIET_H
@@ -15,7 +15,8 @@ struct sf_quiet {
         bool idle;  /* idle priority was taken */
 };
 
-/* Threads and programs that are started from here on are quiet as well. Never fails: what is not to be had is left out. */
+/* Threads and programs that are started from here on are quiet as well. Never fails: what is not to be had is left
+ * out. */
 void sf_quiet_begin(struct sf_quiet *quiet);
 /* Back to normal, for the switch and the site's hooks. */
 void sf_quiet_end(struct sf_quiet *quiet);

@@ -556,7 +556,8 @@ static void tell_plan(struct sf_switch_run *run)
 
         for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
                 bool bytes = steps[i].run == run_fetch,
-                     restart = steps[i].run == run_restart || steps[i].run == run_health || steps[i].run == run_quiet || steps[i].run == run_drain;
+                     restart = steps[i].run == run_restart || steps[i].run == run_health || steps[i].run == run_quiet ||
+                               steps[i].run == run_drain;
                 if ((bytes && (!run->what->bytes || run->offer.plan.way == SF_FETCH_PLAN_NOTHING)) ||
                     (restart && !(run->what->restart && run->live.bus)) || (!run->what->flip && !bytes && i > 0))
                         continue;

@@ -232,8 +232,7 @@ static void steps(void **state)
         /* A user who runs it himself. */
         if (geteuid() == 0) {
                 assert_int_equal(chmod(base, 0755), 0);
-                user = run_as(trees[0], "slurmstepd", (const char *[]){ "slurmstepd: [123.batch]", "60", NULL },
-                              65534);
+                user = run_as(trees[0], "slurmstepd", (const char *[]){ "slurmstepd: [123.batch]", "60", NULL }, 65534);
                 assert_false(user.stepd);
                 assert_string_equal(user.how, "exe");
         }
@@ -261,12 +260,8 @@ static void programs(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(uses_by_path),
-                cmocka_unit_test(uses_by_inode),
-                cmocka_unit_test(shared_files),
-                cmocka_unit_test(mapped_names),
-                cmocka_unit_test(steps),
-                cmocka_unit_test(programs),
+                cmocka_unit_test(uses_by_path), cmocka_unit_test(uses_by_inode), cmocka_unit_test(shared_files),
+                cmocka_unit_test(mapped_names), cmocka_unit_test(steps),         cmocka_unit_test(programs),
         };
 
         return cmocka_run_group_tests(tests, make_trees, remove_trees);

@@ -163,12 +163,9 @@ static void zstd_refuses_large_windows(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(exact_passes_what_is_listed),
-                cmocka_unit_test(exact_refuses_everything_else),
-                cmocka_unit_test(read_all_is_bounded),
-                cmocka_unit_test(zstd_reads_frames),
-                cmocka_unit_test(zstd_refuses_damage),
-                cmocka_unit_test(zstd_refuses_large_windows),
+                cmocka_unit_test(exact_passes_what_is_listed), cmocka_unit_test(exact_refuses_everything_else),
+                cmocka_unit_test(read_all_is_bounded),         cmocka_unit_test(zstd_reads_frames),
+                cmocka_unit_test(zstd_refuses_damage),         cmocka_unit_test(zstd_refuses_large_windows),
         };
 
         return cmocka_run_group_tests_name("base-stream", tests, NULL, NULL);
