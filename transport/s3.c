@@ -409,7 +409,7 @@ static int visit_contents(struct sf_s3 *s3, const struct sf_buffer *answer, sf_s
 
         for (char *entry; r == 0 && (entry = take_element(&at, end, "Contents"));) {
                 const char *a = entry, *b = entry, *c = entry, *stop = entry + strlen(entry);
-                _cleanup_free_ char *owned = entry;
+                _cleanup_free_ __attribute__((unused)) char *owned = entry;
                 _cleanup_free_ char *key = take_element(&a, stop, "Key"), *size = take_element(&b, stop, "Size");
                 _cleanup_free_ char *when = take_element(&c, stop, "LastModified");
                 if (!key || !size || strncmp(key, s3->prefix, head) != 0)

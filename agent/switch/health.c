@@ -164,7 +164,7 @@ static int look_once(struct look *look, struct sf_error *err)
                 look->refused = now;
         if (r != 0)
                 return r;
-        if (!look->registered)
+        if (look->registered <= 0)
                 look->registered = sf_clock_seconds();
         if (look->answered || has_weaker_proof(look))
                 return 0;

@@ -342,7 +342,7 @@ int sf_bucket_push(struct sf_bucket *b, struct sf_bucket_sent *ret, struct sf_er
 {
         int r = 0;
 
-        for (int step = 0; r == 0 && step < STEP_COUNT; step++)
+        for (enum step step = 0; r == 0 && step < STEP_COUNT; step++)
                 r = push_step(b, step, err);
         *ret = b->sent;
         return r;

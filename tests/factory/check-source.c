@@ -51,7 +51,7 @@ static void serve(int listener)
                         dprintf(fd,
                                 "HTTP/1.1 206 Partial Content\r\nETag: \"x\"\r\nContent-Range: bytes 8-%zu/%zu\r\n"
                                 "Content-Length: %zu\r\nConnection: close\r\n\r\n%s",
-                                strlen(CONTENT) - 1, strlen(CONTENT), strlen(CONTENT) - 8, CONTENT + 8);
+                                strlen(CONTENT) - 1, strlen(CONTENT), strlen(CONTENT) - 8, &CONTENT[8]);
                 else if (strstr(request, "GET /cut-once/"))
                         dprintf(fd,
                                 "HTTP/1.1 200 OK\r\nETag: \"x\"\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n"
