@@ -51,6 +51,8 @@ static int each_element(struct sf_lint *lint, const char *path, const char *list
                 size_t len = strcspn(at, ":");
                 enum sf_runpath_place place;
                 int r = sf_runpath_resolve(at, len, path, lint->options.prefix, &place, &directory, err);
+                if (r == 0 && place == SF_RUNPATH_FOREIGN && lint->options.canonical)
+                        r = sf_runpath_resolve(at, len, path, lint->options.canonical, &place, &directory, err);
                 if (r == 0)
                         r = visit(lint, at, (int)len, place, sf_buffer_text(&directory), ctx);
                 if (r != 0)

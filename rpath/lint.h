@@ -19,6 +19,7 @@
 /* All borrowed, and valid until sf_lint_close. */
 struct sf_lint_options {
         const char *prefix;       /* what the files were built for: the placeholder, no slash at its end */
+        const char *canonical;    /* what a relocation map has put in its place: also the prefix; NULL = nothing */
         const char *const *trees; /* directories that together make the prefix: where libraries are looked for */
         size_t tree_count;
         const char *sysroot; /* where the host's libraries are: NULL = this machine */

@@ -138,6 +138,7 @@ static int lint(struct packing *p, struct sf_error *err)
 {
         const char *const trees[] = { p->stage };
         const struct sf_lint_options options = { .prefix = p->placeholder,
+                                                 .canonical = SF_CANONICAL_PREFIX,
                                                  .trees = trees,
                                                  .tree_count = 1,
                                                  .sysroot = p->pack->sysroot,

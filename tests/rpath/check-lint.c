@@ -72,6 +72,7 @@ static int set_up(void **state)
         write_file(w->host, "etc/ld.so.conf.d/multi.conf", multi, sizeof multi - 1);
         assert_int_equal(sf_fs_mkdirs(w->tree, 0755, NULL), 0);
         w->options = (struct sf_lint_options){ .prefix = P,
+                                               .canonical = "/opt/canonical",
                                                .trees = (const char *const *)&w->tree,
                                                .tree_count = 1,
                                                .sysroot = w->host,
@@ -121,6 +122,7 @@ static void accepts_a_good_tree(void **state)
         write_elf(w->tree, "lib/liba.so.1", NULL, "libc.so.6", EM_X86_64);
         write_elf(w->tree, "lib/slurm/b.so", "$ORIGIN/..:" P "/lib/slurm", "liba.so.1", EM_X86_64);
         write_elf(w->tree, "bin/c", P "/lib", "liba.so.1", EM_X86_64);
+        write_elf(w->tree, "lib/security/e.so", "/opt/canonical////lib", "liba.so.1", EM_X86_64);
         write_elf(w->tree, "bin/d", NULL, "libm.so.6", EM_X86_64);
         write_file(w->tree, "lib/a.pc", text, sizeof text - 1);
         make_link(w, "liba.so.1", "lib/liba.so");
@@ -136,12 +138,14 @@ static void reports_search_lists(void **state)
         write_elf(w->tree, "b", ".libs:" P "/lib:", NULL, EM_X86_64);
         write_elf(w->tree, "lib/c", "$ORIGIN/../..:$ORIGIN/..", NULL, EM_X86_64);
         write_elf(w->tree, "lib/d", P "/../etc", NULL, EM_X86_64);
-        expect(w, 5,
+        write_elf(w->tree, "lib/e", "/opt/canonical2/lib", NULL, EM_X86_64);
+        expect(w, 6,
                "a: RUNPATH element \"/usr/lib64\" lies outside the prefix\n"
                "b: RUNPATH element \".libs\" is relative to the working directory\n"
                "b: RUNPATH element \"\" is relative to the working directory\n"
                "lib/c: RUNPATH element \"$ORIGIN/../..\" lies outside the prefix\n"
-               "lib/d: RUNPATH element \"" P "/../etc\" lies outside the prefix\n");
+               "lib/d: RUNPATH element \"" P "/../etc\" lies outside the prefix\n"
+               "lib/e: RUNPATH element \"/opt/canonical2/lib\" lies outside the prefix\n");
 }
 
 /* ld.so searches the last of several RUNPATH entries: none of them may hide behind another. */
