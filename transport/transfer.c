@@ -26,6 +26,7 @@
 #define SLICE_MS      200 /* how long `stop` may go unnoticed */
 
 struct sf_transfer {
+        bool signs; /* the last request was signed */
         struct sf_transfer_options options;
         CURLM *multi;
         CURL *easy;
@@ -366,6 +367,10 @@ static int set_signature(struct sf_transfer *t, const struct sf_transfer_signatu
         char how[128] = "";
         int bad = 0;
 
+        /* Left alone where no request was ever signed: a libcurl without signatures refuses the option's very name. */
+        if (!signature && !t->signs)
+                return false;
+        t->signs = signature != NULL;
         if (signature)
                 snprintf(how, sizeof how, "aws:amz:%.40s:%.40s", signature->region, signature->service);
         bad |= curl_easy_setopt(t->easy, CURLOPT_HTTPAUTH, signature ? CURLAUTH_NONE : CURLAUTH_BASIC) != CURLE_OK;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/node/unit.h"
 #include "agent/node/unit_text.h"
 #include "agent/node/units.h"
 #include "base/cleanup.h"
@@ -155,6 +156,17 @@ static const char *const *behind_wrapper(const struct sf_words *command, enum sf
         return NULL;
 }
 
+/* Does the switch write this command anew? It does where the unit file is ours and no drop-in has a command of its own. */
+static bool is_rewritten(const struct sf_unit_of_node *u, const struct sf_unit_text *text, const char *root,
+                         const char *key)
+{
+        const struct sf_unit_setting *s = sf_unit_text_get(text, "Service", key);
+        enum sf_unit_owner owner;
+
+        return strcmp(u->name, SF_UNIT_SLURMD) == 0 && (!s || strcmp(s->file, text->fragment) == 0) &&
+               sf_unit_find(root, &owner, NULL, NULL) == 0 && owner == SF_UNIT_OURS;
+}
+
 static int judge_text(const struct sf_unit_of_node *u, const char *root, const char *prefix, const char *type,
                       struct sf_buffer *ret, struct sf_error *err)
 {
@@ -194,6 +206,12 @@ static int judge_text(const struct sf_unit_of_node *u, const char *root, const c
         if (r < 0)
                 return r;
         sf_daemon_words_read(u->daemon, argv, sf_words_argv(&environment), &words);
+        if (*type && is_rewritten(u, &text, root, "ExecStart")) {
+                if (is_rewritten(u, &text, root, "Type"))
+                        return 0; /* command and Type will be the release's own */
+                words.systemd = strcmp(type, "notify") == 0;
+                words.foreground = !words.systemd;
+        }
         r = judge_notify(u, &text, type, &words, ret, err);
         return r < 0 ? r : judge_ground(u, &text, &words, ret, err);
 }

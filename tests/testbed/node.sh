@@ -57,6 +57,8 @@ says()
 active()
 {
         local node=$1 tree=/opt/slurm/releases/$2-$RELEASES_TOOLCHAIN${3:+-$3} exe
+        # A name that was published again has a directory of its own.
+        case $(bed_in "$node" readlink -f /opt/slurm/view) in "$tree+"*) tree=$(bed_in "$node" readlink -f /opt/slurm/view) ;; esac
         [ "$(bed_in "$node" readlink -f /opt/slurm/view)" = "$tree" ] || fail "$node: view is not $tree"
         bed_in "$node" systemctl is-active --quiet slurmd || fail "$node: slurmd does not run"
         exe=$(bed_in "$node" sh -c 'readlink /proc/$(systemctl show -P MainPID slurmd)/exe')
