@@ -156,7 +156,7 @@ static const char *const *behind_wrapper(const struct sf_words *command, enum sf
         return NULL;
 }
 
-/* Does the switch write this command anew? It does where the unit file is ours and no drop-in has a command of its own. */
+/* Does the switch write this setting anew? It does where the unit file is ours and no drop-in says otherwise. */
 static bool is_rewritten(const struct sf_unit_of_node *u, const struct sf_unit_text *text, const char *root,
                          const char *key)
 {

@@ -121,10 +121,12 @@ echo "--- a backup controller that could take over in the middle"
 for node in ctl n1; do
         bed_in "$node" sed -i 's/^SlurmctldHost=ctl$/SlurmctldHost=ctl\nSlurmctldHost=n1/' /etc/slurm/slurm.conf
 done
+# The primary first: a backup that waits for the first heartbeat keeps it from starting for half a minute.
+bed_in ctl systemctl restart slurmctld
+cluster_wait "the heartbeat" bed_in ctl test -e /var/lib/slurm/slurmctld/heartbeat
 bed_in n1 sh -c 'cat >/etc/systemd/system/slurmctld.service; systemctl daemon-reload; systemctl start slurmctld' \
         <"$BED/files/ctl/etc/systemd/system/slurmctld.service"
-bed_in ctl systemctl restart slurmctld
-cluster_wait "both controllers" bed_in ctl sh -c '[ "$(scontrol ping | grep -c "is UP")" = 2 ]'
+CLUSTER_WAIT=90 cluster_wait "both controllers" bed_in ctl sh -c '[ "$(scontrol ping | grep -c "is UP")" = 2 ]'
 expect 3 bed_in ctl sf-node upgrade --force "$NEW"
 says "slurmctld on n1 is up and would take over"
 ctld_is "$OLD"

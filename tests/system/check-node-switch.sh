@@ -158,7 +158,7 @@ cluster_wait "n2 idle" cluster_is n2 idle
 expect 0 bed_in n2 sf-node upgrade "$RELEASES_GOOD"
 exe=$(bed_in n2 sh -c 'readlink /proc/$(systemctl show -P MainPID slurmd)/exe')
 [ "$exe" = "/srv/slurm/releases/$good/sbin/slurmd" ] || fail "slurmd runs from $exe"
-expect 4 bed_in n2 sf-node upgrade "$(full "$RELEASES_DIES")"
+expect 4 bed_in n2 sf-node upgrade --force "$(full "$RELEASES_DIES")"
 exe=$(bed_in n2 sh -c 'readlink /proc/$(systemctl show -P MainPID slurmd)/exe')
 [ "$exe" = "/srv/slurm/releases/$good/sbin/slurmd" ] || fail "slurmd runs from $exe after the return"
 
