@@ -451,11 +451,11 @@ int sf_file_writer_skeleton(const struct sf_tree *tree, const uint8_t *wanted, b
         return 0;
 }
 
-int sf_file_writer_write(const struct sf_tree *tree, const struct sf_entry *entry, const void *canonical, size_t len,
-                         struct sf_error *err)
+int sf_file_writer_write(const struct sf_tree *tree, bool replace, const struct sf_entry *entry, const void *canonical,
+                         size_t len, struct sf_error *err)
 {
         _cleanup_file_writer_ struct sf_file_writer *files = NULL;
-        int r = sf_file_writer_open(tree, false, &files, err);
+        int r = sf_file_writer_open(tree, replace, &files, err);
 
         if (r == 0)
                 r = sf_file_writer_begin(files, entry, err);

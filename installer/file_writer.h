@@ -53,8 +53,9 @@ int sf_file_writer_share(struct sf_file_writer *files, const struct sf_entry *en
  * a link. */
 int sf_file_writer_skeleton(const struct sf_tree *tree, const uint8_t *wanted, bool replace, struct sf_error *err);
 
-/* Writes canonical content as an installed file (relocated, mode set), below dirfd. Fails if the name exists. */
-int sf_file_writer_write(const struct sf_tree *tree, const struct sf_entry *entry, const void *canonical, size_t len,
-                  struct sf_error *err);
+/* Writes canonical content as an installed file (relocated, mode set), below dirfd. Fails if the name exists, unless
+ * it is to be replaced. */
+int sf_file_writer_write(const struct sf_tree *tree, bool replace, const struct sf_entry *entry, const void *canonical,
+                         size_t len, struct sf_error *err);
 
 #endif

@@ -215,19 +215,6 @@ static int share(struct run *run, const struct sf_entry *entry, const struct hol
         return r;
 }
 
-static int rewrite(const struct run *run, const struct sf_entry *entry, const struct sf_buffer *content,
-                   struct sf_error *err)
-{
-        _cleanup_file_writer_ struct sf_file_writer *writer = NULL;
-        int r = sf_file_writer_open(run->tree, run->replace, &writer, err);
-
-        if (r == 0)
-                r = sf_file_writer_begin(writer, entry, err);
-        if (r == 0)
-                r = sf_file_writer_feed(writer, content->data, content->len, err);
-        return r < 0 ? r : sf_file_writer_finish(writer, err);
-}
-
 /* 1 when the file is in place, 0 when this holding is no good, or an error of the target. */
 static int take(struct run *run, const struct sf_entry *entry, const struct holding *from, bool unread,
                 struct sf_error *err)
@@ -252,7 +239,7 @@ static int take(struct run *run, const struct sf_entry *entry, const struct hold
         }
         if (sf_tree_read(source, from->entry, &content, NULL) < 0)
                 return 0;
-        r = rewrite(run, entry, &content, err);
+        r = sf_file_writer_write(run->tree, run->replace, entry, content.data, content.len, err);
         return r < 0 ? r : 1;
 }
 

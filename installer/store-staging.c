@@ -71,8 +71,7 @@ static int open_staging(int releases, const char *hidden, struct sf_staging *sta
         return staging->dirfd >= 0 ? 0 : sf_error_errno(err, "cannot open %s", staging->path);
 }
 
-static int begin(const struct sf_store *store, const char *directory, bool resume, struct sf_staging *ret,
-                 struct sf_error *err)
+int sf_store_resume(const struct sf_store *store, const char *directory, struct sf_staging *ret, struct sf_error *err)
 {
         struct sf_staging staging = { .dirfd = -1 };
         char hidden[sizeof INCOMING + sizeof staging.directory];
@@ -86,7 +85,7 @@ static int begin(const struct sf_store *store, const char *directory, bool resum
         if (snprintf(staging.directory, sizeof staging.directory, "%s", directory) >= (int)sizeof staging.directory)
                 return sf_error_set(err, SF_ERR_LIMIT, "%s: the name is too long for a directory", directory);
         snprintf(hidden, sizeof hidden, INCOMING "%s", staging.directory);
-        r = clear_leftovers(releases, store->releases, resume && is_ours(releases, hidden) ? hidden : "", err);
+        r = clear_leftovers(releases, store->releases, is_ours(releases, hidden) ? hidden : "", err);
         if (r < 0)
                 return r;
         staging.path = sf_fs_join(store->releases, hidden);
@@ -98,16 +97,6 @@ static int begin(const struct sf_store *store, const char *directory, bool resum
         else
                 *ret = staging;
         return r;
-}
-
-int sf_store_begin(const struct sf_store *store, const char *directory, struct sf_staging *ret, struct sf_error *err)
-{
-        return begin(store, directory, false, ret, err);
-}
-
-int sf_store_resume(const struct sf_store *store, const char *directory, struct sf_staging *ret, struct sf_error *err)
-{
-        return begin(store, directory, true, ret, err);
 }
 
 int sf_store_clear(const struct sf_store *store, struct sf_error *err)
@@ -210,7 +199,7 @@ void sf_store_leave(struct sf_staging *staging)
 void sf_store_abort(const struct sf_store *store, struct sf_staging *staging)
 {
         (void)store;
-        /* What cannot be removed now is cleared by the next sf_store_begin. */
+        /* What cannot be removed now is cleared by the next sf_store_resume. */
         if (staging->path)
                 sf_fs_remove_tree(staging->path, NULL);
         sf_store_leave(staging);

@@ -82,9 +82,8 @@ struct sf_staging {
         const struct sf_stat_record
                 *seen; /* borrowed; per entry what is known already (installer/reuse.h); NULL = nothing */
 };
-/* Clears what an interrupted run left and makes the staging directory. Nothing visible changes. */
-int sf_store_begin(const struct sf_store *store, const char *directory, struct sf_staging *ret, struct sf_error *err);
-/* The same, but what an interrupted run left of this release stays, unless others could write to it. */
+/* Clears what interrupted runs left and makes the staging directory; what one left of this release stays, unless others
+ * could write to it. Nothing visible changes. */
 int sf_store_resume(const struct sf_store *store, const char *directory, struct sf_staging *ret, struct sf_error *err);
 /* Only clears. */
 int sf_store_clear(const struct sf_store *store, struct sf_error *err);

@@ -20,8 +20,3 @@ char *sf_layout_buildcache_target(const char *toolchain, const char *arch)
 {
         return sf_format(SF_LAYOUT_BUILDCACHE "/%s-%s.json", toolchain, arch);
 }
-
-char *sf_layout_agent_target(const char *arch)
-{
-        return sf_format("agent/sf-node-%s", arch);
-}

@@ -24,7 +24,6 @@ char *sf_layout_index_target(const char *toolchain, const char *arch);     /* in
 #define SF_BUILDCACHE_FORMAT    1
 #define SF_BUILDCACHE_INDEX_MAX (16u << 20)
 char *sf_layout_buildcache_target(const char *toolchain, const char *arch);
-char *sf_layout_agent_target(const char *arch);                            /* agent/sf-node-<arch> */
 #define SF_LAYOUT_ROLLOUT_TARGET "rollout/rollout.json"                    /* waves, withdrawals, compatibility table */
 
 /* Delegated roles of the top-level targets. */

@@ -41,4 +41,8 @@ int sf_fetch_after_break(struct sf_fetcher *f, struct sf_endpoint *from, const c
                          struct sf_error *why, struct sf_error *err);
 void sf_fetch_drop_parked(struct sf_fetcher *f);
 
+/* For tests: requests sent so far; what is known of ranges: 0 unknown, 1 the server serves them, -1 it does not. */
+uint64_t sf_fetcher_requests(const struct sf_fetcher *fetcher);
+int sf_fetcher_ranges(const struct sf_fetcher *fetcher);
+
 #endif

@@ -58,9 +58,8 @@ static inline void sf_cleanup_fetcher(struct sf_fetcher **f)
 }
 #define _cleanup_fetcher_ __attribute__((cleanup(sf_cleanup_fetcher)))
 
-/* Bytes of response bodies received so far (a file: base counts as well), and requests made. Any thread may ask. */
+/* Bytes of response bodies received so far (a file: base counts as well). Any thread may ask. */
 uint64_t sf_fetcher_bytes(const struct sf_fetcher *fetcher);
-uint64_t sf_fetcher_requests(const struct sf_fetcher *fetcher);
 
 /* What was fetched last turned out to be damaged, or to be something else (a captive portal's page): the mirror that
  * served it is not asked again, and the caller may fetch again from the others. False where every mirror was
@@ -94,8 +93,5 @@ int sf_fetch_range(struct sf_fetcher *fetcher, const char *path, uint64_t size, 
  * server puts on an archive is taken as a remark: the bytes are handed out as they come. */
 int sf_fetch_file(struct sf_fetcher *fetcher, const char *path, uint64_t max, struct sf_stream **ret,
                   uint64_t *ret_size, struct sf_error *err);
-
-/* What is known after the first range: 0 unknown, 1 the server serves ranges, -1 it does not. */
-int sf_fetcher_ranges(const struct sf_fetcher *fetcher);
 
 #endif

@@ -92,7 +92,7 @@ static int write_rebuilt(void *ctx, const struct sf_entry *entry, const uint8_t 
 {
         struct work *w = ctx;
         uint8_t *missing = &w->missing[entry - w->plan->list.entries];
-        int r = *missing ? sf_file_writer_write(&w->tree, entry, data, len, err) : 0;
+        int r = *missing ? sf_file_writer_write(&w->tree, false, entry, data, len, err) : 0;
 
         if (r == 0)
                 *missing = 0;

@@ -35,12 +35,9 @@ void sf_journal_send(enum sf_journal_event event, const char *from, const char *
         char priority[8];
 
         snprintf(priority, sizeof priority, "%d", events[event].priority);
-        struct iovec fields[] = { field("MESSAGE", text),
-                                  field("MESSAGE_ID", events[event].id),
-                                  field("PRIORITY", priority),
-                                  field("SYSLOG_IDENTIFIER", "sf-node"),
-                                  field("SF_FROM", from),
-                                  field("SF_TO", to) };
+        struct iovec fields[] = { field("MESSAGE", text),      field("MESSAGE_ID", events[event].id),
+                                  field("PRIORITY", priority), field("SYSLOG_IDENTIFIER", "sf-node"),
+                                  field("SF_FROM", from),      field("SF_TO", to) };
         const int count = (int)(sizeof fields / sizeof *fields);
 
         sd_journal_sendv(fields, count);

@@ -95,7 +95,7 @@ static void test_name_taken_meanwhile(void **state)
         struct sf_staging staging;
         _cleanup_free_ char *path = sf_fs_join(n->store.releases, n->release.directory);
 
-        assert_int_equal(sf_store_begin(&n->store, n->release.directory, &staging, &err), 0);
+        assert_int_equal(store_node_begin(&n->store, n->release.directory, &staging, &err), 0);
         struct sf_unpack u = unpack_at(n, staging.dirfd);
         assert_int_equal(sf_unpack_run(&u, &err), 0);
         assert_int_equal(mkdir(path, 0755), 0);
@@ -211,7 +211,7 @@ static void kill_while_unpacking(struct node *n)
         if (child == 0) {
                 struct sf_staging staging;
                 stalled_pipe = ends[1];
-                if (sf_store_begin(&n->store, n->release.directory, &staging, NULL) < 0)
+                if (store_node_begin(&n->store, n->release.directory, &staging, NULL) < 0)
                         _exit(1);
                 struct sf_unpack u = unpack_at(n, staging.dirfd);
                 u.open_range = stalled_open_range;

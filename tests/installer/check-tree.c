@@ -136,7 +136,7 @@ static void install_by_reuse(struct node *n, bool expect_damage)
         assert_int_equal(sf_reuse_plan(reuse, &n->list, &planned, &err), 0);
         for (size_t i = 0; i < n->list.entry_count; i++)
                 assert_int_equal(planned[i], strcmp(n->list.entries[i].path, "lib/slurm/auth_munge.so") == 0);
-        assert_int_equal(sf_store_begin(&n->store, n->release.directory, &staging, &err), 0);
+        assert_int_equal(store_node_begin(&n->store, n->release.directory, &staging, &err), 0);
         struct sf_unpack u = unpack_at(n, staging.dirfd);
         assert_int_equal(sf_unpack_skeleton(&u.tree, &err), 0);
         for (size_t i = 0; i < n->list.entry_count; i++)
@@ -254,7 +254,7 @@ static struct sf_stat_record link_and_look(struct node *n)
         _cleanup_free_ struct sf_stat_record *seen = calloc(n->list.entry_count, sizeof *seen);
 
         assert_int_equal(sf_reuse_open(&n->store, &reuse, &err), 0);
-        assert_int_equal(sf_store_begin(&n->store, n->release.directory, &staging, &err), 0);
+        assert_int_equal(store_node_begin(&n->store, n->release.directory, &staging, &err), 0);
         struct sf_unpack u = unpack_at(n, staging.dirfd);
         assert_int_equal(sf_unpack_skeleton(&u.tree, &err), 0);
         missing[at] = 1;

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "tests/kit/fetch-kit.h"
+#include "transport/fetch-state.h"
 
 static volatile sig_atomic_t stop;
 

@@ -12,6 +12,7 @@
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "transport/fetch-state.h"
 #include "transport/fetch.h"
 
 static void print_notice(void *ctx, const char *text)

@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "tests/kit/fetch-kit.h"
+#include "transport/fetch-state.h"
 
 #define SMALL_MAX 10000
 

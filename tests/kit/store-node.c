@@ -87,7 +87,7 @@ int install(struct node *n, struct sf_error *err)
                 return r;
         free(n->installed);
         n->installed = sf_store_installed_prefix(&n->store, n->release.directory);
-        r = sf_store_begin(&n->store, n->release.directory, &staging, err);
+        r = store_node_begin(&n->store, n->release.directory, &staging, err);
 
         if (r < 0)
                 return r;
@@ -166,4 +166,11 @@ const struct sf_entry *entry_of(const struct node *n, const char *path)
 
         assert_non_null(entry);
         return entry;
+}
+
+int store_node_begin(const struct sf_store *store, const char *directory, struct sf_staging *ret, struct sf_error *err)
+{
+        int r = sf_store_clear(store, err);
+
+        return r < 0 ? r : sf_store_resume(store, directory, ret, err);
 }

@@ -42,4 +42,7 @@ size_t count_releases(const struct node *n);
 int count_names(const struct node *n); /* below releases/, hidden ones too */
 const struct sf_entry *entry_of(const struct node *n, const char *path);
 
+/* A staging directory with nothing in it, whatever an earlier run left. */
+int store_node_begin(const struct sf_store *store, const char *directory, struct sf_staging *ret, struct sf_error *err);
+
 #endif

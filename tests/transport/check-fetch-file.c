@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "transport/fetch-state.h"
 #include "transport/fetch.h"
 
 #define SIZE 100000
