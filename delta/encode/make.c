@@ -172,7 +172,8 @@ static void try_codec(const struct sf_delta_make *job, const struct contents *c,
         row->fits = row->memory <= budget;
         const char *reason = job->codec ? NULL : reason_to_skip(c, codec, row->fits, result->blob.len);
         if (reason || attempt(job, c, codec, row, &blob, &err) < 0) {
-                snprintf(row->failure, sizeof row->failure, "%s", reason ? reason : err.text);
+                snprintf(row->failure, sizeof row->failure, "%.*s", (int)sizeof row->failure - 1,
+                         reason ? reason : err.text);
                 return;
         }
         row->bytes = blob.len;
