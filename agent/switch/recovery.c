@@ -293,7 +293,7 @@ int sf_recovery_tell(const struct sf_config *config, char note[SF_RECOVERY_NOTE]
         if (r == SF_ERR_NOT_FOUND)
                 return 0;
         if (r < 0)
-                snprintf(note, SF_RECOVERY_NOTE, "%s; it would be looked at first", why.text);
+                snprintf(note, SF_RECOVERY_NOTE, "%.400s; it would be looked at first", why.text);
         else
                 snprintf(note, SF_RECOVERY_NOTE, "%s %s → %s was interrupted at %s; that would be %s first",
                          record.verb, record.from, record.to, sf_step_name(record.step),
