@@ -106,7 +106,7 @@ static void errors(void **ctx)
         assert_int_equal(sf_error_set(NULL, SF_ERR_NO_SPACE, "x"), SF_ERR_NO_SPACE);
         assert_int_equal(sf_error_prefix(NULL, "outer"), SF_ERR_NO_SPACE);
         sf_error_clear(NULL);
-        char filler[SF_ERROR_TEXT_MAX + 1];
+        char filler[SF_ERROR_TEXT_MAX + 2];
         memset(filler, 'x', sizeof filler - 1);
         filler[sizeof filler - 1] = '\0';
         memcpy(filler + SF_ERROR_TEXT_MAX - 2, "→", 3);
