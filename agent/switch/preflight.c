@@ -99,17 +99,18 @@ static int list_older(const struct steps *s, const char *from, const char *to, s
         return r;
 }
 
-static int settle_older_steps(const struct sf_preflight *p, const char *to, struct sf_error *err)
+/* Leaves in ret what runs now: looked at once, unless what runs has to be waited for. */
+static int settle_older_steps(const struct sf_preflight *p, const char *to, struct steps *ret, struct sf_error *err)
 {
         const struct sf_config *config = p->live->config;
         time_t end = time(NULL) + (time_t)config->old_steps_wait;
 
-        while (config->old_steps != SF_OLD_STEPS_ALLOW && !p->back) {
+        for (;;) {
                 _cleanup_(sf_buffer_free) struct sf_buffer older = SF_BUFFER_INIT;
-                _cleanup_(free_steps) struct steps steps = { 0 };
-                int r = find_steps(p->live, &steps, err);
-                if (r == 0)
-                        r = list_older(&steps, p->from, to, &older, err);
+                int r = find_steps(p->live, ret, err);
+                if (r < 0 || config->old_steps == SF_OLD_STEPS_ALLOW || p->back)
+                        return r;
+                r = list_older(ret, p->from, to, &older, err);
                 if (r < 0 || !older.len)
                         return r;
                 if (config->old_steps == SF_OLD_STEPS_REFUSE || time(NULL) >= end)
@@ -120,10 +121,11 @@ static int settle_older_steps(const struct sf_preflight *p, const char *to, stru
                                 sf_buffer_text(&older),
                                 config->old_steps == SF_OLD_STEPS_REFUSE ? "refuse" : "wait, and that is over");
                 sf_log_detail("waiting for %s", sf_buffer_text(&older));
+                free_steps(ret);
+                *ret = (struct steps){ 0 };
                 struct timespec pause = { BUSY_PAUSE, 0 };
                 nanosleep(&pause, NULL);
         }
-        return 0;
 }
 
 int sf_preflight_gate(const struct sf_preflight *p, struct sf_error *err)
@@ -291,12 +293,10 @@ int sf_preflight_run(const struct sf_preflight *p, const struct sf_store_release
         /* An image is checked where it boots, and where nothing runs there is nothing to hurt (doctor still tells). */
         if (*config->root || !any_running(live))
                 return 0;
-        int r = tree && old_tree ? settle_older_steps(p, to->directory, err)
+        int r = tree && old_tree ? settle_older_steps(p, to->directory, &steps, err)
                                  : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
         if (r == 0)
                 r = warn_of_adoption(p, old_tree, err);
-        if (r == 0)
-                r = find_steps(live, &steps, err);
         struct sf_checks checks = {
                 .root = config->root,
                 .prefix = config->prefix,
