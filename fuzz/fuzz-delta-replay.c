@@ -89,8 +89,13 @@ static void encode(struct input *in, const struct sf_delta_files *old, const str
         const struct sf_delta_files blank_old = { before.files, before.count },
                                     blank_new = { after.files, after.count };
         make_script(in, old, new->files[0].size, &script);
-        require(sf_replay_open(&replay, &blank_old, &blank_new, after.bytes, out, true, after.which,
-                               SF_REPLAY_SLOTS_LOG_MIN, NULL) == 0);
+        const struct sf_replay_input input = { .old = &blank_old,
+                                               .new = &blank_new,
+                                               .truth = after.bytes,
+                                               .out = out,
+                                               .predict = true,
+                                               .derived = after.which };
+        require(sf_replay_open(&replay, &input, SF_REPLAY_SLOTS_LOG_MIN, NULL) == 0);
         require(sf_buffer_append(patch, header, sizeof header, NULL) == 0);
         sf_coder_encode(&replay.coder, patch);
         require(sf_replay_file(&replay, 0, 0, &script, NULL) == 0);

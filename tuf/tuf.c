@@ -44,6 +44,11 @@ static const json_t *top_spec(const struct sf_tuf *trust, const char *role)
         return json_object_get(json_object_get(trust->root.body, "roles"), role);
 }
 
+static struct sf_tuf_role top_role(const struct sf_tuf *trust, const char *name, size_t max)
+{
+        return (struct sf_tuf_role){ name, name, top_keys(trust), top_spec(trust, name), max };
+}
+
 static bool consistent_snapshot(const struct sf_tuf *trust)
 {
         return json_is_true(json_object_get(trust->root.body, "consistent_snapshot"));
@@ -170,8 +175,8 @@ static int update_timestamp(struct sf_tuf *trust, const struct sf_tuf_source *so
 {
         _cleanup_(sf_buffer_free) struct sf_buffer old_bytes = SF_BUFFER_INIT, bytes = SF_BUFFER_INIT;
         _cleanup_tufmeta_ struct sf_tufmeta old = SF_TUFMETA_INIT, new = SF_TUFMETA_INIT;
-        int known = sf_tufstore_read(trust->directory, "timestamp", "timestamp", top_keys(trust),
-                                     top_spec(trust, "timestamp"), SF_TUF_TIMESTAMP_MAX, &old_bytes, &old, err);
+        const struct sf_tuf_role role = top_role(trust, "timestamp", SF_TUF_TIMESTAMP_MAX);
+        int known = sf_tufstore_read(trust->directory, &role, &old_bytes, &old, err);
         int r = known, newer = 1;
 
         if (r >= 0)
@@ -195,20 +200,20 @@ static int update_timestamp(struct sf_tuf *trust, const struct sf_tuf_source *so
 /* --- snapshot (5.5) -------------------------------------------------------------------------------------------- */
 
 /* Everything after the timestamp is announced by another file: fetched by that announcement and checked against it. */
-static int fetch_listed(const struct sf_tuf *trust, const struct sf_tuf_source *source, const char *role,
-                        const char *type, const json_t *entry, size_t max, struct sf_buffer *ret_bytes,
-                        struct sf_tufmeta *ret, struct sf_error *err)
+static int fetch_listed(const struct sf_tuf *trust, const struct sf_tuf_source *source, const struct sf_tuf_role *role,
+                        const json_t *entry, struct sf_buffer *ret_bytes, struct sf_tufmeta *ret, struct sf_error *err)
 {
-        _cleanup_free_ char *encoded = sf_tuftext_encode(role);
+        _cleanup_free_ char *encoded = sf_tuftext_encode(role->name);
         _cleanup_free_ char *name = !encoded ? NULL
                                     : consistent_snapshot(trust)
                                             ? sf_format("%lld.%s.json", (long long)listed_version(entry), encoded)
                                             : sf_format("%s.json", encoded);
         const json_t *length = json_object_get(entry, "length");
+        size_t max = role->max;
         int r;
 
         if (!name)
-                return sf_error_set(err, SF_ERR_NOMEM, "no memory for %s", role);
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for %s", role->name);
         if (length && (uint64_t)json_integer_value(length) > max)
                 return sf_error_set(err, SF_ERR_LIMIT, "%s: announced with %lld bytes, at most %zu are read", name,
                                     (long long)json_integer_value(length), max);
@@ -217,7 +222,7 @@ static int fetch_listed(const struct sf_tuf *trust, const struct sf_tuf_source *
         if ((r = source->fetch(source->ctx, name, max, ret_bytes, err)) < 0 ||
             (r = sf_tufmeta_check_bytes(name, entry, ret_bytes->data, ret_bytes->len, err)) < 0)
                 return r;
-        return sf_tufmeta_parse(name, type, ret_bytes->data, ret_bytes->len, ret, err);
+        return sf_tufmeta_parse(name, role->type, ret_bytes->data, ret_bytes->len, ret, err);
 }
 
 static int check_version(const struct sf_tufmeta *meta, const char *role, const json_t *entry, struct sf_error *err)
@@ -251,8 +256,8 @@ static int update_snapshot(struct sf_tuf *trust, const struct sf_tuf_source *sou
         _cleanup_(sf_buffer_free) struct sf_buffer old_bytes = SF_BUFFER_INIT, bytes = SF_BUFFER_INIT;
         _cleanup_tufmeta_ struct sf_tufmeta old = SF_TUFMETA_INIT, new = SF_TUFMETA_INIT;
         const json_t *entry = sf_tufmeta_listed(&trust->timestamp, "snapshot");
-        int known = sf_tufstore_read(trust->directory, "snapshot", "snapshot", top_keys(trust),
-                                     top_spec(trust, "snapshot"), SF_TUF_SNAPSHOT_MAX, &old_bytes, &old, err);
+        const struct sf_tuf_role role = top_role(trust, "snapshot", SF_TUF_SNAPSHOT_MAX);
+        int known = sf_tufstore_read(trust->directory, &role, &old_bytes, &old, err);
         int r;
 
         if (known < 0)
@@ -264,7 +269,7 @@ static int update_snapshot(struct sf_tuf *trust, const struct sf_tuf_source *sou
                 replace(&trust->snapshot, &old);
                 return 0;
         }
-        r = fetch_listed(trust, source, "snapshot", "snapshot", entry, SF_TUF_SNAPSHOT_MAX, &bytes, &new, err);
+        r = fetch_listed(trust, source, &role, entry, &bytes, &new, err);
         if (r == 0)
                 r = sf_tufmeta_verify_top(&new, &trust->root, "snapshot", err);
         if (r == 0)
@@ -294,8 +299,8 @@ static int load_targets(struct sf_tuf *trust, const struct sf_tuf_source *source
 
         if (!entry)
                 return sf_error_set(err, SF_ERR_TRUST, "%s: not listed by the snapshot", role);
-        known = sf_tufstore_read(trust->directory, role, "targets", keys, spec, SF_TUF_TARGETS_MAX, &old_bytes, &meta,
-                                 err);
+        const struct sf_tuf_role wanted = { role, "targets", keys, spec, SF_TUF_TARGETS_MAX };
+        known = sf_tufstore_read(trust->directory, &wanted, &old_bytes, &meta, err);
         if (known < 0)
                 return known;
         if (known && check_version(&meta, role, entry, NULL) == 0 &&
@@ -306,7 +311,7 @@ static int load_targets(struct sf_tuf *trust, const struct sf_tuf_source *source
                 return 0;
         }
         sf_tufmeta_free(&meta);
-        r = fetch_listed(trust, source, role, "targets", entry, SF_TUF_TARGETS_MAX, &bytes, &meta, err);
+        r = fetch_listed(trust, source, &wanted, entry, &bytes, &meta, err);
         if (r == 0)
                 r = sf_tufmeta_verify(&meta, role, keys, spec, err);
         if (r == 0)

@@ -22,20 +22,21 @@ char *sf_tufstore_path(const char *directory, const char *role)
         return encoded ? sf_format("%s/%s.json", directory, encoded) : NULL;
 }
 
-int sf_tufstore_read(const char *directory, const char *role, const char *type, const json_t *keys, const json_t *spec,
-                     size_t max, struct sf_buffer *ret_bytes, struct sf_tufmeta *ret, struct sf_error *err)
+int sf_tufstore_read(const char *directory, const struct sf_tuf_role *role, struct sf_buffer *ret_bytes,
+                     struct sf_tufmeta *ret, struct sf_error *err)
 {
-        _cleanup_free_ char *path = sf_tufstore_path(directory, role);
+        _cleanup_free_ char *path = sf_tufstore_path(directory, role->name);
         _cleanup_tufmeta_ struct sf_tufmeta meta = SF_TUFMETA_INIT;
         struct sf_error problem = SF_ERROR_INIT;
-        int r = path ? sf_fs_read(path, max, ret_bytes, &problem) : sf_error_set(&problem, SF_ERR_NOMEM, "no memory");
+        int r = path ? sf_fs_read(path, role->max, ret_bytes, &problem)
+                     : sf_error_set(&problem, SF_ERR_NOMEM, "no memory");
 
         if (r < 0 && r != SF_ERR_NOT_FOUND && r != SF_ERR_LIMIT)
                 return sf_error_set(err, r, "%s", problem.text);
         if (r == 0)
-                r = sf_tufmeta_parse(role, type, ret_bytes->data, ret_bytes->len, &meta, NULL);
+                r = sf_tufmeta_parse(role->name, role->type, ret_bytes->data, ret_bytes->len, &meta, NULL);
         if (r == 0)
-                r = sf_tufmeta_verify(&meta, role, keys, spec, NULL);
+                r = sf_tufmeta_verify(&meta, role->name, role->keys, role->spec, NULL);
         if (r < 0)
                 return 0;
         *ret = meta;

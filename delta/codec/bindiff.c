@@ -47,7 +47,10 @@ int sf_bindiff_decode(const struct sf_delta_files *old, const struct sf_delta_fi
                 return r;
         const struct sf_delta_files references = predict ? (struct sf_delta_files){ blanked.files, blanked.count }
                                                          : *old;
-        r = sf_replay_open(&replay, &references, new_files, NULL, out, predict, derived, patch[1], err);
+        const struct sf_replay_input input = {
+                .old = &references, .new = new_files, .out = out, .predict = predict, .derived = derived
+        };
+        r = sf_replay_open(&replay, &input, patch[1], err);
         if (r < 0)
                 return r;
         memset(out, 0, sf_delta_files_size(new_files)); /* not every file is made from its first byte to its last */

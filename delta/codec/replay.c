@@ -60,13 +60,14 @@ uint64_t sf_replay_memory(const struct sf_delta_files *old, const struct sf_delt
                (predict ? elf_memory(largest, mapping) : larger(sf_matcher_memory(largest, 0), mapping));
 }
 
-int sf_replay_open(struct sf_replay *r, const struct sf_delta_files *old, const struct sf_delta_files *new,
-                   const uint8_t *truth, uint8_t *out, bool predict, unsigned *derived, unsigned slots_log,
-                   struct sf_error *err)
+int sf_replay_open(struct sf_replay *r, const struct sf_replay_input *input, unsigned slots_log, struct sf_error *err)
 {
-        *r = (struct sf_replay){
-                .old = old, .new = new, .truth = truth, .out = out, .predict = predict, .derived = derived
-        };
+        *r = (struct sf_replay){ .old = input->old,
+                                 .new = input->new,
+                                 .truth = input->truth,
+                                 .out = input->out,
+                                 .predict = input->predict,
+                                 .derived = input->derived };
         int result = sf_model_open(&r->model, slots_log, err);
 
         if (result < 0 || (result = sf_literals_open(&r->literals, &r->coder, &r->model, err)) < 0 ||

@@ -63,10 +63,17 @@ uint64_t sf_replay_memory(const struct sf_delta_files *old, const struct sf_delt
 #define SF_REPLAY_SLOTS_LOG_MAX 20
 unsigned sf_replay_slots_log(uint64_t coded_bytes);
 
-/* `out` has room for all new contents. Start r->coder before the first file. */
-int sf_replay_open(struct sf_replay *r, const struct sf_delta_files *old, const struct sf_delta_files *new,
-                   const uint8_t *truth, uint8_t *out, bool predict, unsigned *derived, unsigned slots_log,
-                   struct sf_error *err);
+/* What a replay is about; everything is borrowed while it is open. */
+struct sf_replay_input {
+        const struct sf_delta_files *old, *new;
+        const uint8_t *truth; /* encoding: all new contents; NULL when decoding */
+        uint8_t *out;         /* room for all new contents */
+        bool predict;         /* false for the bindiff codec */
+        unsigned *derived;    /* per new file: which tables are blank; filled when decoding */
+};
+
+/* Start r->coder before the first file. */
+int sf_replay_open(struct sf_replay *r, const struct sf_replay_input *input, unsigned slots_log, struct sf_error *err);
 void sf_replay_close(struct sf_replay *r);
 
 /* Codes new file `index`, which starts `offset` bytes into all new contents. When encoding, `script` says how; when

@@ -92,7 +92,13 @@ static int encode(const struct sf_delta_files *old, const struct sf_delta_files 
                 return r;
         const uint8_t header[SF_BINDIFF_HEADER] = { SF_PREDICTOR_VERSION,
                                                     (uint8_t)sf_replay_slots_log(scripts.literals) };
-        r = sf_replay_open(&replay, old, new, sf_delta_files_bytes(new), out, predict, derived, header[1], err);
+        const struct sf_replay_input input = { .old = old,
+                                               .new = new,
+                                               .truth = sf_delta_files_bytes(new),
+                                               .out = out,
+                                               .predict = predict,
+                                               .derived = derived };
+        r = sf_replay_open(&replay, &input, header[1], err);
         if (r < 0 || (r = sf_buffer_append(ret_patch, header, sizeof header, err)) < 0)
                 return r;
         sf_coder_encode(&replay.coder, ret_patch);

@@ -195,10 +195,9 @@ static int put_nodes(struct writer *w, const struct sf_compose *tree, size_t fir
         return r < 0 ? r : sf_frames_add(w->frames, &w->pending, err);
 }
 
-int sf_layer_write(struct sf_compose *tree, size_t first, size_t count, uint32_t first_frame, int64_t epoch,
-                   const char *blobs, struct sf_layer_blob *ret, struct sf_error *err)
+int sf_layer_write(const struct sf_layer_part *part, const char *blobs, struct sf_layer_blob *ret, struct sf_error *err)
 {
-        _cleanup_(writer_free) struct writer w = { .frame = first_frame, .epoch = epoch };
+        _cleanup_(writer_free) struct writer w = { .frame = part->first_frame, .epoch = part->epoch };
         _cleanup_free_ char *partial = sf_fs_join(blobs, ".partial"), *path = NULL;
         _cleanup_close_ int fd = partial ? open(partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644) : -1;
         struct sf_layer_blob blob = { 0 };
@@ -211,7 +210,7 @@ int sf_layer_write(struct sf_compose *tree, size_t first, size_t count, uint32_t
                 return sf_error_errno(err, "cannot make %s", partial);
         r = writer_open(&w, fd, partial, err);
         if (r == 0)
-                r = put_nodes(&w, tree, first, count, err);
+                r = put_nodes(&w, part->tree, part->first, part->count, err);
         if (r == 0)
                 r = sf_frames_finish(w.frames, &blob.frames, &blob.frame_count, &blob.size, &blob.digest, err);
         if (r < 0)

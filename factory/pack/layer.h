@@ -30,9 +30,17 @@ struct sf_layer_blob {
         size_t frame_count;
 };
 
-/* Writes nodes first..first+count-1 of an ordered tree to BLOBS/<sha256>. Each entry's `frame` becomes first_frame plus
+/* What becomes a layer: nodes first..first+count-1 of an ordered tree. Each entry's `frame` becomes first_frame plus
  * its frame's index in this layer. */
-int sf_layer_write(struct sf_compose *tree, size_t first, size_t count, uint32_t first_frame, int64_t epoch,
-                   const char *blobs, struct sf_layer_blob *ret, struct sf_error *err);
+struct sf_layer_part {
+        struct sf_compose *tree;
+        size_t first, count;
+        uint32_t first_frame;
+        int64_t epoch; /* the time of every member, seconds since 1970 */
+};
+
+/* Writes it to BLOBS/<sha256>. */
+int sf_layer_write(const struct sf_layer_part *part, const char *blobs, struct sf_layer_blob *ret,
+                   struct sf_error *err);
 
 #endif

@@ -222,8 +222,8 @@ static int write_layers(struct packing *p, struct sf_error *err)
 
                 while (first + count < p->tree.count && p->tree.nodes[first + count]->layer == i)
                         count++;
-                r = sf_layer_write(&p->tree, first, count, (uint32_t)p->frame_count, p->pack->epoch, p->blobs, &blob,
-                                   err);
+                const struct sf_layer_part part = { &p->tree, first, count, (uint32_t)p->frame_count, p->pack->epoch };
+                r = sf_layer_write(&part, p->blobs, &blob, err);
                 if (r == 0)
                         r = note_layer(p, i, &blob, err);
                 if (r < 0)

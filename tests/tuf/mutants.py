@@ -156,7 +156,7 @@ MUTANTS = [
     ("role need not be in the snapshot", TRUST, "if (!entry)\n                return sf_error_set(err, SF_ERR_TRUST, \"%s: not listed",
      "if (false)\n                return sf_error_set(err, SF_ERR_TRUST, \"%s: not listed", "delegated_role_is_not_in_the_snapshot"),
     # storage
-    ("trusted copies not verified", STORE, "r = sf_tufmeta_verify(&meta, role, keys, spec, NULL);", "r = 0;",
+    ("trusted copies not verified", STORE, "r = sf_tufmeta_verify(&meta, role->name, role->keys, role->spec, NULL);", "r = 0;",
      "a_forged_trusted_copy_is_not_trusted"),
     ("an unreadable trusted copy counts as none", STORE, "if (r < 0 && r != SF_ERR_NOT_FOUND && r != SF_ERR_LIMIT)", "if (false)",
      "a_trusted_copy_that_cannot_be_read*"),
