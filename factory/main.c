@@ -48,7 +48,7 @@ static const struct sf_option options[] = {
         { "new-key", 0, "FILE_OR_URI", "use this key instead of making one", false },
         { "placeholder", 'p', "PATH", "the prefix that the tree was built for", false },
         { "layer", 0, "NAME=DIR", "another layer, below the one of Slurm; may be repeated", true },
-        { "arch", 0, "A", "architecture of the tree; default: this host's", false },
+        { "arch", 0, "A", "import: architecture of the tree, by default this host's; matrix: only this one", false },
         { "build", 0, "B", "tells builds of one version apart", false },
         { "force", 0, NULL,
           "import: a short placeholder, what the lint finds; publish: other content under a known name", false },
@@ -59,6 +59,8 @@ static const struct sf_option options[] = {
         { "keep", 0, "N", "of each series keep the newest N releases; default: all", false },
         { "grace-days", 0, "D", "keep files D days longer than metadata that names them is valid; default 1", false },
         { "all", 0, NULL, "also what has only a recipe so far", false },
+        { "missing", 0, NULL, "only what matrix.ini selects and is neither built nor published", false },
+        { "plan", 0, NULL, "the commands that build what is missing, or with --all the whole selection", false },
         { "full", 0, NULL, "also drop downloaded sources, releases and logs", false },
         { NULL, 0, NULL, NULL, false },
 };
@@ -83,7 +85,8 @@ static const char *const publish_options[] = { "repo",   "endpoint", "keys",    
 static const char *const delta_options[] = { "output", NULL };
 static const char *const withdraw_options[] = { "repo", "endpoint", "keys", "reason", "undo", NULL };
 static const char *const prune_options[] = { "repo", "keys", "keep", "grace-days", "dry-run", NULL };
-static const char *const matrix_options[] = { "all", "repo", NULL };
+static const char *const matrix_options[] = { "all",           "missing",   "plan", "repo",
+                                              "slurm-version", "toolchain", "arch", NULL };
 static const char *const clean_options[] = { "full", NULL };
 
 static int exit_code(int code)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* factory/commands/command-build.c - the verbs about what is built: build-deps, build-slurm, mirror, root, matrix,
- * clean. */
+/* factory/commands/command-build.c - the verbs about what is built: build-deps, build-slurm, mirror, root, clean. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +15,6 @@
 #include "factory/build/root.h"
 #include "factory/build/source.h"
 #include "factory/commands/command.h"
-#include "factory/commands/matrix.h"
 #include "factory/pack/pack.h"
 
 /* What a build verb holds open. */
@@ -376,46 +374,7 @@ int sf_command_mirror(const struct sf_factory *factory, const struct sf_command_
         return 0;
 }
 
-/* --- looking and cleaning -------------------------------------------------------------------------------------- */
-
-static json_t *row_to_json(const struct sf_matrix_row *row)
-{
-        return json_pack("{s:o, s:b, s:b, s:b, s:b}", "release", sf_json_text(row->name.text), "recipe",
-                         row->has_recipe, "cached", row->is_cached, "built", row->is_built, "published",
-                         row->is_published);
-}
-
-int sf_command_matrix(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
-                      struct sf_error *err)
-{
-        _cleanup_(sf_cache_close) struct sf_cache cache = { NULL };
-        _cleanup_(sf_matrix_free) struct sf_matrix matrix = { NULL, 0 };
-        bool all = sf_option_given(line, "all");
-        json_t *rows = json_array();
-        int r;
-
-        json_object_set_new(result, "rows", rows);
-        if ((r = sf_cache_open(factory->cache, &cache, err)) < 0 ||
-            (r = sf_matrix_make(&cache, factory->data, factory->repository, &matrix, err)) < 0)
-                return r;
-        if (!sf_output_is_json())
-                sf_output_line("%-32s %-8s %-8s %-8s %s", "RELEASE", "RECIPE", "CACHED", "BUILT",
-                               factory->repository ? "PUBLISHED" : "");
-        for (size_t i = 0; i < matrix.count; i++) {
-                const struct sf_matrix_row *row = &matrix.rows[i];
-
-                if (!all && !row->is_cached && !row->is_built && !row->is_published)
-                        continue;
-                json_array_append_new(rows, row_to_json(row));
-                if (!sf_output_is_json())
-                        sf_output_line("%-32s %-8s %-8s %-8s %s", row->name.text, row->has_recipe ? "yes" : "-",
-                                       row->is_cached ? "yes" : "-", row->is_built ? "yes" : "-",
-                                       row->is_published     ? "yes"
-                                       : factory->repository ? "-"
-                                                             : "");
-        }
-        return 0;
-}
+/* --- cleaning -------------------------------------------------------------------------------------- */
 
 int sf_command_clean(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
                      struct sf_error *err)
