@@ -24,11 +24,6 @@ void sf_log_open(const char *program, enum sf_log_level level)
         current_level = level;
 }
 
-enum sf_log_level sf_log_level(void)
-{
-        return current_level;
-}
-
 /* Appends what the arguments make of the format, fit for a terminal. */
 static void add_printable(struct sf_buffer *line, const char *format, va_list args)
 {

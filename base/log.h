@@ -13,7 +13,6 @@ enum sf_log_level { SF_LOG_QUIET, SF_LOG_NORMAL, SF_LOG_VERBOSE };
 
 /* program is put before warnings and errors; it must stay valid. */
 void sf_log_open(const char *program, enum sf_log_level level);
-enum sf_log_level sf_log_level(void);
 
 void sf_log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));    /* not with -q */
 void sf_log_detail(const char *format, ...) __attribute__((format(printf, 1, 2)));  /* only with -v */

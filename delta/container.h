@@ -5,7 +5,7 @@
  * derived: the digests of the new list's files that no file of the old list has, each represented by its first entry.
  * The *bases* are the old files that the delta needs; nothing else of the old tree is read.
  *
- *     "SFD" 0x01                    magic and version
+ *     "SFD" 0x02                    magic and version
  *     codec name                    length (1 byte) and as many bytes of [a-z0-9-]
  *     binding                       the first 8 bytes of SHA-256(tree digest of old, tree digest of new)
  *     plan length                   4 bytes, little-endian

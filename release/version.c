@@ -246,7 +246,9 @@ int sf_release_name_compare(const struct sf_release_name *a, const struct sf_rel
         return order ? order : strcmp(a->text, b->text);
 }
 
-bool sf_release_name_matches(const struct sf_release_name *name, const char *wanted)
+/* True where `wanted` (what a user typed) names `name`: the whole name, or its leading parts up to a '-' or '.'
+ * ("25.11.6", "25.11", "25.11.6-noble"). */
+static bool name_matches(const struct sf_release_name *name, const char *wanted)
 {
         size_t len = strlen(wanted);
 
@@ -258,7 +260,7 @@ static bool is_meant(const struct sf_release_name *names, size_t count, const ch
 {
         bool exact = false;
 
-        if (!sf_release_name_matches(&names[i], wanted))
+        if (!name_matches(&names[i], wanted))
                 return false;
         for (size_t k = 0; k < count && !exact; k++)
                 exact = strcmp(names[k].version, wanted) == 0;

@@ -43,9 +43,6 @@ int sf_release_name_make(const char *version, const char *toolchain, const char 
                          struct sf_release_name *ret, struct sf_error *err);
 /* Newest version first, then by text. */
 int sf_release_name_compare(const struct sf_release_name *a, const struct sf_release_name *b);
-/* True where `wanted` (what a user typed) names `name`: the whole name, or its leading parts up to a '-' or '.'
- * ("25.11.6", "25.11", "25.11.6-noble"). */
-bool sf_release_name_matches(const struct sf_release_name *name, const char *wanted);
 /* The version at the start of a release's name or directory ("25.11.1-2-noble"): its length, 0 where there is none. */
 size_t sf_release_name_version_length(const char *text);
 /* Picks what `wanted` means among names: an exact name; else that exact version; else the newest version that

@@ -21,7 +21,9 @@
 #define METADATA_WAIT      600         /* seconds for another agent that refreshes it */
 #define METADATA_MAX       (64u << 20) /* bytes of one file */
 
-int sf_repository_check_clock(uint64_t wait, struct sf_error *err)
+/* Fails with a line that names the clock where it stands before the moment this program was built, after waiting at
+ * most `wait` seconds for it to be set. */
+static int check_clock(uint64_t wait, struct sf_error *err)
 {
         bool said = false;
 
@@ -262,7 +264,7 @@ int sf_repository_open(const struct sf_config *config, struct sf_repository *ret
         if (r == 0)
                 r = open_trust(config, &rp, err);
         if (r == 0)
-                r = sf_repository_check_clock(config->clock_wait, err);
+                r = check_clock(config->clock_wait, err);
         /* Agents of other prefixes share the metadata. */
         if (r == 0 && !config->dry_run)
                 r = lock = sf_lock_take_shared(config->shared, &wait, &waited, err);

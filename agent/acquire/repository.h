@@ -48,8 +48,4 @@ int sf_repository_range(struct sf_repository *repository, const struct sf_blob *
 /* Bytes received so far. */
 uint64_t sf_repository_bytes(const struct sf_repository *repository);
 
-/* Fails with a line that names the clock where it stands before the moment this program was built, after waiting at
- * most `wait` seconds for it to be set. */
-int sf_repository_check_clock(uint64_t wait, struct sf_error *err);
-
 #endif

@@ -12,11 +12,6 @@
 
 _Static_assert(sizeof(saidx_t) == sizeof(int32_t), "libdivsufsort with 32-bit indices");
 
-uint64_t sf_suffixes_memory(uint64_t size)
-{
-        return size * sizeof(int32_t) + (PREFIXES + 1) * sizeof(uint32_t);
-}
-
 /* The leading bits of what starts at `at`; behind the end are zeros, which keeps the order. */
 static uint32_t prefix_of(const uint8_t *data, uint64_t at, uint64_t size)
 {
@@ -85,7 +80,8 @@ static uint64_t common_from(const struct sf_suffixes *s, uint64_t at, const stru
         return known >= most ? most : known + equal_bytes(s->data + at + known, p->data + p->at + known, most - known);
 }
 
-uint64_t sf_suffixes_common(const struct sf_suffixes *s, uint64_t at, const struct sf_pattern *pattern)
+/* Equal bytes of the data from `at` on and of the pattern from its start on. */
+static uint64_t common_bytes(const struct sf_suffixes *s, uint64_t at, const struct sf_pattern *pattern)
 {
         return common_from(s, at, pattern, 0);
 }
@@ -130,7 +126,7 @@ struct search {
 static void consider(struct search *q, uint64_t at)
 {
         uint64_t away = distance(at, q->preference->expected);
-        uint64_t length = sf_suffixes_common(q->suffixes, at, q->pattern);
+        uint64_t length = common_bytes(q->suffixes, at, q->pattern);
         uint64_t worth = length + (length && away <= q->preference->window ? q->preference->worth : 0);
 
         if (worth > q->score || (worth == q->score && away < q->away)) {

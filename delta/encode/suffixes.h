@@ -31,14 +31,10 @@ struct sf_suffix_match {
         uint64_t at, length;
 };
 
-/* Bytes of memory that an index over `size` bytes takes. */
-uint64_t sf_suffixes_memory(uint64_t size);
 /* SF_ERR_LIMIT for more than SF_SUFFIXES_MAX bytes. */
 int sf_suffixes_open(struct sf_suffixes *s, const uint8_t *data, uint64_t size, struct sf_error *err);
 void sf_suffixes_close(struct sf_suffixes *s);
 
-/* Equal bytes of the data from `at` on and of the pattern from its start on. */
-uint64_t sf_suffixes_common(const struct sf_suffixes *s, uint64_t at, const struct sf_pattern *pattern);
 /* The best match. A match within `window` bytes of `expected` counts as `worth` bytes longer; of equals the one
  * closest to `expected` is taken. Looked at are the `look` suffixes on either side of the pattern's place. */
 struct sf_suffix_preference {

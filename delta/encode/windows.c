@@ -20,11 +20,6 @@ static unsigned map_log(uint64_t size)
         return log;
 }
 
-uint64_t sf_windows_memory(uint64_t size)
-{
-        return SF_WINDOW_LENGTHS * ((UINT64_C(1) << map_log(size)) / 8);
-}
-
 static uint64_t mix(uint64_t hash, const uint8_t *bytes)
 {
         uint64_t word;

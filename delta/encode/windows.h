@@ -20,8 +20,6 @@ struct sf_windows {
         unsigned log;                      /* of the number of bits in each */
 };
 
-/* Bytes of memory for the windows of `size` bytes. */
-uint64_t sf_windows_memory(uint64_t size);
 int sf_windows_open(struct sf_windows *w, const uint8_t *data, uint64_t size, struct sf_error *err);
 void sf_windows_close(struct sf_windows *w);
 /* False where the data hold no copy of the first `length` bytes at `bytes`, of which `left` can be read. Only sure for

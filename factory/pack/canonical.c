@@ -86,39 +86,47 @@ static int substitute_text(const char *path, const struct sf_relocation *placeho
         return 0;
 }
 
-enum sf_canonical_search sf_canonical_search(const char *path)
+/* How the dynamic linker finds a file's libraries. Clients, libraries and plugins have a DT_RPATH, which a user's
+ * LD_LIBRARY_PATH cannot override. Daemons have a DT_RUNPATH, because an executable's RPATH also serves what NSS,
+ * PAM and SPANK modules need; for the same reason the lists of programs and of Slurm's own libraries, which load
+ * such modules, keep only the directories that hold what they themselves need. Modules that the system loads by a
+ * path of its own (NSS, PAM) keep the whole path of the release: a link to them would make $ORIGIN another
+ * directory. */
+enum run_path_use { FOR_PLUGIN, FOR_LIBRARY, FOR_PROGRAM, FOR_DAEMON, FOR_MODULE };
+
+static enum run_path_use run_path_use_of(const char *path)
 {
         static const struct {
                 const char *pattern;
-                enum sf_canonical_search search;
+                enum run_path_use search;
         } places[] = {
-                { "sbin/*", SF_CANONICAL_DAEMON },
-                { "bin/*", SF_CANONICAL_PROGRAM },
-                { "lib/libnss_*", SF_CANONICAL_MODULE },
-                { "lib/security/*", SF_CANONICAL_MODULE },
-                { "lib/slurm/libslurm*", SF_CANONICAL_LIBRARY },
-                { "lib/libslurm*", SF_CANONICAL_LIBRARY },
+                { "sbin/*", FOR_DAEMON },
+                { "bin/*", FOR_PROGRAM },
+                { "lib/libnss_*", FOR_MODULE },
+                { "lib/security/*", FOR_MODULE },
+                { "lib/slurm/libslurm*", FOR_LIBRARY },
+                { "lib/libslurm*", FOR_LIBRARY },
         };
 
         for (size_t i = 0; i < sizeof places / sizeof *places; i++)
                 if (fnmatch(places[i].pattern, path, 0) == 0)
                         return places[i].search;
-        return SF_CANONICAL_PLUGIN;
+        return FOR_PLUGIN;
 }
 
 static int set_search(const char *path, const char *placeholder, struct sf_buffer *content,
                       bool (*holds)(void *ctx, const char *directory, const char *library), void *ctx,
                       struct sf_error *err)
 {
-        enum sf_canonical_search search = sf_canonical_search(path);
+        enum run_path_use search = run_path_use_of(path);
         const struct sf_runpath_rules rules = {
-                .holds = search == SF_CANONICAL_PLUGIN || search == SF_CANONICAL_MODULE ? NULL : holds,
+                .holds = search == FOR_PLUGIN || search == FOR_MODULE ? NULL : holds,
                 .ctx = ctx,
-                .tag = search == SF_CANONICAL_DAEMON ? DT_RUNPATH : DT_RPATH,
+                .tag = search == FOR_DAEMON ? DT_RUNPATH : DT_RPATH,
         };
         /* Nothing lies below "//": every element stays as it is. */
-        int r = sf_runpath_apply(content->data, content->len, path, search == SF_CANONICAL_MODULE ? "//" : placeholder,
-                                 &rules, err);
+        int r = sf_runpath_apply(content->data, content->len, path, search == FOR_MODULE ? "//" : placeholder, &rules,
+                                 err);
 
         return r < 0 ? r : 0;
 }

@@ -21,21 +21,6 @@
  * "#!" line. */
 enum sf_map_kind sf_canonical_kind(const char *path, const void *data, size_t len);
 
-/* How the dynamic linker finds a file's libraries. Clients, libraries and plugins have a DT_RPATH, which a user's
- * LD_LIBRARY_PATH cannot override. Daemons have a DT_RUNPATH, because an executable's RPATH also serves what NSS,
- * PAM and SPANK modules need; for the same reason the lists of programs and of Slurm's own libraries, which load
- * such modules, keep only the directories that hold what they themselves need. Modules that the system loads by a
- * path of its own (NSS, PAM) keep the whole path of the release: a link to them would make $ORIGIN another
- * directory. */
-enum sf_canonical_search {
-        SF_CANONICAL_PLUGIN,
-        SF_CANONICAL_LIBRARY,
-        SF_CANONICAL_PROGRAM,
-        SF_CANONICAL_DAEMON,
-        SF_CANONICAL_MODULE
-};
-enum sf_canonical_search sf_canonical_search(const char *path);
-
 /* Rewrites *content in place. ret_map->offsets is owned by the caller (free()); kind SF_MAP_NONE where nothing was
  * found. SF_ERR_NO_FIT where the placeholder is shorter than the canonical prefix. */
 int sf_canonical_make(const char *path, const char *placeholder, struct sf_buffer *content,
