@@ -20,6 +20,12 @@ static const struct sf_option options[] = {
         { "verbose", 'v', NULL, "say more", false },
         { "all", 0, NULL, "withdrawn releases too", false },
         { "no-activate", 0, NULL, "stop before the switch", false },
+        { "init", 0, NULL, "also make what a bare node or image lacks; nothing that exists is touched", false },
+        { "conf-server", 0, "HOSTS", "with --init: slurmd has its configuration from HOST[:PORT][,...], or dns",
+          false },
+        { "with-munge", 0, NULL, "with --init: also the release's munge", false },
+        { "with-pam", 0, NULL, "with --init: also pam_slurm_adopt", false },
+        { "with-nss", 0, NULL, "with --init: also libnss_slurm", false },
         { "repair", 0, NULL, "fetch and replace what is broken", false },
         { "force", 0, NULL, "do what is refused otherwise (the message says when)", false },
         { "dry-run", 0, NULL, "only say what would be done, in bytes and steps", false },
@@ -42,9 +48,9 @@ static const char *const global_options[] = { "config", "repo", "root",  "prefix
                                               "arch",   "json", "quiet", "verbose", NULL };
 static const char *const list_options[] = { "all", "limit-rate", "jitter", NULL };
 static const char *const trust_options[] = { "force", NULL };
-static const char *const install_options[] = {
-        "no-activate", "force", "dry-run", "fast", "limit-rate", "jitter", NULL
-};
+static const char *const install_options[] = { "no-activate", "init",       "conf-server", "with-munge",
+                                               "with-pam",    "with-nss",   "force",       "dry-run",
+                                               "fast",        "limit-rate", "jitter",      NULL };
 static const char *const upgrade_options[] = { "force",         "dry-run",         "fast",          "drain",
                                                "drain-timeout", "when-idle",       "limit-rate",    "jitter",
                                                "no-restart",    "allow-downgrade", "restore-state", NULL };

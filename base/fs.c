@@ -282,6 +282,58 @@ int sf_fs_readlink(const char *path, char **ret, struct sf_error *err)
         return 0;
 }
 
+#define LINKS_MAX 40 /* as the kernel has it */
+
+/* Puts a link's target in front of what is still to be walked. */
+static int follow(char **rest, const char *tail, const char *target, size_t *len, char out[])
+{
+        _cleanup_free_ char *old = *rest;
+
+        if (*target == '/')
+                *len = 0;
+        out[*len] = '\0';
+        *rest = sf_format("%s/%s", target, tail);
+        return *rest ? 0 : -1;
+}
+
+int sf_fs_in_root(const char *root, const char *path, char **ret, struct sf_error *err)
+{
+        char out[4096] = "", target[4096];
+        _cleanup_free_ char *rest = strdup(path);
+        size_t len = 0;
+        int links = 0;
+
+        for (char *at = rest; at && *(at += strspn(at, "/"));) {
+                size_t part = strcspn(at, "/"), before = len;
+                const char *tail = at + part + strspn(at + part, "/");
+                if (part == 2 && strncmp(at, "..", 2) == 0) {
+                        while (len && out[--len] != '/')
+                                ;
+                } else if (!(part == 1 && *at == '.')) {
+                        if (len + part + 2 > sizeof out)
+                                return sf_error_set(err, SF_ERR_LIMIT, "%s%s is too long", root, path);
+                        out[len++] = '/';
+                        memcpy(out + len, at, part);
+                        len += part;
+                }
+                out[len] = '\0';
+                _cleanup_free_ char *full = sf_format("%s%s", root, out);
+                ssize_t n = full && *tail && len > before ? readlink(full, target, sizeof target - 1) : -1;
+                at += part;
+                if (n < 0)
+                        continue;
+                target[n] = '\0';
+                if (++links > LINKS_MAX)
+                        return sf_error_set(err, SF_ERR_LIMIT, "%s%s: a circle of links", root, path);
+                len = before;
+                if (follow(&rest, tail, target, &len, out) < 0)
+                        break;
+                at = rest;
+        }
+        *ret = rest ? sf_format("%s%s", root, out) : NULL;
+        return *ret ? 0 : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+}
+
 bool sf_fs_exists(const char *path)
 {
         struct stat st;

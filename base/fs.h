@@ -56,6 +56,11 @@ typedef int sf_fs_visit_fn(void *ctx, int dirfd, const char *name, const char *p
 int sf_fs_walk(const char *root, sf_fs_visit_fn *visit, void *ctx, struct sf_error *err);
 int sf_fs_walk_at(int dirfd, sf_fs_visit_fn *visit, void *ctx, struct sf_error *err); /* dirfd stays the caller's */
 
+/* Where `path` (absolute) lies for this process when `root` ("" = /) will be / elsewhere: links among its directories
+ * are followed as they would be there, so that an absolute link of an image does not lead out of it. The last component
+ * is not followed and, like its directories, need not exist. Owned by the caller; SF_ERR_LIMIT: a circle of links. */
+int sf_fs_in_root(const char *root, const char *path, char **ret, struct sf_error *err);
+
 /* A path made of two parts with exactly one slash between; either may be "". Owned by the caller, NULL = no memory. */
 char *sf_fs_join(const char *a, const char *b);
 /* True for a relative path of plain components: not empty, no "", ".", "..", no byte below 0x20 or 0x7f,

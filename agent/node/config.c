@@ -391,6 +391,8 @@ int sf_config_load(const struct sf_command_line *line, struct sf_config *ret, st
         if (r == 0)
                 r = read_options(line, &c, err);
         if (r == 0)
+                r = sf_config_read_init(line, &c, err);
+        if (r == 0)
                 r = sf_conf_check_used(&c.conf, err);
         if (r < 0) {
                 sf_config_free(&c);

@@ -19,6 +19,16 @@
 /* What an upgrade does while steps of a release before the active one still run. */
 enum sf_old_steps { SF_OLD_STEPS_REFUSE, SF_OLD_STEPS_WAIT, SF_OLD_STEPS_ALLOW };
 
+/* install --init: section [init], and the options that come with it. */
+#define SF_INIT_UNSET UINT64_MAX
+struct sf_config_init {
+        bool wanted, munge, pam, nss;
+        const char *conf_server; /* "ctl1:6817,ctl2", or "dns" for SRV records; NULL = a slurm.conf is there */
+        const char *slurm_user;  /* NULL = slurm.conf's SlurmUser, else "slurm" */
+        const char *spool_dir;   /* NULL = slurm.conf's SlurmdSpoolDir, else Slurm's default */
+        uint64_t slurm_uid, slurm_gid, munge_uid, munge_gid; /* SF_INIT_UNSET = whatever the node has */
+};
+
 struct sf_config {
         char *root;             /* "" or --root without a trailing slash: another system's tree, no service touched */
         char *prefix;           /* "/opt/slurm" */
@@ -52,12 +62,16 @@ struct sf_config {
         uint64_t old_steps_wait;                    /* seconds, for SF_OLD_STEPS_WAIT */
         const char *slurm_conf, *node_name, *hooks; /* node_name NULL = this host's */
         char *found_slurm_conf; /* what slurm_conf points to where no file names one; without root */
+        struct sf_config_init init;
         struct sf_conf conf; /* owns the strings of the files; sections of other modules are read from here */
 };
 
 /* line may be NULL (defaults and files only). Everything that is wrong is SF_ERR_USAGE with file and line or option. */
 int sf_config_load(const struct sf_command_line *line, struct sf_config *ret, struct sf_error *err);
 void sf_config_free(struct sf_config *config);
+
+/* A part of sf_config_load: fills config->init, whose files are in config->conf. line may be NULL. */
+int sf_config_read_init(const struct sf_command_line *line, struct sf_config *config, struct sf_error *err);
 
 /* A unit of ours: "sf-node-switch.service", with the prefix in its name where that is not the default one. Owned by the
  * caller, NULL = no memory. */

@@ -13,6 +13,7 @@ static const char *const steps[SF_STEP_COUNT] = {
         [SF_STEP_UNPACK] = "unpack",
         [SF_STEP_RELOCATE] = "relocate",
         [SF_STEP_PREFLIGHT] = "preflight",
+        [SF_STEP_INIT] = "init",
         [SF_STEP_DRAIN] = "drain",
         [SF_STEP_QUIET] = "quiet",
         [SF_STEP_ACTIVATE] = "activate",

@@ -14,6 +14,7 @@ enum sf_step {
         SF_STEP_UNPACK,
         SF_STEP_RELOCATE,
         SF_STEP_PREFLIGHT,
+        SF_STEP_INIT, /* install --init: what a bare node lacks is made */
         SF_STEP_DRAIN,
         SF_STEP_QUIET,    /* waiting for scripts that slurmd waits for */
         SF_STEP_ACTIVATE, /* from here on a record is on the disk */

@@ -61,6 +61,8 @@ void sf_switch_run_summarize(const struct sf_switch_run *run, char *out, size_t 
         sf_log_size(run->report.bytes_fetched, fetched);
         if (run->report.downtime >= 0)
                 snprintf(away, sizeof away, "; slurmd was away for %.3f s", run->report.downtime);
+        if (run->config->init.wanted && run->live.bus && !run->live.slurmd.main_pid)
+                snprintf(away, sizeof away, "; 'systemctl start slurmd' starts it");
         if (run->report.result == SF_RESULT_UNCHANGED)
                 snprintf(out, room, "%s is %s already: nothing to do", run->report.to,
                          run->what->flip ? "active" : "installed");

@@ -7,6 +7,7 @@
 #include "agent/acquire/candidate.h"
 #include "agent/node/report.h"
 #include "agent/node/state.h"
+#include "agent/switch/first_boot.h"
 #include "agent/switch/node_switch.h"
 #include "agent/switch/switch.h"
 #include "agent/switch/transaction.h"
@@ -23,6 +24,7 @@ struct sf_switch_run {
         struct sf_store_release
                 from; /* what runs, or where nothing does, what view points to; directory "" where neither */
         struct sf_store_release to;
+        struct sf_first_boot boot; /* what the node lacks; empty without --init */
         struct sf_transaction record;
         int lock;       /* -1 = not held */
         bool ran;       /* services ran from `from` when this began: it is worth going back to */

@@ -78,8 +78,10 @@ static int plan_controllers(struct sf_switch_run *run, const char *to_version, s
 static int run_plan(struct sf_switch_run *run, struct sf_error *err)
 {
         const struct sf_switch *what = run->what;
-        int r = choose(run, err);
+        int r = run->config->init.wanted ? sf_first_boot_plan(run->config, &run->boot, err) : 0;
 
+        if (r == 0)
+                r = choose(run, err);
         if (r < 0)
                 return r;
         const struct sf_release_name *name = what->bytes ? &run->offer.release->name : &run->to.name;
@@ -158,6 +160,17 @@ static int run_preflight(struct sf_switch_run *run, struct sf_error *err)
         run->unchanged = is_settled(run);
         struct sf_preflight preflight = preflight_of(run, run->to.name.version);
         return run->unchanged ? 0 : sf_preflight_run(&preflight, &run->to, err);
+}
+
+/* install --init. What is made stays where a later step fails: it is in nobody's way, and the next run needs it. */
+static int run_init(struct sf_switch_run *run, struct sf_error *err)
+{
+        bool units;
+
+        if (!run->config->init.wanted)
+                return 0;
+        int r = sf_first_boot_apply(&run->boot, &run->store, &run->to, &units, err);
+        return r == 0 && units && run->live.bus ? sf_service_reload(run->live.bus, err) : r;
 }
 
 /* slurmd does not end before its prologs and epilogs have: they are waited for while it still answers. */
@@ -363,6 +376,7 @@ static const struct step {
         { FIRST, SF_STEP_PLAN, run_plan },
         { FIRST, SF_STEP_FETCH, run_fetch },
         { FIRST, SF_STEP_PREFLIGHT, run_preflight },
+        { FIRST, SF_STEP_INIT, run_init },
         { FIRST, SF_STEP_DRAIN, run_drain },
         { FIRST, SF_STEP_QUIET, run_quiet },
         /* Way back: unit and view. Where neither had changed yet: none, exit 3. */
@@ -555,6 +569,8 @@ static void tell_plan(struct sf_switch_run *run)
         char text[160] = "";
 
         for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+                if (steps[i].run == run_init && !run->boot.count)
+                        continue;
                 bool bytes = steps[i].run == run_fetch,
                      restart = steps[i].run == run_restart || steps[i].run == run_health || steps[i].run == run_quiet ||
                                steps[i].run == run_drain;
@@ -564,11 +580,16 @@ static void tell_plan(struct sf_switch_run *run)
                 strcat(text, i ? ", " : "");
                 strcat(text, bytes ? "fetch, verify, unpack, relocate" : sf_step_name(steps[i].step));
         }
-        if (sf_output_is_json())
+        if (sf_output_is_json()) {
                 run->report.details = json_pack("{s:b,s:o}", "dry_run", true, "plan",
                                                 sf_candidate_json(&run->offer, text));
-        else
-                sf_candidate_print(&run->offer, run->report.to, text);
+                if (run->config->init.wanted)
+                        json_object_set_new(run->report.details, "init", sf_first_boot_json(&run->boot));
+                return;
+        }
+        sf_candidate_print(&run->offer, run->report.to, text);
+        if (run->config->init.wanted)
+                sf_first_boot_print(&run->boot);
 }
 
 /* What was brought here for later is kept by gc until then. */
@@ -592,7 +613,8 @@ static int finish_done(struct sf_switch_run *run)
                 run->report.step = SF_STEP_DONE;
         }
         run->report.downtime = run->live.downtime;
-        run->report.result = run->unchanged || (!run->what->flip && run->offer.plan.way == SF_FETCH_PLAN_NOTHING)
+        run->report.result = (run->unchanged && !run->boot.count) ||
+                                             (!run->what->flip && run->offer.plan.way == SF_FETCH_PLAN_NOTHING)
                                      ? SF_RESULT_UNCHANGED
                                      : SF_RESULT_DONE;
         sf_switch_run_summarize(run, summary, sizeof summary);
@@ -712,6 +734,7 @@ int sf_switch_run(const struct sf_switch *what)
         int code = sf_handover_is_second() ? second_half(&run) : first_half(&run);
         json_decref(run.report.details);
         sf_candidate_close(&run.offer);
+        sf_first_boot_free(&run.boot);
         sf_node_switch_close(&run.live);
         sf_store_close(&run.store);
         if (run.lock >= 0)
