@@ -46,7 +46,9 @@ static const struct sf_option options[] = {
         { "root-threshold", 0, "M", "signatures a root needs, default 1", false },
         { "retire", 0, "KEYID", "the key to take out; default: the role's only one", false },
         { "new-key", 0, "FILE_OR_URI", "use this key instead of making one", false },
-        { "placeholder", 'p', "PATH", "the prefix that the tree was built for", false },
+        { "placeholder", 'p', "PATH", "a prefix that the tree was built for; may be repeated; default: Spack's", true },
+        { "exclude", 0, "PATTERN", "leave out what matches; may be repeated", true },
+        { "static", 0, "keep|strip|drop", "what becomes of static libraries; default: keep", false },
         { "layer", 0, "NAME=DIR", "another layer, below the one of Slurm; may be repeated", true },
         { "arch", 0, "A", "import: architecture of the tree, by default this host's; matrix: only this one", false },
         { "build", 0, "B", "tells builds of one version apart", false },
@@ -78,8 +80,8 @@ static const char *const root_options[] = { "from", "no-packages", NULL };
 static const char *const keys_options[] = { "repo",   "endpoint", "keys", "offline-keys", "root-keys", "root-threshold",
                                             "retire", "new-key",  NULL };
 static const char *const refresh_options[] = { "repo", "endpoint", "keys", "offline-keys", NULL };
-static const char *const import_options[] = { "placeholder", "slurm-version", "toolchain", "layer",
-                                              "arch",        "build",         "force",     NULL };
+static const char *const import_options[] = { "placeholder", "slurm-version", "toolchain", "layer", "exclude",
+                                              "static",      "arch",          "build",     "force", NULL };
 static const char *const publish_options[] = { "repo",   "endpoint", "keys",    "delta-from",
                                                "layers", "force",    "dry-run", NULL };
 static const char *const delta_options[] = { "output", NULL };

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "rpath/symbols.h"
+
 struct search {
         const struct sf_elf *elf;
         const char *name;
@@ -60,47 +62,14 @@ static void note_dynamic(struct search *s)
         }
 }
 
-/* The section header says how many symbols there are; without one the hash table does; without either, whatever lies
- * between the symbols and the strings behind them is taken for symbols (ld puts them so), which errs on the safe
- * side. */
-static uint64_t symbol_count(const struct search *s, uint64_t table_address, uint64_t table_offset)
-{
-        const struct sf_elf *elf = s->elf;
-        Elf64_Shdr section;
-        Elf64_Dyn hash;
-        uint32_t counts[2];
-
-        for (uint64_t i = 0; i < elf->header.e_shnum && elf->header.e_shentsize == sizeof section; i++) {
-                uint64_t at;
-                if (__builtin_add_overflow(elf->header.e_shoff, i * sizeof section, &at) ||
-                    !read_at(s, at, &section, sizeof section))
-                        break;
-                if (section.sh_type == SHT_DYNSYM && section.sh_addr == table_address)
-                        return section.sh_size / sizeof(Elf64_Sym);
-        }
-        if (sf_elf_dynamic_find(elf, DT_HASH, &hash) &&
-            read_at(s, sf_elf_offset_of(elf, hash.d_un.d_ptr), counts, sizeof counts))
-                return counts[1];
-        return elf->dynstr_offset > table_offset ? (elf->dynstr_offset - table_offset) / sizeof(Elf64_Sym) : 0;
-}
-
 static int note_symbols(struct search *s)
 {
-        Elf64_Dyn table;
-        Elf64_Sym symbol;
+        struct sf_symbols symbols;
+        int r = sf_symbols_open(s->elf, s->name, &symbols, s->err);
 
-        if (!sf_elf_dynamic_find(s->elf, DT_SYMTAB, &table))
-                return 0;
-        uint64_t offset = sf_elf_offset_of(s->elf, table.d_un.d_ptr);
-        uint64_t count = offset == UINT64_MAX ? 0 : symbol_count(s, table.d_un.d_ptr, offset);
-        if (offset == UINT64_MAX || count > s->elf->size / sizeof symbol ||
-            !sf_elf_holds(s->elf, offset, count * sizeof symbol))
-                return outside(s, "the dynamic symbol table");
-        for (uint64_t i = 0; i < count; i++) {
-                memcpy(&symbol, s->elf->data + offset + i * sizeof symbol, sizeof symbol);
-                note_use(s, symbol.st_name);
-        }
-        return 0;
+        for (uint64_t i = 0; r == 0 && i < symbols.count; i++)
+                note_use(s, sf_symbols_get(&symbols, i).st_name);
+        return r;
 }
 
 /* Finds a version section. Returns 0 where there is none, 1 with *ret_offset and *ret_count set, or an error. */

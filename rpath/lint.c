@@ -2,6 +2,7 @@
 /* rpath/lint.c - see lint.h. */
 #include "rpath/lint.h"
 
+#include <fnmatch.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "rpath/hostlib.h"
 #include "rpath/relocate.h"
 #include "rpath/runpath.h"
+#include "rpath/symbols.h"
 
 #define FILE_MAX ((size_t)4 << 30)
 
@@ -140,6 +142,61 @@ static int check_search_lists(struct sf_lint *lint, const struct sf_elf *elf, co
         return r;
 }
 
+/* A file of the trees whose symbols are looked at. */
+struct provider {
+        struct sf_buffer content;
+        struct sf_elf elf;
+        const char *path;
+};
+
+static void providers_free(struct provider (*providers)[5])
+{
+        for (size_t i = 0; i < sizeof *providers / sizeof **providers; i++)
+                sf_buffer_free(&(*providers)[i].content);
+}
+
+/* False where no tree has it, or nobody can read it: that is told where the file itself is checked. */
+static bool open_provider(const struct sf_lint *lint, const char *path, struct provider *ret,
+                          struct sf_symbols *ret_symbols)
+{
+        ret->path = path;
+        for (size_t i = 0; i < lint->options.tree_count; i++) {
+                _cleanup_free_ char *file = sf_fs_join(lint->options.trees[i], path);
+                if (file && sf_fs_read(file, FILE_MAX, &ret->content, NULL) == 0)
+                        return sf_elf_open(ret->content.data, ret->content.len, path, &ret->elf, NULL) == 0 &&
+                               sf_symbols_open(&ret->elf, path, ret_symbols, NULL) == 0;
+        }
+        return false;
+}
+
+/* Whether the plugin could be loaded by every daemon that may want it. */
+static int check_binding(struct sf_lint *lint, const struct sf_elf *elf, const char *path, struct sf_error *err)
+{
+        static const char *const daemons[] = { "sbin/slurmctld", "sbin/slurmd", "sbin/slurmdbd", "sbin/slurmstepd" };
+        _cleanup_(providers_free) struct provider providers[5] = { 0 };
+        struct sf_symbols full, some[4], plugin;
+        struct sf_symbols_search search = { .everywhere = &full, .somewhere = some };
+        const char *which[4], *symbol;
+        uint64_t index;
+
+        if (fnmatch("lib*/slurm/*.so", path, FNM_PATHNAME) != 0 || fnmatch("*/libslurm*", path, 0) == 0 ||
+            !sf_symbols_are_bound_eagerly(elf))
+                return 0;
+        _cleanup_free_ char *library = sf_format("%.*s/libslurmfull.so", (int)sf_path_parent_length(path), path);
+        if (!library)
+                return sf_error_set(err, SF_ERR_NOMEM, "%s: no memory", path);
+        search.everywhere_count = open_provider(lint, library, &providers[0], &full);
+        for (size_t i = 0; i < sizeof daemons / sizeof *daemons; i++)
+                if (open_provider(lint, daemons[i], &providers[i + 1], &some[search.somewhere_count]))
+                        which[search.somewhere_count++] = daemons[i];
+        if (sf_symbols_open(elf, path, &plugin, err) == 0 && sf_symbols_find_partial(&plugin, &search, &symbol, &index))
+                report(lint, path,
+                       "is linked with -z now and needs %s, which only some programs have (%s): the others cannot load "
+                       "it; build Slurm with LDFLAGS=-Wl,-z,lazy",
+                       symbol, which[index]);
+        return 0;
+}
+
 static int check_elf(struct sf_lint *lint, const char *path, const void *data, size_t len, struct sf_error *err)
 {
         struct sf_error reason = SF_ERROR_INIT;
@@ -151,6 +208,8 @@ static int check_elf(struct sf_lint *lint, const char *path, const void *data, s
                 return 0;
         }
         int r = check_search_lists(lint, &elf, path, &list, err);
+        if (r == 0)
+                r = check_binding(lint, &elf, path, err);
         for (uint64_t i = 0; r == 0 && i < elf.dynamic_count; i++) {
                 Elf64_Dyn entry = sf_elf_dynamic(&elf, i);
                 if (entry.d_tag == DT_NEEDED)

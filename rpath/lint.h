@@ -5,7 +5,8 @@
  * prefix, relative to the working directory, or leaving the tree from $ORIGIN; a fragment of the placeholder that no
  * relocation map would hold; a symbolic link that is absolute or may lead out of the tree; a DT_NEEDED that neither the
  * file's own RUNPATH inside the tree nor the host's library directories resolve (unless the host is unknown); an ELF
- * file that can not be read.
+ * file that can not be read; a plugin that is bound at once when it is loaded (-z now) and needs what only one of
+ * the daemons has.
  */
 #ifndef SF_RPATH_LINT_H
 #define SF_RPATH_LINT_H

@@ -109,6 +109,25 @@ int sf_runpath_resolve(const char *element, size_t len, const char *path, const 
         return r;
 }
 
+bool sf_runpath_is_default(const char *element, size_t len)
+{
+        static const char *const directories[] = { "/lib", "/lib64", "/lib/x86_64-linux-gnu",
+                                                   "/lib/aarch64-linux-gnu" };
+        char plain[64];
+        size_t n = 0;
+
+        /* "//usr/lib64/" is "/usr/lib64". */
+        for (size_t i = 0; i < len && n < sizeof plain - 1; i++)
+                if (element[i] != '/' || (i + 1 < len && element[i + 1] != '/'))
+                        plain[n++] = element[i];
+        plain[n] = '\0';
+        const char *rest = strncmp(plain, "/usr/", 5) == 0 ? plain + 4 : plain;
+        for (size_t i = 0; i < sizeof directories / sizeof *directories; i++)
+                if (strcmp(rest, directories[i]) == 0)
+                        return true;
+        return false;
+}
+
 /* One file whose lists are rewritten. */
 struct rewriting {
         const struct sf_elf *elf;
@@ -139,6 +158,10 @@ static int rewrite_element(const struct rewriting *w, const char *element, size_
 
         if (r < 0)
                 return r;
+        if (place == SF_RUNPATH_FOREIGN && w->rules->drop_default && sf_runpath_is_default(element, len)) {
+                *ret_drop = true;
+                return 0;
+        }
         *ret_drop = place == SF_RUNPATH_INSIDE ? w->rules->holds && !is_needed(w, sf_buffer_text(&directory))
                                                : w->rules->drop_foreign;
         if (place != SF_RUNPATH_INSIDE || origin_length(element, len))
@@ -179,6 +202,17 @@ static int rewrite_list(const struct rewriting *w, const char *list, struct sf_b
         }
 }
 
+static void report_dropped(const struct rewriting *w, const char *list)
+{
+        for (size_t len; w->rules->drop_default && w->rules->dropped; list += len + 1) {
+                len = strcspn(list, ":");
+                if (sf_runpath_is_default(list, len))
+                        w->rules->dropped(w->rules->ctx, list, len);
+                if (!list[len])
+                        return;
+        }
+}
+
 /* Rewrites the string that one dynamic entry names. Returns 1 where it was changed, 0 where not. */
 static int localize_entry(const struct rewriting *w, uint8_t *data, uint64_t offset, struct sf_error *err)
 {
@@ -199,6 +233,7 @@ static int localize_entry(const struct rewriting *w, uint8_t *data, uint64_t off
         if (users.shared || fresh.len >= users.tail + (users.tail == old_len))
                 return 0;
         uint8_t *place = data + w->elf->dynstr_offset + offset;
+        report_dropped(w, old);
         memset(place, 0, users.tail);
         if (fresh.len)
                 memcpy(place, fresh.data, fresh.len);

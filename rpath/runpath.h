@@ -28,6 +28,10 @@ int sf_runpath_resolve(const char *element, size_t len, const char *path, const 
 /* What becomes of a file's search lists. */
 struct sf_runpath_rules {
         bool drop_foreign; /* elements outside the prefix go (an empty list is "", which ld.so ignores) */
+        /* Elements that are directories of the dynamic linker's own (ld.so(8): /lib, /usr/lib, and /lib64,
+         * /usr/lib64 or Debian's multiarch directories) go: they are searched last in any case. */
+        bool drop_default;
+        void (*dropped)(void *ctx, const char *element, size_t len); /* told of each such one; may be NULL */
         /* Tells whether a directory, relative to the prefix, holds a library. Elements inside the prefix whose
          * directory holds nothing that the file needs (DT_NEEDED) go: ld.so would also search them for modules of
          * others that the file loads. NULL = all stay. */
@@ -37,6 +41,9 @@ struct sf_runpath_rules {
          * the file alone. 0 = as it is. */
         int64_t tag;
 };
+
+/* Whether an element is one of those directories. */
+bool sf_runpath_is_default(const char *element, size_t len);
 
 /* Rewrites every element of every RUNPATH/RPATH of the file in `data` that lies in `prefix` (an element equal to it
  * or below it; no slash at its end). `path` is the file's own path relative to the prefix

@@ -22,6 +22,12 @@ static void print_finding(void *ctx, const char *text)
         sf_log_error("%s", text);
 }
 
+static void print_note(void *ctx, const char *text)
+{
+        (void)ctx;
+        sf_log_info("note: %s", text);
+}
+
 static void report_release(const struct sf_release_name *name, const struct sf_pack_result *packed, json_t *result)
 {
         char download[32], installed[32];
@@ -63,27 +69,34 @@ int sf_command_import(const struct sf_factory *factory, const struct sf_command_
                       struct sf_error *err)
 {
         _cleanup_(sf_cache_close) struct sf_cache cache = { NULL };
-        _cleanup_(sf_words_free) struct sf_words layers = SF_WORDS_INIT;
+        _cleanup_(sf_words_free) struct sf_words layers = SF_WORDS_INIT, exclude = SF_WORDS_INIT;
+        _cleanup_(sf_words_free) struct sf_words placeholders = SF_WORDS_INIT;
         _cleanup_(sf_pack_result_free) struct sf_pack_result packed = { 0 };
         _cleanup_free_ char *builds = NULL, *toolchain = NULL;
         struct sf_import import = { .directory = line->arguments[0],
-                                    .placeholder = sf_option_get(line, "placeholder"),
                                     .version = sf_option_get(line, "slurm-version"),
                                     .toolchain = factory->toolchain,
                                     .arch = sf_option_get(line, "arch"),
                                     .build = sf_option_get(line, "build"),
                                     .force = sf_option_given(line, "force"),
-                                    .finding = print_finding };
+                                    .finding = print_finding,
+                                    .note = print_note };
         struct sf_release_name name;
         int r;
 
-        if (!import.placeholder || !import.version)
-                return sf_error_set(err, SF_ERR_USAGE, "--placeholder and --slurm-version are needed");
+        if (!import.version)
+                return sf_error_set(err, SF_ERR_USAGE, "--slurm-version is needed");
         if ((r = builds_of(factory, &cache, &builds, err)) < 0 || (r = collect(line, "layer", &layers, err)) < 0 ||
+            (r = collect(line, "placeholder", &placeholders, err)) < 0 ||
+            (r = collect(line, "exclude", &exclude, err)) < 0 ||
+            (sf_option_given(line, "static") &&
+             (r = sf_static_archive_parse(sf_option_get(line, "static"), &import.static_archives, err)) < 0) ||
             (!import.toolchain && (r = sf_host_toolchain(NULL, &toolchain, err)) < 0))
                 return r;
         import.builds = builds;
         import.layers = sf_words_argv(&layers);
+        import.placeholders = sf_words_argv(&placeholders);
+        import.exclude = sf_words_argv(&exclude);
         import.arch = import.arch ? import.arch : sf_host_arch();
         import.toolchain = import.toolchain ? import.toolchain : toolchain;
         r = sf_import_run(&import, &name, &packed, err);

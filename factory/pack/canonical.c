@@ -115,13 +115,14 @@ static enum run_path_use run_path_use_of(const char *path)
 }
 
 static int set_search(const char *path, const char *placeholder, struct sf_buffer *content,
-                      bool (*holds)(void *ctx, const char *directory, const char *library), void *ctx,
-                      struct sf_error *err)
+                      const struct sf_canonical_rules *from, struct sf_error *err)
 {
         enum run_path_use search = run_path_use_of(path);
         const struct sf_runpath_rules rules = {
-                .holds = search == FOR_PLUGIN || search == FOR_MODULE ? NULL : holds,
-                .ctx = ctx,
+                .holds = search == FOR_PLUGIN || search == FOR_MODULE ? NULL : from->holds,
+                .drop_default = true,
+                .dropped = from->dropped,
+                .ctx = from->ctx,
                 .tag = search == FOR_DAEMON ? DT_RUNPATH : DT_RPATH,
         };
         /* Nothing lies below "//": every element stays as it is. */
@@ -132,8 +133,7 @@ static int set_search(const char *path, const char *placeholder, struct sf_buffe
 }
 
 int sf_canonical_make(const char *path, const char *placeholder, struct sf_buffer *content,
-                      bool (*holds)(void *ctx, const char *directory, const char *library), void *ctx,
-                      struct sf_map *ret_map, struct sf_error *err)
+                      const struct sf_canonical_rules *rules, struct sf_map *ret_map, struct sf_error *err)
 {
         _cleanup_free_ uint64_t *offsets = NULL;
         _cleanup_free_ char *padded = NULL;
@@ -142,7 +142,7 @@ int sf_canonical_make(const char *path, const char *placeholder, struct sf_buffe
         int r;
 
         if (kind == SF_MAP_BINARY) {
-                r = set_search(path, placeholder, content, holds, ctx, err);
+                r = set_search(path, placeholder, content, rules, err);
                 if (r < 0)
                         return r;
         }

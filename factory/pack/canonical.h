@@ -21,10 +21,18 @@
  * "#!" line. */
 enum sf_map_kind sf_canonical_kind(const char *path, const void *data, size_t len);
 
+struct sf_canonical_rules {
+        /* Whether a directory of the release holds a library (runpath.h). NULL = every element stays. */
+        bool (*holds)(void *ctx, const char *directory, const char *library);
+        /* Told of each RUNPATH element that was dropped because it is one of the dynamic linker's own directories;
+         * may be NULL. */
+        void (*dropped)(void *ctx, const char *element, size_t len);
+        void *ctx;
+};
+
 /* Rewrites *content in place. ret_map->offsets is owned by the caller (free()); kind SF_MAP_NONE where nothing was
  * found. SF_ERR_NO_FIT where the placeholder is shorter than the canonical prefix. */
 int sf_canonical_make(const char *path, const char *placeholder, struct sf_buffer *content,
-                      bool (*holds)(void *ctx, const char *directory, const char *library), void *ctx,
-                      struct sf_map *ret_map, struct sf_error *err);
+                      const struct sf_canonical_rules *rules, struct sf_map *ret_map, struct sf_error *err);
 
 #endif

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,36 +13,12 @@
 
 #include "base/cleanup.h"
 #include "base/fs.h"
-#include "factory/pack/canonical.h"
-#include "factory/pack/hidden.h"
+#include "factory/pack/compose-state.h"
 #include "factory/pack/link.h"
+#include "factory/pack/survey.h"
 #include "release/layout.h"
 
-#define FILE_SIZE_MAX    (4ull << 30)
-#define FOLLOW_DEPTH_MAX 8 /* directories reached through links inside directories reached through links */
-
-/* One walk: the layer's own tree, or a directory outside it that a link led to. */
-struct walk {
-        struct sf_compose *tree;
-        unsigned layer;
-        const char *root;   /* real path of the layer's directory */
-        const char *source; /* what this walk walks */
-        const char *prefix; /* where it appears in the release, "" for the root */
-        unsigned depth;
-};
-
-void sf_compose_finding(struct sf_compose *tree, const char *format, ...)
-{
-        char text[SF_ERROR_TEXT_MAX];
-        va_list args;
-
-        va_start(args, format);
-        vsnprintf(text, sizeof text, format, args);
-        va_end(args);
-        tree->findings++;
-        if (tree->finding)
-                tree->finding(tree->finding_ctx, text);
-}
+#define FILE_SIZE_MAX (4ull << 30)
 
 static void node_free(struct sf_node *node)
 {
@@ -85,7 +60,8 @@ static bool same_entry(const struct sf_entry *a, const struct sf_entry *b)
 
 /* Adds an entry unless an earlier layer has the same (directories are dropped later, where they are not needed). Takes
  * target and map offsets in any case. *ret_new: whether it is part of this layer. */
-static int add(const struct walk *walk, const char *path, struct sf_entry *entry, bool *ret_new, struct sf_error *err)
+static int add(const struct sf_compose_walk *walk, const char *path, struct sf_entry *entry, bool *ret_new,
+               struct sf_error *err)
 {
         struct sf_compose *tree = walk->tree;
         const struct sf_node *earlier = find(tree->nodes, tree->earlier, path);
@@ -124,7 +100,7 @@ static int add(const struct walk *walk, const char *path, struct sf_entry *entry
         return 0;
 }
 
-static int add_directory(const struct walk *walk, const char *path, struct sf_error *err)
+static int put_directory(const struct sf_compose_walk *walk, const char *path, struct sf_error *err)
 {
         struct sf_entry entry = { .type = SF_ENTRY_DIRECTORY, .mode = 0755 };
         _cleanup_free_ char *staged = sf_fs_join(walk->tree->stage, path);
@@ -150,40 +126,22 @@ static int stage_file(const struct sf_compose *tree, const char *path, const str
         return sf_fs_write_all(fd, content->data, content->len, staged, err);
 }
 
-/* Whether a directory of the release has a library: in this layer's own tree, or staged from an earlier one. */
-static bool holds(void *ctx, const char *directory, const char *library)
-{
-        const struct walk *walk = ctx;
-        const char *const trees[] = { walk->root, walk->tree->stage };
-
-        for (size_t i = 0; i < sizeof trees / sizeof *trees; i++) {
-                _cleanup_free_ char *path = sf_format("%s/%s/%s", trees[i], directory, library);
-                if (path && access(path, F_OK) == 0)
-                        return true;
-        }
-        return false;
-}
-
-/* `name` as seen from dirfd; its mode decides about 0755. */
-static int add_file(const struct walk *walk, int dirfd, const char *name, const char *path, mode_t mode,
+static int put_file(const struct sf_compose_walk *walk, int dirfd, const char *name, const char *path, mode_t mode,
                     struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer content = SF_BUFFER_INIT;
         struct sf_entry entry = { .type = SF_ENTRY_FILE, .mode = mode & 0111 ? 0755 : 0644 };
         enum sf_file_order_kind kind;
-        bool new, hidden;
+        bool new, skip = false;
         int r;
 
         r = sf_fs_read_at(dirfd, name, FILE_SIZE_MAX, &content, err);
         if (r < 0)
                 return sf_error_prefix(err, "%s", path);
-        r = sf_hidden_find(content.data, content.len, walk->tree->placeholder, &hidden, err);
-        if (r == 0 && hidden)
-                sf_compose_finding(walk->tree, "%s: names the build prefix inside compressed content", path);
-        if (r == 0)
-                r = sf_canonical_make(path, walk->tree->placeholder, &content, holds, (void *)(uintptr_t)walk,
-                                      &entry.map, err);
-        if (r < 0)
+        if (walk->tree->note)
+                sf_survey_file(walk->tree, dirfd, name, path, mode);
+        r = sf_compose_take_in(walk, path, &content, &entry.map, &skip, err);
+        if (r < 0 || skip)
                 return r;
         entry.size = content.len;
         sf_digest_of(content.data, content.len, &entry.digest);
@@ -195,7 +153,7 @@ static int add_file(const struct walk *walk, int dirfd, const char *name, const 
         return stage_file(walk->tree, path, &content, err);
 }
 
-static int add_link(const struct walk *walk, const char *path, const char *target, struct sf_error *err)
+static int put_link(const struct sf_compose_walk *walk, const char *path, const char *target, struct sf_error *err)
 {
         struct sf_entry entry = { .type = SF_ENTRY_SYMLINK, .mode = 0777, .target = strdup(target) };
         _cleanup_free_ char *staged = sf_fs_join(walk->tree->stage, path);
@@ -214,67 +172,20 @@ static int add_link(const struct walk *walk, const char *path, const char *targe
         return 0;
 }
 
-/* The link's target relative to its own directory, NULL where it leaves the prefix. An absolute target lies in the
- * prefix under the name it was built for, or under the one where the tree is. */
-static int localize_target(const struct walk *walk, const char *path, const char *target, char **ret,
-                           struct sf_error *err)
+static int walk_directory(const struct sf_compose_walk *walk, struct sf_error *err);
+
+/* Takes in what a link outside the tree leads to, as if it lay at `path`. */
+static int follow(const struct sf_compose_walk *walk, const char *path, const char *real, struct sf_error *err)
 {
-        const char *rest = NULL;
-
-        if (target[0] != '/')
-                return sf_link_tidy(path, target, ret, err);
-        rest = sf_link_below(target, walk->tree->placeholder);
-        if (!rest)
-                rest = sf_link_below(target, walk->root);
-        if (rest)
-                return sf_link_between(path, rest, ret, err);
-        *ret = NULL;
-        return 0;
-}
-
-static int walk_directory(const struct walk *walk, struct sf_error *err);
-
-/* A Spack view links each file into another prefix, aliases included: libx.so -> /elsewhere/libx.so -> libx.so.1. Where
- * the view has that last name too, the alias stays an alias. NULL in *ret where it is none. */
-static char *alias_beside(const char *link, const char *target)
-{
-        char name[NAME_MAX + 1];
-        ssize_t len = readlink(target, name, sizeof name - 1);
-        const char *slash = strrchr(link, '/');
-        struct stat st;
-
-        if (len <= 0 || !slash)
-                return NULL;
-        name[len] = 0;
-        _cleanup_free_ char *beside = sf_format("%.*s/%s", (int)(slash - link), link, name);
-        if (!beside || strchr(name, '/') || lstat(beside, &st) < 0)
-                return NULL;
-        return strdup(name);
-}
-
-/* Takes in what a link outside the tree points to; a way out and back in becomes a link again. `link` is the link's
- * own path on this machine. */
-static int follow(const struct walk *walk, const char *link, const char *path, const char *target, struct sf_error *err)
-{
-        _cleanup_free_ char *real = realpath(link, NULL), *back = NULL;
-        _cleanup_free_ char *alias = target[0] == '/' ? alias_beside(link, target) : NULL;
-        struct walk inner = *walk;
+        struct sf_compose_walk inner = *walk;
         struct stat st;
         int r;
 
-        if (alias)
-                return add_link(walk, path, alias, err);
-        if (real && sf_link_below(real, walk->root)) {
-                r = sf_link_between(path, sf_link_below(real, walk->root), &back, err);
-                return r < 0 ? r : add_link(walk, path, back, err);
-        }
-        if (!real || stat(real, &st) < 0 || walk->depth == FOLLOW_DEPTH_MAX) {
-                sf_compose_finding(walk->tree, "%s: symbolic link to %s, which cannot be followed", path, target);
-                return 0;
-        }
+        if (stat(real, &st) < 0)
+                return sf_error_errno(err, "cannot look at %s", real);
         if (!S_ISDIR(st.st_mode))
-                return add_file(walk, AT_FDCWD, real, path, st.st_mode, err);
-        r = add_directory(walk, path, err);
+                return put_file(walk, AT_FDCWD, real, path, st.st_mode, err);
+        r = put_directory(walk, path, err);
         if (r < 0)
                 return r;
         inner.source = real;
@@ -283,60 +194,51 @@ static int follow(const struct walk *walk, const char *link, const char *path, c
         return walk_directory(&inner, err);
 }
 
-/* Inside a directory that was itself reached through a link, only what it holds came along. */
-static bool came_along(const struct walk *walk, const char *link)
+static int visit_link(const struct sf_compose_walk *walk, const char *relative, const char *path, struct sf_error *err)
 {
-        _cleanup_free_ char *real = walk->depth ? realpath(link, NULL) : NULL;
+        _cleanup_free_ char *text = NULL;
+        enum sf_compose_link link;
+        int r = sf_compose_resolve_link(walk, relative, path, &link, &text, err);
 
-        return walk->depth == 0 || (real && sf_link_below(real, walk->source));
-}
-
-static int visit_link(const struct walk *walk, const char *relative, const char *path, struct sf_error *err)
-{
-        _cleanup_free_ char *link = sf_fs_join(walk->source, relative);
-        _cleanup_free_ char *target = NULL, *local = NULL;
-        int r;
-
-        if (!link)
-                return sf_error_set(err, SF_ERR_NOMEM, "%s: out of memory", path);
-        r = sf_fs_readlink(link, &target, err);
-        if (r == 0)
-                r = localize_target(walk, path, target, &local, err);
-        if (r < 0)
+        if (r < 0 || link == SF_COMPOSE_LINK_REFUSED)
                 return r;
-        if (local && came_along(walk, link))
-                return add_link(walk, path, local, err);
-        if (walk->tree->follow_links)
-                return follow(walk, link, path, target, err);
-        sf_compose_finding(walk->tree, "%s: symbolic link to %s leaves the prefix", path, target);
-        return 0;
+        return link == SF_COMPOSE_LINK_KEPT ? put_link(walk, path, text, err) : follow(walk, path, text, err);
 }
 
 static int visit(void *ctx, int dirfd, const char *name, const char *relative, const struct stat *st,
                  struct sf_error *err)
 {
-        const struct walk *walk = ctx;
+        const struct sf_compose_walk *walk = ctx;
         _cleanup_free_ char *path = sf_fs_join(walk->prefix, relative);
 
         if (!path)
                 return sf_error_set(err, SF_ERR_NOMEM, "%s: out of memory", relative);
+        if (walk->tree->leave_out) {
+                const char *why;
+                enum sf_leave_out_verdict verdict = sf_leave_out_ask(walk->tree->leave_out, path, &why);
+
+                if (verdict == SF_LEAVE_OUT_THIS)
+                        sf_compose_note(walk->tree, "%s: left out (%s)", path, why);
+                if (verdict != SF_LEAVE_OUT_NOT)
+                        return 0;
+        }
         if (!sf_fs_path_is_plain(path) || sf_link_below(path, SF_NODE_RECORD)) {
                 sf_compose_finding(walk->tree, "%s: a name that no release may hold", path);
                 return 0;
         }
         if (S_ISDIR(st->st_mode))
-                return add_directory(walk, path, err);
+                return put_directory(walk, path, err);
         if (S_ISREG(st->st_mode))
-                return add_file(walk, dirfd, name, path, st->st_mode, err);
+                return put_file(walk, dirfd, name, path, st->st_mode, err);
         if (S_ISLNK(st->st_mode))
                 return visit_link(walk, relative, path, err);
         sf_compose_finding(walk->tree, "%s: neither a file, a directory nor a symbolic link", path);
         return 0;
 }
 
-static int walk_directory(const struct walk *walk, struct sf_error *err)
+static int walk_directory(const struct sf_compose_walk *walk, struct sf_error *err)
 {
-        struct walk copy = *walk;
+        struct sf_compose_walk copy = *walk;
 
         return sf_fs_walk(walk->source, visit, &copy, err);
 }
@@ -369,10 +271,55 @@ static size_t drop_shared_directories(const struct sf_compose *tree, struct sf_n
         return kept;
 }
 
+/* The path of a twin of this layer's node i that is its name and a version more ("libx.so", "libx.so.1"), with the same
+ * content; NULL where there is none. The longest: it is the one that a link would lead to. */
+static const char *versioned_twin(struct sf_node *const *nodes, size_t count, size_t i)
+{
+        const struct sf_entry *entry = &nodes[i]->entry;
+        size_t len = strlen(entry->path);
+        const char *twin = NULL;
+
+        if (entry->type != SF_ENTRY_FILE || !strstr(entry->path, ".so"))
+                return NULL;
+        for (size_t j = i + 1; j < count && strncmp(nodes[j]->entry.path, entry->path, len) == 0; j++) {
+                const char *more = nodes[j]->entry.path + len;
+                if (more[0] == '.' && !strchr(more, '/') && same_entry(entry, &nodes[j]->entry))
+                        twin = nodes[j]->entry.path;
+        }
+        return twin;
+}
+
+/* A library with several names may come as hard links or copies, where a view or an archive could not hold links.
+ * Loaded under two names, copies would be two libraries. `nodes` are this layer's, sorted by path. */
+static int link_twins(const struct sf_compose *tree, struct sf_node **nodes, size_t count, struct sf_error *err)
+{
+        for (size_t i = 0; i < count; i++) {
+                struct sf_entry *entry = &nodes[i]->entry;
+                const char *twin = versioned_twin(nodes, count, i);
+                _cleanup_free_ char *staged = twin ? sf_fs_join(tree->stage, entry->path) : NULL;
+                char *target = twin ? strdup(strrchr(twin, '/') ? strrchr(twin, '/') + 1 : twin) : NULL;
+
+                if (!twin)
+                        continue;
+                if (!staged || !target) {
+                        free(target);
+                        return sf_error_set(err, SF_ERR_NOMEM, "%s: out of memory", entry->path);
+                }
+                free(entry->map.offsets);
+                *entry = (struct sf_entry){
+                        .type = SF_ENTRY_SYMLINK, .mode = 0777, .path = entry->path, .target = target
+                };
+                nodes[i]->kind = 0;
+                if (unlink(staged) < 0 || symlink(target, staged) < 0)
+                        return sf_error_errno(err, "cannot make %s", staged);
+        }
+        return 0;
+}
+
 int sf_compose_add(struct sf_compose *tree, unsigned layer, const char *directory, struct sf_error *err)
 {
         _cleanup_free_ char *root = realpath(directory, NULL);
-        struct walk walk = { .tree = tree, .layer = layer, .root = root, .source = root, .prefix = "" };
+        struct sf_compose_walk walk = { .tree = tree, .layer = layer, .root = root, .source = root, .prefix = "" };
         size_t first = tree->count;
         int r;
 
@@ -384,6 +331,8 @@ int sf_compose_add(struct sf_compose *tree, unsigned layer, const char *director
         if (tree->count == first)
                 return 0;
         qsort(tree->nodes + first, tree->count - first, sizeof(struct sf_node *), compare_paths);
+        if (tree->follow_links && (r = link_twins(tree, tree->nodes + first, tree->count - first, err)) < 0)
+                return r;
         tree->count = first + drop_shared_directories(tree, tree->nodes + first, tree->count - first);
         qsort(tree->nodes, tree->count, sizeof(struct sf_node *), compare_paths);
         tree->earlier = tree->count;

@@ -13,29 +13,45 @@
 
 #include "base/error.h"
 #include "factory/pack/file_order.h"
+#include "factory/pack/leave_out.h"
+#include "factory/pack/prefixes.h"
+#include "factory/pack/static_archive.h"
 #include "release/filelist.h"
 
 struct sf_node {
-        struct sf_entry entry; /* path, target and map offsets are owned; `frame` is set by the layer writer */
-        unsigned layer;        /* index of the layer that carries it */
+        struct sf_entry entry;        /* path, target and map offsets are owned; `frame` is set by the layer writer */
+        unsigned layer;               /* index of the layer that carries it */
         enum sf_file_order_kind kind; /* files only */
 };
 
 struct sf_compose {
         const char *stage;       /* directory, made by the caller */
         const char *placeholder; /* without trailing slash */
-        bool follow_links;       /* links that leave their tree are replaced by what they point to */
+        const struct sf_prefixes
+                *prefixes;              /* where there are several, the placeholder being the last; NULL = only it */
+        struct sf_leave_out *leave_out; /* NULL = everything is taken */
+        enum sf_static_archive static_archives;
+        /* Told what is worth a line but no reason to refuse; NULL = nothing is looked for. Gets finding_ctx. */
+        void (*note)(void *ctx, const char *text);
+        bool follow_links; /* links that leave their tree are replaced by what they point to */
         void (*finding)(void *ctx, const char *text);
         void *finding_ctx;
-        size_t findings;         /* reported so far */
-        struct sf_node **nodes;  /* owned; after sf_compose_order in packing order */
+        size_t findings;        /* reported so far */
+        struct sf_node **nodes; /* owned; after sf_compose_order in packing order */
         size_t count;
-        size_t room;             /* private */
-        size_t earlier;          /* private: nodes of complete layers, sorted by path */
+        size_t room;    /* private */
+        size_t earlier; /* private: nodes of complete layers, sorted by path */
 };
 
 /* Reports one reason to refuse. */
 void sf_compose_finding(struct sf_compose *tree, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Says one such line. */
+void sf_compose_note(struct sf_compose *tree, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* After the last layer: links that lead to themselves, and programs that are links to nothing, are findings; other
+ * links to nothing are noted. */
+int sf_compose_check_links(struct sf_compose *tree, struct sf_error *err);
 
 /* Adds all of `directory` as the next layer, `layer` counting from 0. What an earlier layer already holds is left
  * out. */

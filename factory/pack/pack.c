@@ -17,6 +17,7 @@
 #include "factory/pack/needs.h"
 #include "factory/pack/oci.h"
 #include "factory/pack/compose.h"
+#include "factory/pack/survey.h"
 #include "factory/pack/unit_type.h"
 #include "release/filelist.h"
 #include "release/host.h"
@@ -164,7 +165,11 @@ static int compose(struct packing *p, struct sf_error *err)
         sf_log_status("taking in and checking the trees");
         p->tree = (struct sf_compose){ .stage = p->stage,
                                        .placeholder = p->placeholder,
+                                       .prefixes = pack->prefixes,
+                                       .leave_out = pack->leave_out,
+                                       .static_archives = pack->static_archives,
                                        .follow_links = pack->follow_links,
+                                       .note = pack->note,
                                        .finding = pack->finding,
                                        .finding_ctx = pack->finding_ctx };
         for (unsigned i = 0; i < pack->layer_count && r == 0; i++) {
@@ -172,6 +177,10 @@ static int compose(struct packing *p, struct sf_error *err)
                 if (r < 0)
                         sf_error_prefix(err, "layer %s", pack->layers[i].name);
         }
+        if (r == 0)
+                r = sf_compose_check_links(&p->tree, err);
+        if (r == 0 && pack->note)
+                r = sf_survey_tree(&p->tree, err);
         if (r == 0)
                 r = lint(p, err);
         if (r < 0)

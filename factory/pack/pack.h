@@ -17,6 +17,9 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "factory/pack/leave_out.h"
+#include "factory/pack/prefixes.h"
+#include "factory/pack/static_archive.h"
 #include "release/version.h"
 
 struct sf_pack_layer {
@@ -32,6 +35,10 @@ struct sf_pack {
         const struct sf_pack_layer *layers;
         size_t layer_count;
         const char *placeholder; /* the prefix the trees were built for, at least SF_PLACEHOLDER_MIN characters */
+        /* The prefixes of a tree that was built for several, the placeholder being the last; NULL = only that one. */
+        const struct sf_prefixes *prefixes;
+        struct sf_leave_out *leave_out; /* NULL = everything is taken (import) */
+        enum sf_static_archive static_archives;
         bool force;        /* accept a shorter placeholder, and only warn of what rpath/lint.h finds (import --force) */
         bool follow_links; /* symbolic links that leave their tree are replaced by what they point to (import) */
         const char *cpu;   /* the least processor (release/index.h); NULL = not known */
@@ -41,6 +48,8 @@ struct sf_pack {
         int64_t epoch;       /* time stamp of members and of the OCI config: sf_pack_epoch() */
         /* Told every reason to refuse, one line each without LF; may be NULL. */
         void (*finding)(void *ctx, const char *text);
+        /* Told what is worth a line but no reason to refuse (import); may be NULL. */
+        void (*note)(void *ctx, const char *text);
         void *finding_ctx;
 };
 

@@ -51,10 +51,11 @@ static void kinds_are_told_by_content_first(void **state)
 
 static void canonical(const char *path, const char *text, size_t len, struct sf_buffer *content, struct sf_map *map)
 {
+        const struct sf_canonical_rules rules = { NULL, NULL, NULL };
         struct sf_error err = SF_ERROR_INIT;
 
         assert_int_equal(sf_buffer_append(content, text, len, &err), 0);
-        if (sf_canonical_make(path, PLACEHOLDER, content, NULL, NULL, map, &err) < 0)
+        if (sf_canonical_make(path, PLACEHOLDER, content, &rules, map, &err) < 0)
                 fail_msg("%s", err.text);
 }
 

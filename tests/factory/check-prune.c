@@ -42,8 +42,9 @@ static void make_release(const struct world *w, const char *version)
         _cleanup_free_ char *tree = sf_format("%s/tree-%s", w->top, version), *sbin = sf_fs_join(tree, "sbin");
         _cleanup_free_ char *program = sf_fs_join(sbin, "slurmd"), *text = sf_format("#!/bin/sh\necho %s\n", version);
         _cleanup_(sf_pack_result_free) struct sf_pack_result packed = { 0 };
+        static const char *const placeholders[] = { PLACEHOLDER, NULL };
         const struct sf_import import = { .directory = tree,
-                                          .placeholder = PLACEHOLDER,
+                                          .placeholders = placeholders,
                                           .version = version,
                                           .toolchain = "test",
                                           .arch = "amd64",
