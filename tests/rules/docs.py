@@ -7,7 +7,7 @@ import os
 import re
 import sys
 
-ROOMS = "base release tuf transport rpath delta installer agent factory units etc tests fuzz bench man docs".split()
+ROOMS = "base release tuf transport rpath delta installer agent factory units etc static packages tests fuzz bench man docs".split()
 PATH = re.compile(r"`((?:%s)/[A-Za-z0-9_./*<>-]*)`" % "|".join(ROOMS))
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 

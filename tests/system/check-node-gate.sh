@@ -70,6 +70,20 @@ expect 3 bed_in n1 sf-node upgrade "$RELEASES_GOOD"
 says "built for Slurm 23.02"
 bed_in n1 rm /etc/slurm/plugstack.conf
 
+# The package of the agent comes and goes beside a slurmd that runs; what is asked of the agent next, it does.
+PACKAGE_DYNAMIC=1 "$top_srcdir/packages/build.sh" 0.1.0 "$BED/packages" "${SF_NODE:-$top_builddir/sf-node}"
+pid=$(bed_in n1 systemctl show -P MainPID slurmd)
+bed_in n1 sh -c 'cat >/tmp/sf-node.deb' <"$(echo "$BED"/packages/*.deb)"
+bed_in n1 dpkg --force-confold -i /tmp/sf-node.deb
+bed_in n1 systemctl is-enabled sf-node-recover.service
+bed_in n1 dpkg -r sf-node
+! bed_in n1 sh -c 'command -v sf-node' || fail "the package was not removed"
+bed_in n1 systemctl is-active --quiet slurmd && [ "$(bed_in n1 systemctl show -P MainPID slurmd)" = "$pid" ] ||
+        fail "removing the package touched slurmd"
+bed_in n1 dpkg --force-confold -i /tmp/sf-node.deb
+[ "$(bed_in n1 systemctl show -P MainPID slurmd)" = "$pid" ] || fail "installing the package touched slurmd"
+active n1 "$RELEASES_BASE"
+
 # A unit of somebody else that starts slurmd elsewhere: exit 2 and the drop-in that would do; with it, all is well.
 bed_in n1 sh -c 'mkdir /opt/hand; cp -a /opt/slurm/view/. /opt/hand/; printf "[Unit]\nAfter=munge.service\n[Service]\nType=notify\n\
 ExecStart=/opt/hand/sbin/slurmd --systemd\nKillMode=process\nDelegate=yes\n" >/etc/systemd/system/slurmd.service

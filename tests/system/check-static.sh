@@ -15,6 +15,7 @@ for tool in meson ninja gperf; do
 done
 top_builddir=$(realpath "$top_builddir") top_srcdir=$(realpath "$top_srcdir")
 arch=${STATIC_ARCH:-$(dpkg --print-architecture)}
+. "$top_srcdir/tests/kit/suites.sh"
 unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL TESTS TEST_LOGS
 agent=${SF_STATIC:-$top_builddir/static-build/$arch/sf-node}
 [ -n "${SF_STATIC-}" ] || make -s -C "$top_builddir" static STATIC_ARCH="$arch"
@@ -227,13 +228,7 @@ untrusted() { ! whole_way >"$work/refused" 2>&1 && cat "$work/refused" && grep -
 check "a server that the CA bundle does not know is refused" untrusted
 
 for suite in ${SF_TEST_SUITES-}; do
-        root=${SF_TEST_CACHE:-$top_builddir/tests/cache}/suite-$suite
-        if [ ! -d "$root" ]; then
-                mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v security | head -n 1)
-                mkdir -p "$(dirname "$root")"
-                mmdebstrap --quiet --variant=minbase --mode=root --aptopt='Acquire::Check-Valid-Until "false"' "$suite" "$root.new" "$mirror" &&
-                        mv "$root.new" "$root" || { echo "skipped: $suite could not be made"; continue; }
-        fi
+        root=$(suite_root "$suite") || { echo "NOT OK  no root of $suite"; failures=$((failures + 1)); continue; }
         copy=$work/copy-$suite
         cp -a "$root" "$copy"
         rm -f "$copy/etc/resolv.conf"
