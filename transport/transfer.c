@@ -10,7 +10,6 @@
  */
 #include "transport/transfer.h"
 
-#include <curl/curl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,46 +18,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "transport/transfer-state.h"
+
 #define RECEIVE_BYTES ((size_t)128 << 10)
 #define SPILL_BYTES   (RECEIVE_BYTES + CURL_MAX_WRITE_SIZE)
 #define DRAIN_BYTES   ((uint64_t)64 << 10)
 #define END_MS        1000
 #define SLICE_MS      200 /* how long `stop` may go unnoticed */
-
-struct sf_transfer {
-        bool signs; /* the last request was signed */
-        struct sf_transfer_options options;
-        CURLM *multi;
-        CURL *easy;
-        struct curl_slist *headers;
-        char reason[CURL_ERROR_SIZE]; /* libcurl's words for a failure */
-
-        bool running;  /* the easy handle is in the multi handle */
-        bool finished; /* libcurl reported the end: result is valid */
-        CURLcode result;
-        bool paused;
-        struct sf_http_head answer;
-        struct sf_error refusal; /* what a callback found; code 0 = nothing */
-        uint64_t received;       /* body bytes of this request */
-        uint64_t allowed;        /* of them, at most */
-
-        uint8_t *target; /* the reader's buffer while a read is served */
-        size_t target_len, target_used;
-        uint8_t *spill; /* SPILL_BYTES */
-        size_t spill_at, spill_end;
-
-        struct sf_upload upload; /* what this request carries, and ... */
-        uint64_t sent;           /* ... how much of it was handed to libcurl */
-        uint64_t window_sent;    /* of it, in the current stall window */
-
-        uint64_t waited_ms;    /* spent waiting in the current stall window, and ... */
-        uint64_t window_bytes; /* ... received in it */
-        size_t burst;          /* bytes taken at once: less under a rate limit, and ... */
-        size_t pumped;         /* ... taken since libcurl was last let loose */
-        uint64_t free_at_ns;   /* the rate limit allows the next bytes then */
-
-        atomic_uint_fast64_t bytes, requests; /* totals */
-};
 
 static uint64_t now_ns(void)
 {
@@ -114,38 +80,6 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
         if (t->options.rate_limit)
                 t->free_at_ns += (uint64_t)len * 1000000000 / t->options.rate_limit;
         return len;
-}
-
-static size_t on_upload(char *buffer, size_t size, size_t count, void *ctx)
-{
-        struct sf_transfer *t = ctx;
-        uint64_t left = t->upload.size - t->sent;
-        size_t len = size * count < left ? size * count : (size_t)left;
-
-        if (len && t->upload.data) {
-                memcpy(buffer, (const char *)t->upload.data + t->sent, len);
-        } else if (len) {
-                ssize_t n = pread(t->upload.fd, buffer, len, (off_t)(t->upload.offset + t->sent));
-                if (n <= 0) {
-                        sf_error_set(&t->refusal, SF_ERR_IO, "the file that is being sent cannot be read to its end");
-                        return CURL_READFUNC_ABORT;
-                }
-                len = (size_t)n;
-        }
-        t->sent += len;
-        t->window_sent += len;
-        return len;
-}
-
-/* A kept connection that turns out to be closed makes libcurl begin again. */
-static int on_seek(void *ctx, curl_off_t offset, int origin)
-{
-        struct sf_transfer *t = ctx;
-
-        if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > t->upload.size)
-                return CURL_SEEKFUNC_CANTSEEK;
-        t->sent = (uint64_t)offset;
-        return CURL_SEEKFUNC_OK;
 }
 
 /* What libcurl reports, as a class of ours. Everything that a later try may change is SF_ERR_NETWORK. */
@@ -287,9 +221,9 @@ static int set_options(struct sf_transfer *t)
         bad |= curl_easy_setopt(e, CURLOPT_HEADERDATA, t);
         bad |= curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
         bad |= curl_easy_setopt(e, CURLOPT_WRITEDATA, t);
-        bad |= curl_easy_setopt(e, CURLOPT_READFUNCTION, on_upload);
+        bad |= curl_easy_setopt(e, CURLOPT_READFUNCTION, sf_transfer_upload);
         bad |= curl_easy_setopt(e, CURLOPT_READDATA, t);
-        bad |= curl_easy_setopt(e, CURLOPT_SEEKFUNCTION, on_seek);
+        bad |= curl_easy_setopt(e, CURLOPT_SEEKFUNCTION, sf_transfer_seek);
         bad |= curl_easy_setopt(e, CURLOPT_SEEKDATA, t);
         bad |= curl_easy_setopt(e, CURLOPT_ERRORBUFFER, t->reason);
         bad |= curl_easy_setopt(e, CURLOPT_BUFFERSIZE, (long)receive);
@@ -361,81 +295,6 @@ void sf_transfer_close(struct sf_transfer *t)
         curl_global_cleanup();
 }
 
-static int set_signature(struct sf_transfer *t, const struct sf_transfer_signature *signature)
-{
-#if LIBCURL_VERSION_NUM >= 0x074b00
-        char how[128] = "";
-        int bad = 0;
-
-        /* Left alone where no request was ever signed: a libcurl without signatures refuses the option's very name. */
-        if (!signature && !t->signs)
-                return false;
-        t->signs = signature != NULL;
-        if (signature)
-                snprintf(how, sizeof how, "aws:amz:%.40s:%.40s", signature->region, signature->service);
-        bad |= curl_easy_setopt(t->easy, CURLOPT_HTTPAUTH, signature ? CURLAUTH_NONE : CURLAUTH_BASIC) != CURLE_OK;
-        bad |= curl_easy_setopt(t->easy, CURLOPT_AWS_SIGV4, signature ? how : NULL) != CURLE_OK;
-        bad |= curl_easy_setopt(t->easy, CURLOPT_USERNAME, signature ? signature->access_key : NULL) != CURLE_OK;
-        bad |= curl_easy_setopt(t->easy, CURLOPT_PASSWORD, signature ? signature->secret_key : NULL) != CURLE_OK;
-        return bad;
-#else
-        (void)t;
-        return signature != NULL;
-#endif
-}
-
-/* GET, HEAD and DELETE carry nothing, PUT and POST may. HTTPGET comes first: it resets the others. */
-static int set_method(struct sf_transfer *t, const struct sf_request *request)
-{
-        const char *method = request->method ? request->method : "GET";
-        bool head = strcmp(method, "HEAD") == 0, get = strcmp(method, "GET") == 0;
-        int bad = 0;
-
-        t->upload = request->upload ? *request->upload : (struct sf_upload){ .fd = -1 };
-        t->sent = t->window_sent = 0;
-        bad |= curl_easy_setopt(t->easy, CURLOPT_HTTPGET, 1L) != CURLE_OK;
-        bad |= curl_easy_setopt(t->easy, CURLOPT_NOBODY, head ? 1L : 0L) != CURLE_OK;
-        bad |= curl_easy_setopt(t->easy, CURLOPT_UPLOAD, request->upload ? 1L : 0L) != CURLE_OK;
-        bad |= curl_easy_setopt(t->easy, CURLOPT_INFILESIZE_LARGE,
-                                request->upload ? (curl_off_t)t->upload.size : (curl_off_t)-1) != CURLE_OK;
-        if (!head && !request->upload)
-                bad |= curl_easy_setopt(t->easy, CURLOPT_HTTPGET, 1L) != CURLE_OK;
-        bad |= curl_easy_setopt(t->easy, CURLOPT_CUSTOMREQUEST, head || get ? NULL : method) != CURLE_OK;
-        return bad;
-}
-
-static int add_header(struct sf_transfer *t, const char *line)
-{
-        struct curl_slist *longer = curl_slist_append(t->headers, line);
-
-        if (longer)
-                t->headers = longer;
-        return !longer;
-}
-
-/* If-Range has no option of its own in libcurl. */
-static int set_request(struct sf_transfer *t, const struct sf_request *request, struct sf_error *err)
-{
-        char range[64], if_range[SF_HTTP_HEAD_VALIDATOR_MAX + 16];
-        int bad = 0;
-
-        curl_slist_free_all(t->headers);
-        t->headers = NULL;
-        if (request->validator && request->validator[0]) {
-                snprintf(if_range, sizeof if_range, "If-Range: %s", request->validator);
-                bad |= add_header(t, if_range);
-        }
-        for (const char *const *line = request->headers; line && *line; line++)
-                bad |= add_header(t, *line);
-        bad |= set_method(t, request);
-        snprintf(range, sizeof range, "%llu-%llu", (unsigned long long)request->offset,
-                 (unsigned long long)(request->offset + request->length - 1));
-        bad |= curl_easy_setopt(t->easy, CURLOPT_URL, request->url) != CURLE_OK;
-        bad |= curl_easy_setopt(t->easy, CURLOPT_RANGE, request->ranged ? range : NULL) != CURLE_OK;
-        bad |= curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->headers) != CURLE_OK;
-        return bad ? sf_error_set(err, SF_ERR_NOMEM, "no memory for a request") : 0;
-}
-
 int sf_transfer_start(struct sf_transfer *t, const struct sf_request *request, const struct sf_http_head **ret,
                       struct sf_error *err)
 {
@@ -444,10 +303,8 @@ int sf_transfer_start(struct sf_transfer *t, const struct sf_request *request, c
         sf_transfer_stop(t);
         if (!t->options.ca_bundle && strncasecmp(request->url, "https:", 6) == 0)
                 return sf_error_set(err, SF_ERR_TRUST, "no CA bundle: the server's certificate cannot be checked");
-        if ((r = set_request(t, request, err)) < 0)
+        if ((r = sf_transfer_set_request(t, request, err)) < 0)
                 return r;
-        if (set_signature(t, request->signature))
-                return sf_error_set(err, SF_ERR_UNSUPPORTED, "%s cannot sign requests", curl_version());
         t->finished = t->paused = false;
         t->answer = (struct sf_http_head)SF_HTTP_HEAD_INIT;
         sf_error_clear(&t->refusal);

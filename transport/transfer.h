@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* transport/transfer.h - one HTTP request at a time over kept connections: the only file that knows libcurl.
+/* transport/transfer.h - one HTTP request at a time over kept connections. It and its parts alone know libcurl.
  *
  * A transfer answers the question "what does this server say to this request", then hands out the body as it is pulled.
  * It follows no redirect, retries nothing and trusts no size: transport/fetch.c decides. HTTP/1.1 only, http and https
