@@ -19,6 +19,7 @@
 #include "base/proc.h"
 #include "base/stop.h"
 #include "factory/build/toolchain.h"
+#include "release/host.h"
 
 /* Where a root is made. */
 struct making {
@@ -26,6 +27,8 @@ struct making {
         char *work; /* CACHE/roots/.NAME.new */
         char *tree; /* in it */
         char *log;
+        char *from;          /* directory, tarball or image */
+        char *origin;        /* what the root says of itself: `from`, an image's digest, the packages asked for */
         struct sf_conf conf; /* the toolchain's file */
 };
 
@@ -34,6 +37,8 @@ static void making_free(struct making *m)
         free(m->work);
         free(m->tree);
         free(m->log);
+        free(m->from);
+        free(m->origin);
         sf_conf_free(&m->conf);
 }
 
@@ -78,25 +83,7 @@ static int unpack_tarball(const struct making *m, const char *from, struct sf_er
         return run(m, argv, err);
 }
 
-/* The digest that the image had when it was copied: what the name meant then. */
-static int note_digest(const struct making *m, const char *layout, const char *from, struct sf_error *err)
-{
-        const char *const argv[] = { "skopeo", "inspect", "--format", "{{.Digest}}", layout, NULL };
-        _cleanup_(sf_buffer_free) struct sf_buffer out = SF_BUFFER_INIT, errors = SF_BUFFER_INIT;
-        const struct sf_proc proc = { .argv = argv, .output = &out, .errors = &errors, .timeout_seconds = 60 };
-        _cleanup_free_ char *origin = sf_fs_join(m->work, "origin"), *text = NULL;
-        int r = sf_proc_check(&proc, err);
-
-        if (r < 0)
-                return r;
-        text = sf_format("%s %s", from, sf_buffer_text(&out));
-        if (!origin || !text)
-                return sf_error_set(err, SF_ERR_NOMEM, "root");
-        sf_log_info("image %s is %.*s", from, (int)strcspn(sf_buffer_text(&out), "\n"), sf_buffer_text(&out));
-        return sf_fs_write(origin, text, strlen(text), 0644, err);
-}
-
-static int unpack_image(const struct making *m, const char *from, struct sf_error *err)
+static int unpack_image(const struct making *m, struct sf_error *err)
 {
         _cleanup_free_ char *image = sf_fs_join(m->work, "image"), *bundle = sf_fs_join(m->work, "bundle");
         _cleanup_free_ char *layout = sf_format("oci:%s/image:root", m->work);
@@ -106,9 +93,9 @@ static int unpack_image(const struct making *m, const char *from, struct sf_erro
 
         if (!image || !bundle || !layout || !tagged || !rootfs)
                 return sf_error_set(err, SF_ERR_NOMEM, "root");
-        const char *const copy[] = { "skopeo", "--insecure-policy", "copy", from, layout, NULL };
+        const char *const copy[] = { "skopeo", "--insecure-policy", "copy", m->from, layout, NULL };
         const char *const unpack[] = { "umoci", "unpack", "--image", tagged, bundle, NULL };
-        if ((r = run(m, copy, err)) < 0 || (r = note_digest(m, layout, from, err)) < 0 || (r = run(m, unpack, err)) < 0)
+        if ((r = run(m, copy, err)) < 0 || (r = run(m, unpack, err)) < 0)
                 return r;
         if (rmdir(m->tree) < 0 || rename(rootfs, m->tree) < 0)
                 return sf_error_errno(err, "cannot move %s to %s", rootfs, m->tree);
@@ -118,41 +105,98 @@ static int unpack_image(const struct making *m, const char *from, struct sf_erro
 }
 
 /* The reference that the toolchain's file and the configuration make together. */
-static int choose_source(struct making *m, char **ret, struct sf_error *err)
+static int choose_source(struct making *m, struct sf_error *err)
 {
         const char *image = sf_conf_get(&m->conf, "root", "image");
 
         if (m->root->from)
-                *ret = strdup(m->root->from);
+                m->from = strdup(m->root->from);
         else if (image && m->root->registry)
-                *ret = sf_format("%s%s", m->root->registry, image);
+                m->from = sf_format("%s%s", m->root->registry, image);
         else
                 return sf_error_set(
                         err, SF_ERR_USAGE,
                         "say what the root of %s is made from: --from a directory, a tarball or an image, or "
                         "[factory] registry in the configuration%s%s",
                         m->root->name, image ? " for the image " : "", image ? image : "");
+        return m->from ? 0 : sf_error_set(err, SF_ERR_NOMEM, "root");
+}
+
+static bool is_image(const char *from)
+{
+        return !sf_fs_exists(from) && strchr(from, ':');
+}
+
+/* The digest that the image's name stands for now; *ret is owned. */
+static int image_digest(const struct making *m, char **ret, struct sf_error *err)
+{
+        const char *const argv[] = { "skopeo", "inspect", "--no-tags", "--format", "{{.Digest}}", m->from, NULL };
+        _cleanup_(sf_buffer_free) struct sf_buffer out = SF_BUFFER_INIT, errors = SF_BUFFER_INIT;
+        const struct sf_proc proc = { .argv = argv, .output = &out, .errors = &errors, .timeout_seconds = 60 };
+        int r = sf_proc_check(&proc, err);
+
+        if (r < 0)
+                return sf_error_prefix(err, "image %s", m->from);
+        *ret = sf_format("%.*s", (int)strcspn(sf_buffer_text(&out), "\r\n"), sf_buffer_text(&out));
         return *ret ? 0 : sf_error_set(err, SF_ERR_NOMEM, "root");
+}
+
+static int describe_origin(struct making *m, struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer packages = SF_BUFFER_INIT;
+        _cleanup_free_ char *digest = NULL;
+        int r = is_image(m->from) ? image_digest(m, &digest, err) : 0;
+
+        for (const struct sf_conf_entry *e = NULL; r == 0 && (e = sf_conf_next(&m->conf, "root", "packages", e));)
+                if ((r = sf_buffer_append(&packages, " ", 1, err)) == 0)
+                        r = sf_buffer_append(&packages, e->value, strlen(e->value), err);
+        if (r < 0)
+                return r;
+        if (digest)
+                sf_log_info("image %s is %s", m->from, digest);
+        m->origin = sf_format("%s%s%s\npackages%s\n", m->from, digest ? " " : "", digest ? digest : "",
+                              m->root->bare ? " none" : sf_buffer_text(&packages));
+        return m->origin ? 0 : sf_error_set(err, SF_ERR_NOMEM, "root");
+}
+
+/* An image of the same digest with the same packages is not fetched and unpacked again. */
+static bool is_made_already(const struct making *m, const char *final)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer was = SF_BUFFER_INIT;
+        _cleanup_free_ char *path = sf_fs_join(final, "origin");
+
+        return is_image(m->from) && path && sf_fs_exists(path) && sf_fs_read(path, 65536, &was, NULL) == 0 &&
+               strcmp(sf_buffer_text(&was), m->origin) == 0;
 }
 
 static int obtain(struct making *m, struct sf_error *err)
 {
-        _cleanup_free_ char *from = NULL, *origin = sf_fs_join(m->work, "origin");
+        _cleanup_free_ char *origin = sf_fs_join(m->work, "origin");
         struct stat st;
-        int r = choose_source(m, &from, err);
+        int r;
 
-        if (r < 0)
-                return r;
         if (!origin)
                 return sf_error_set(err, SF_ERR_NOMEM, "root");
-        if (stat(from, &st) < 0) {
-                if (!strchr(from, ':'))
-                        return sf_error_errno(err, "%s", from);
-                return unpack_image(m, from, err);
-        }
-        if ((r = sf_fs_write(origin, from, strlen(from), 0644, err)) < 0)
+        if ((r = sf_fs_write(origin, m->origin, strlen(m->origin), 0644, err)) < 0)
                 return r;
-        return S_ISDIR(st.st_mode) ? copy_directory(m, from, err) : unpack_tarball(m, from, err);
+        if (is_image(m->from))
+                return unpack_image(m, err);
+        if (stat(m->from, &st) < 0)
+                return sf_error_errno(err, "%s", m->from);
+        return S_ISDIR(st.st_mode) ? copy_directory(m, m->from, err) : unpack_tarball(m, m->from, err);
+}
+
+/* Before anything is installed into it: is it the distribution that the name stands for? */
+static int check_name(const struct making *m, struct sf_error *err)
+{
+        _cleanup_free_ char *name = NULL;
+        int r = sf_host_toolchain(m->tree, &name, err);
+
+        if (r < 0)
+                return sf_error_prefix(err, "%s", m->from);
+        return strcmp(name, m->root->name) == 0
+                       ? 0
+                       : sf_error_set(err, SF_ERR_INCOMPATIBLE, "%s is %s, not %s", m->from, name, m->root->name);
 }
 
 /* --- packages -------------------------------------------------------------------------------------------------- */
@@ -281,8 +325,7 @@ static int fill(struct making *m, struct sf_error *err)
         struct sf_toolchain toolchain;
         int r;
 
-        if ((r = sf_toolchain_load_conf(m->root->toolchains, m->root->name, &m->conf, err)) < 0 ||
-            (r = obtain(m, err)) < 0 || (r = make_places(m, err)) < 0 ||
+        if ((r = obtain(m, err)) < 0 || (r = check_name(m, err)) < 0 || (r = make_places(m, err)) < 0 ||
             (!m->root->bare && (r = in_child(m, install, err)) < 0) ||
             (r = sf_toolchain_load(m->root->toolchains, m->root->name, m->tree, &toolchain, err)) < 0)
                 return r;
@@ -307,30 +350,66 @@ static int put_in_place(const struct making *m, const char *final, struct sf_err
         return sf_fs_remove_tree(old, err);
 }
 
+/* Everything that can be refused before a byte is copied. */
+static int prepare(struct making *m, struct sf_error *err)
+{
+        const struct sf_root *root = m->root;
+        _cleanup_free_ char *file = sf_format("%s/%s.ini", root->toolchains, root->name);
+        int r;
+
+        if (!file)
+                return sf_error_set(err, SF_ERR_NOMEM, "root");
+        if (strchr(root->name, '/') || root->name[0] == '.')
+                return sf_error_set(err, SF_ERR_USAGE, "\"%s\" is not the name of a toolchain", root->name);
+        if (!sf_fs_exists(file))
+                return sf_error_set(err, SF_ERR_USAGE, "there is no toolchain %s: %s is missing", root->name, file);
+        if (geteuid() != 0)
+                return sf_error_set(err, SF_ERR_UNSUPPORTED, "a root with the right owners can only be made as root");
+        if ((r = sf_toolchain_load_conf(root->toolchains, root->name, &m->conf, err)) < 0 ||
+            (r = choose_source(m, err)) < 0)
+                return r;
+        if (!is_image(m->from) && access(m->from, R_OK) < 0)
+                return sf_error_errno(err, "%s", m->from);
+        return describe_origin(m, err);
+}
+
+static int make(struct making *m, const char *final, struct sf_error *err)
+{
+        int r;
+
+        if ((r = sf_fs_remove_tree(m->work, err)) < 0 || (r = sf_fs_mkdirs(m->tree, 0755, err)) < 0)
+                return r;
+        if ((r = fill(m, err)) == 0)
+                return put_in_place(m, final, err);
+        /* The log stays, the unfinished tree does not. */
+        sf_fs_remove_tree(m->work, NULL);
+        return r;
+}
+
 int sf_root_prepare(const struct sf_root *root, char **ret_path, struct sf_error *err)
 {
         _cleanup_(making_free) struct making m = { .root = root, .conf = SF_CONF_INIT };
-        _cleanup_free_ char *final = sf_format("%s/roots/%s", root->cache->root, root->name), *path = NULL;
+        _cleanup_free_ char *final = sf_format("%s/roots/%s", root->cache->root, root->name), *path = NULL,
+                            *name = sf_format("root-%s", root->name);
+        _cleanup_close_ int lock = -1;
         int r;
 
-        if (strchr(root->name, '/') || root->name[0] == '.')
-                return sf_error_set(err, SF_ERR_USAGE, "\"%s\" is not the name of a toolchain", root->name);
-        if (geteuid() != 0)
-                return sf_error_set(err, SF_ERR_UNSUPPORTED, "a root with the right owners can only be made as root");
         m.work = sf_format("%s/roots/.%s.new", root->cache->root, root->name);
         m.tree = m.work ? sf_fs_join(m.work, "tree") : NULL;
         m.log = sf_format("%s/logs/root-%s.log", root->cache->root, root->name);
         path = final ? sf_fs_join(final, "tree") : NULL;
-        if (!m.tree || !m.log || !path)
+        if (!m.tree || !m.log || !path || !name)
                 return sf_error_set(err, SF_ERR_NOMEM, "root");
-        if ((r = sf_fs_remove_tree(m.work, err)) < 0 || (r = sf_fs_mkdirs(m.tree, 0755, err)) < 0)
-                return r;
-        r = fill(&m, err);
-        sf_log_progress_end();
-        if (r < 0)
+        if ((r = prepare(&m, err)) < 0 || (r = sf_cache_lock(root->cache, name, true, &lock, err)) < 0)
                 return sf_error_prefix(err, "root of %s", root->name);
-        if ((r = put_in_place(&m, final, err)) < 0)
-                return r;
+        if (is_made_already(&m, final)) {
+                sf_log_info("root of %s: made from this image already", root->name);
+        } else {
+                r = make(&m, final, err);
+                sf_log_progress_end();
+                if (r < 0)
+                        return sf_error_prefix(err, "root of %s", root->name);
+        }
         *ret_path = sf_steal_pointer(path);
         return 0;
 }

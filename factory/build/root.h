@@ -3,7 +3,7 @@
  *
  *     CACHE/roots/NAME/tree/       the system
  *     CACHE/roots/NAME/packages    "name version" of every package in it
- *     CACHE/roots/NAME/origin      what it was made from; for an image its digest
+ *     CACHE/roots/NAME/origin      what it was made from, for an image its digest; the packages that were asked for
  *
  * A root is a copy of a directory (mmdebstrap's, say), an unpacked tarball, or an OCI image that skopeo copies and
  * umoci unpacks. The packages that its toolchain's file names are installed into it with its own package manager: that
@@ -29,8 +29,9 @@ struct sf_root {
         bool bare;            /* install nothing: everything is there */
 };
 
-/* Makes the root, in place of an older one. *ret_path is owned. SF_ERR_INCOMPATIBLE where the result is not what the
- * toolchain's file expects; the older root stays then. */
+/* Makes the root, in place of an older one; one that was made from an image of the same digest, with the same packages,
+ * is kept as it is. *ret_path is owned. SF_ERR_INCOMPATIBLE where the result is not what the toolchain's file expects;
+ * the older root stays then. SF_ERR_USAGE where the toolchain has no file. */
 int sf_root_prepare(const struct sf_root *root, char **ret_path, struct sf_error *err);
 
 /* The tree of a prepared root, "" where there is none or name is NULL: then this machine's own. *ret is owned. */

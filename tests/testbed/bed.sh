@@ -6,7 +6,8 @@
 # namespace of its own. The nodes of one bed share a bridge (10.77.0.0/24) that lives in a further namespace, so that
 # several beds can run side by side and nothing reaches the machine's network.
 #
-#   bed_begin             checks what is needed (skips aloud where it is missing), makes the base system, sets a trap
+#   bed_begin             checks what is needed (skips aloud where it is missing), makes the base system, sets a trap;
+#                         $BED_PACKAGES (a,b,c) go into the base as well
 #   bed_layer DIR         puts DIR between the base system and every node booted from now on
 #   bed_boot NAME IP      boots a node; files in $BED/files/NAME and $BED/files/all are copied over it first
 #   bed_in NAME CMD...    runs a command in a node
@@ -50,7 +51,7 @@ bed_base()
         local cache packages key suite mirror
         cache=${SF_TEST_CACHE:-$top_builddir/tests/cache}
         suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
-        packages=systemd,systemd-sysv,dbus,munge,iproute2,procps,netbase,$(bed_packages | paste -sd,)
+        packages=systemd,systemd-sysv,dbus,munge,iproute2,procps,netbase,$(bed_packages | paste -sd,)${BED_PACKAGES:+,$BED_PACKAGES}
         key=$(echo "$suite $packages" | sha256sum | cut -c1-12)
         BED_BASE=$cache/node-$suite-$key
         [ ! -d "$BED_BASE" ] || return 0

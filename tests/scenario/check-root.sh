@@ -1,0 +1,123 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# slurm-factory root, with a small system of static programs: made from a directory, a tarball and an OCI image; refused, by
+# name, where it is not what the toolchain's file expects; an older root stays where a new one is refused.
+set -euo pipefail
+[ "$(id -u)" = 0 ] || { echo "skipped: a root is made as root"; exit 77; }
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/sf-check-root.XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
+cd "$scratch"
+unset SLURM_FACTORY_CACHE_DIR
+printf '' >conf
+fail() { echo "FAILED: $*" >&2; [ ! -f out ] || sed 's/^/    /' out >&2; exit 1; }
+# run WANTED-EXIT-CODE VERB...: output in ./out
+run() {
+        local wanted=$1 code=0
+        shift
+        "$top_builddir/slurm-factory" --config conf --data data --cache cache "$@" >out 2>&1 || code=$?
+        [ "$code" = "$wanted" ] || fail "exit code $code instead of $wanted: $*"
+}
+says() { grep -qF -- "$1" out || fail "not said: $1"; }
+
+# A system whose programs answer what a toolchain is asked: gcc 14.2.0, glibc 2.41, packages.
+cat >answers.c <<'END'
+#include <stdio.h>
+#include <string.h>
+int main(int argc, char **argv)
+{
+        const char *name = strrchr(argv[0], '/');
+        (void)argc;
+        name = name ? name + 1 : argv[0];
+        if (strcmp(name, "gcc") == 0) puts("14.2.0");
+        if (strcmp(name, "getconf") == 0) puts("glibc 2.41");
+        if (strcmp(name, "dpkg-query") == 0) puts("small 1.0\nlibssl-dev 3.5.0");
+        if (strcmp(name, "apt-get") == 0) puts(argv[1]);
+        return 0;
+}
+END
+${CC:-cc} -static -O1 -o answers answers.c
+system() { # system DIR SUITE
+        mkdir -p "$1/usr/bin" "$1/usr/sbin" "$1/etc" "$1"/{proc,dev,sys}
+        ln -s usr/bin "$1/bin"
+        cp answers "$1/usr/bin/gcc"
+        for name in getconf dpkg-query apt-get; do ln "$1/usr/bin/gcc" "$1/usr/bin/$name"; done
+        printf 'ID=debian\nVERSION_ID=13\nVERSION_CODENAME=%s\n' "$2" >"$1/etc/os-release"
+}
+system trixie trixie
+system forky forky
+mkdir data
+cp -r "$top_srcdir/etc/toolchains" "$top_srcdir/etc/recipes" "$top_srcdir/etc/slurm" "$top_srcdir/etc/profiles" data/
+
+echo "== refused before anything is copied"
+run 2 root ../trixie --from trixie
+says 'is not the name of a toolchain'
+run 2 root sarge --from trixie
+says 'there is no toolchain sarge'
+run 2 root trixie
+says 'say what the root of trixie is made from'
+run 3 root trixie --from nowhere
+says 'nowhere: No such file or directory'
+[ -z "$(ls -A cache/roots)" ] || fail "left: $(ls -A cache/roots)"
+
+echo "== from a directory: packages are asked for, versions are recorded"
+run 0 root trixie --from trixie
+says 'gcc 14.2.0, glibc 2.41'
+grep -qx 'libssl-dev 3.5.0' cache/roots/trixie/packages || fail "packages: $(cat cache/roots/trixie/packages)"
+grep -q '^packages build-essential ' cache/roots/trixie/origin || fail "origin: $(cat cache/roots/trixie/origin)"
+grep -qx install cache/logs/root-trixie.log || fail "nothing was installed: $(cat cache/logs/root-trixie.log)"
+[ "$(stat -c %a cache/roots/trixie/tree/usr)" = 755 ] || fail "modes"
+
+echo "== another system under that name, and one that has another compiler or C library"
+before=$(stat -c %i cache/roots/trixie/tree)
+run 3 root trixie --from forky
+says 'forky is forky, not trixie'
+for fact in 'compiler = gcc 14/compiler = gcc 13/expects gcc 13, but' 'libc = glibc 2.41/libc = glibc 2.40/expects glibc 2.40, but'; do
+        IFS=/ read -r is becomes said <<<"$fact"
+        sed -i "s/$is/$becomes/" data/toolchains/trixie.ini
+        run 3 root trixie --from trixie
+        says "$said"
+        # A root that was made under another file is looked at again.
+        run 3 build-deps --toolchain trixie --dry-run
+        says "$said"
+        sed -i "s/$becomes/$is/" data/toolchains/trixie.ini
+done
+[ "$(stat -c %i cache/roots/trixie/tree)" = "$before" ] || fail "the older root is gone"
+[ "$(ls -A cache/roots)" = trixie ] || fail "left: $(ls -A cache/roots)"
+run 3 build-deps --toolchain forky --dry-run
+says 'slurm-factory root forky'
+
+echo "== from a tarball, which is not Debian at all"
+mkdir empty
+tar -cf empty.tar empty
+run 3 root trixie --from empty.tar --no-packages
+says 'root of trixie: '
+tar -C trixie -czf trixie.tar.gz .
+run 0 root trixie --from trixie.tar.gz --no-packages
+grep -qx 'packages none' cache/roots/trixie/origin || fail "origin: $(cat cache/roots/trixie/origin)"
+[ "$(stat -c %i cache/roots/trixie/tree)" != "$before" ] || fail "the root was not made anew"
+
+if command -v umoci >/dev/null && command -v skopeo >/dev/null; then
+        echo "== from an OCI image, unpacked once by its digest"
+        umoci init --layout image
+        umoci new --image image:13 >/dev/null 2>&1
+        umoci insert --image image:13 --opaque trixie / >/dev/null 2>&1
+        run 0 root trixie --from oci:image:13 --no-packages
+        digest=$(skopeo inspect --format '{{.Digest}}' oci:image:13)
+        grep -qx "oci:image:13 $digest" cache/roots/trixie/origin || fail "origin: $(cat cache/roots/trixie/origin)"
+        before=$(stat -c %i cache/roots/trixie/tree)
+        run 0 root trixie --from oci:image:13 --no-packages
+        says 'made from this image already'
+        [ "$(stat -c %i cache/roots/trixie/tree)" = "$before" ] || fail "unpacked twice"
+        run 0 root trixie --from oci:image:13
+        grep -q '^packages build-essential' cache/roots/trixie/origin || fail "other packages, same root"
+        umoci insert --image image:13 forky/etc/os-release /etc/os-release >/dev/null 2>&1
+        before=$(stat -c %i cache/roots/trixie/tree)
+        run 3 root trixie --from oci:image:13
+        says 'oci:image:13 is forky, not trixie'
+        [ "$(stat -c %i cache/roots/trixie/tree)" = "$before" ] || fail "the older root is gone"
+        run 3 root trixie --from oci:image:14
+        says 'image oci:image:14'
+else
+        echo "   skipped: no umoci or skopeo here"
+fi
+echo "all well"
