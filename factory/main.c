@@ -55,7 +55,9 @@ static const struct sf_option options[] = {
         { "force", 0, NULL,
           "import: a short placeholder, what the lint finds; publish: other content under a known name", false },
         { "delta-from", 0, "RELEASE", "make a delta from this published release; may be repeated", true },
-        { "output", 'o', "FILE", "write the delta here", false },
+        { "output", 'o', "FILE", "write the delta, or what is exported, here", false },
+        { "format", 0, "F", "what to export: tar.gz (default) or tar.zst", false },
+        { "gpg-key", 0, "KEY", "sign exported tar files with this key of gpg", false },
         { "reason", 0, "TEXT", "what nodes are told about the withdrawal", false },
         { "undo", 0, NULL, "offer the withdrawn release again", false },
         { "keep", 0, "N", "of each series keep the newest N releases; default: all", false },
@@ -85,6 +87,7 @@ static const char *const import_options[] = { "placeholder", "slurm-version", "t
 static const char *const publish_options[] = { "repo",   "endpoint", "keys",    "delta-from",
                                                "layers", "force",    "dry-run", NULL };
 static const char *const delta_options[] = { "output", NULL };
+static const char *const export_options[] = { "format", "output", "gpg-key", NULL };
 static const char *const withdraw_options[] = { "repo", "endpoint", "keys", "reason", "undo", NULL };
 static const char *const prune_options[] = { "repo", "keys", "keep", "grace-days", "dry-run", NULL };
 static const char *const matrix_options[] = { "all",           "missing",   "plan", "repo",
@@ -138,6 +141,7 @@ VERB(import)
 VERB(publish)
 VERB(withdraw)
 VERB(delta)
+VERB(export)
 VERB(keys)
 VERB(refresh)
 VERB(prune)
@@ -154,6 +158,8 @@ static const struct sf_verb verbs[] = {
         { "import", "DIR", "make a release of a prefix that something else built", 1, 1, import_options, run_import },
         { "publish", "RELEASE...", "add releases to a repository", 1, SIZE_MAX, publish_options, run_publish },
         { "delta", "FROM TO", "make one delta and show what each method costs", 2, 2, delta_options, run_delta },
+        { "export", "RELEASE", "write a release as a tar file that works without sf-node", 1, 1, export_options,
+          run_export },
         { "withdraw", "RELEASE", "take a release off the offer, or correct the reason", 1, 1, withdraw_options,
           run_withdraw },
         { "prune", "[RELEASE...]", "take old releases off the offer, delete what no reader may still fetch", 0,
@@ -201,6 +207,7 @@ static int load_config(struct sf_factory *f, const char *path, struct sf_error *
         f->registry = sf_conf_get(&f->conf, "factory", "registry");
         f->repository = sf_conf_get(&f->conf, "repository", "directory");
         f->endpoint = sf_conf_get(&f->conf, "repository", "endpoint");
+        f->gpg_key = sf_conf_get(&f->conf, "export", "gpg-key");
         f->offline_keys = sf_conf_get(&f->conf, "repository", "offline-keys");
         if ((r = sf_conf_get_u64(&f->conf, "factory", "jobs", 4096, &jobs, err)) < 0)
                 return r;
@@ -227,6 +234,7 @@ static int apply_options(struct sf_factory *f, const struct sf_command_line *lin
         } words[] = {
                 { "cache", &f->cache },     { "data", &f->data },         { "toolchain", &f->toolchain },
                 { "repo", &f->repository }, { "endpoint", &f->endpoint }, { "offline-keys", &f->offline_keys },
+                { "gpg-key", &f->gpg_key },
         };
         const struct {
                 const char *option, *section, *key;

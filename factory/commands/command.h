@@ -25,6 +25,7 @@ struct sf_factory {
         const char *repository;      /* directory or s3:// URL; NULL = not configured */
         const char *endpoint;        /* of an S3 store; NULL = found */
         const char *registry;        /* where toolchain images come from, "docker://..."; NULL = not configured */
+        const char *gpg_key;         /* what tar files are signed with; NULL = not signed */
         const char *offline_keys;    /* directory of root's and targets' keys; NULL = with the others */
         struct sf_words keys;        /* directories of private keys, the offline one last */
         struct sf_words buildcaches; /* repositories whose built layers are used, in order */
@@ -40,6 +41,7 @@ typedef int sf_command_fn(const struct sf_factory *factory, const struct sf_comm
 sf_command_fn sf_command_build_deps, sf_command_build_slurm, sf_command_matrix, sf_command_clean;
 sf_command_fn sf_command_root, sf_command_mirror, sf_command_trust;
 sf_command_fn sf_command_import, sf_command_publish, sf_command_delta, sf_command_withdraw;
+sf_command_fn sf_command_export;
 sf_command_fn sf_command_keys, sf_command_refresh, sf_command_prune;
 
 /* The repository and the keys as options and configuration name them, ready to be changed. A bucket is locked, and

@@ -2,14 +2,17 @@
 /* tests/kit/sf-relocate-tree.c - not installed: takes every file of a release there and back.
  *
  *     sf-relocate-tree FILELIST TREE PREFIX...
+ *     sf-relocate-tree --compare FILELIST TREE PREFIX INSTALLED
  *
  * TREE holds the canonical content (the layers unpacked by hand: ROOT/opt/slurm/view), FILELIST is the release's file
  * list, as text or as its zstd blob. For each PREFIX every file is relocated to PREFIX, must no longer say the
  * canonical prefix where the map says so, and relocated back must be what the list's digest says. The last line has the
- * figures.
+ * figures. --compare: every file of the tree INSTALLED, which something else relocated to PREFIX, must be what
+ * relocation makes of the canonical one, byte for byte, and have the listed mode.
  */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "base/cleanup.h"
@@ -71,6 +74,24 @@ static int check_places(const char *name, const struct sf_relocation *relocation
         return 0;
 }
 
+static const char *compared; /* INSTALLED, with --compare */
+
+static int compare(const struct sf_entry *entry, const struct sf_buffer *expected, struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer found = SF_BUFFER_INIT;
+        _cleanup_free_ char *path = sf_fs_join(compared, entry->path);
+        struct stat st;
+        int r = path ? sf_fs_read(path, FILE_MAX, &found, err) : sf_error_set(err, SF_ERR_NOMEM, "no memory");
+
+        if (r < 0)
+                return r;
+        if (found.len != expected->len || (found.len && memcmp(found.data, expected->data, found.len) != 0))
+                return sf_error_set(err, SF_ERR_FAILED, "%s is not what relocation makes", path);
+        if (stat(path, &st) < 0 || (st.st_mode & 07777) != entry->mode)
+                return sf_error_set(err, SF_ERR_FAILED, "%s has another mode than %04o", path, (unsigned)entry->mode);
+        return 0;
+}
+
 static int check_file(const struct sf_filelist *list, const struct sf_entry *entry, const char *tree,
                       const char *prefix, struct sf_error *err)
 {
@@ -105,7 +126,7 @@ static int check_file(const struct sf_filelist *list, const struct sf_entry *ent
         sf_digest_of(back.data, back.len, &digest);
         if (!sf_digest_equal(&digest, &entry->digest))
                 return sf_error_set(err, SF_ERR_FAILED, "%s: there and back is not the same", entry->path);
-        return 0;
+        return compared ? compare(entry, &installed, err) : 0;
 }
 
 static int check_tree(const struct sf_filelist *list, const char *tree, const char *prefix, struct sf_error *err)
@@ -134,8 +155,13 @@ int main(int argc, char **argv)
         _cleanup_(sf_filelist_free) struct sf_filelist list = { 0 };
         struct sf_error err = SF_ERROR_INIT;
 
+        if (argc == 6 && strcmp(argv[1], "--compare") == 0) {
+                compared = argv[5];
+                argv++;
+                argc = 4;
+        }
         if (argc < 4) {
-                fprintf(stderr, "usage: sf-relocate-tree FILELIST TREE PREFIX...\n");
+                fprintf(stderr, "usage: sf-relocate-tree [--compare] FILELIST TREE PREFIX...\n");
                 return 2;
         }
         int r = read_list(argv[1], &list, &err);
