@@ -30,6 +30,8 @@ static const struct sf_option options[] = {
         { "mirror", 'm', "DIR_OR_URL", "look here for source files first; may be repeated", true },
         { "jobs", 'j', "N", "compile N files at once; default: the number of processors", false },
         { "profile", 0, "P", "build less than everything: compute, minimal; a file of profiles/", false },
+        { "check", 0, NULL, "build twice, under different conditions, and compare", false },
+        { "check-only", 0, "PACKAGE", "as --check, build only this package again; may be repeated", true },
         { "dry-run", 'n', NULL, "only say what would be done, and why", false },
         { "buildcache", 0, "URL", "use built layers of this repository (see trust); may be repeated", true },
         { "no-buildcache", 0, NULL, "build what the local cache lacks, fetch no layers", false },
@@ -73,9 +75,10 @@ static const char *const global_options[] = { "config", "cache", "data", "json",
 static const char *const build_deps_options[] = { "toolchain",   "profile", "mirror",     "jobs",
                                                   "keep-going",  "dry-run", "buildcache", "no-buildcache",
                                                   "local-cache", NULL };
-static const char *const build_slurm_options[] = { "slurm-version", "toolchain",   "profile", "mirror",
-                                                   "jobs",          "keep-going",  "dry-run", "buildcache",
-                                                   "no-buildcache", "local-cache", NULL };
+static const char *const build_slurm_options[] = {
+        "slurm-version", "toolchain",     "profile",     "mirror", "jobs",       "keep-going", "dry-run",
+        "buildcache",    "no-buildcache", "local-cache", "check",  "check-only", NULL
+};
 static const char *const mirror_options[] = { "slurm-version", "toolchain", "profile", "mirror", NULL };
 static const char *const trust_options[] = { "force", NULL };
 static const char *const root_options[] = { "from", "no-packages", NULL };

@@ -301,6 +301,8 @@ int sf_command_build_slurm(const struct sf_factory *factory, const struct sf_com
 
         if (!version)
                 return sf_error_set(err, SF_ERR_USAGE, "--slurm-version is needed");
+        if (sf_option_given(line, "check") || sf_option_given(line, "check-only"))
+                return sf_command_check(factory, line, result, err);
         if ((r = session_open(factory, line, &s, err)) < 0 || (r = sf_plan_slurm(&s.plan, version, err)) < 0 ||
             (r = carry_out(&s, line, result, err)) < 0)
                 return r;
