@@ -133,6 +133,25 @@ bool sf_version_same_series(const struct sf_version *a, const struct sf_version 
         return a->major == b->major && a->minor == b->minor;
 }
 
+void sf_version_series(const char *text, char out[8])
+{
+        struct sf_version v;
+
+        *out = '\0';
+        if (*text && sf_version_parse(text, &v, NULL) == 0 && v.major < 1000 && v.minor < 100)
+                snprintf(out, 8, "%u.%02u", v.major, v.minor);
+}
+
+int sf_version_compare_series(const char *a, const char *b)
+{
+        struct sf_version left, right;
+
+        if (sf_version_parse(a, &left, NULL) < 0 || sf_version_parse(b, &right, NULL) < 0)
+                return 0;
+        int order = compare_numbers(left.major, right.major);
+        return order ? order : compare_numbers(left.minor, right.minor);
+}
+
 /* Copies the next part of a release name, up to a '-' or (the last one) to the end. */
 static bool take_part(const char **cursor, bool last, char *out, size_t room)
 {

@@ -13,7 +13,7 @@
 
 struct sf_version {
         unsigned major, minor, micro;
-        bool has_micro; /* false for "25.11", which stands for its newest micro release */
+        bool has_micro;  /* false for "25.11", which stands for its newest micro release */
         unsigned build;  /* SchedMD's RELEASE of META: 1 where the version does not say; 25.11.1-2: 2; -0rc1: 0 */
         char suffix[24]; /* what follows the numbers, e.g. "rc1"; usually "" */
 };
@@ -26,6 +26,10 @@ int sf_version_compare(const struct sf_version *a, const struct sf_version *b);
 /* Do two texts name one version? "25.11.0rc1" of a package is the "25.11.0-0rc1" that its daemon answers. */
 bool sf_version_is_same(const char *a, const char *b);
 bool sf_version_same_series(const struct sf_version *a, const struct sf_version *b); /* same major.minor */
+/* "24.11" for "24.11.5"; "" where the text is no version. */
+void sf_version_series(const char *text, char out[8]);
+/* <0, 0, >0 by series alone; 0 also where one of the texts is no version. */
+int sf_version_compare_series(const char *a, const char *b);
 
 /* <version>-<toolchain>-<arch>[-<build>], e.g. 25.11.6-noble-amd64. Each part is [a-z0-9.+_]+; build may hold '-',
  * and so may a version that Slurm gives itself: 25.11.1-2-noble-amd64, 25.11.0-0rc1-noble-amd64. A toolchain of that

@@ -74,21 +74,26 @@ int sf_controller_may_return(const struct sf_controller *c, const char *to, stru
 /* Puts back the state that the leaving release had, where the new slurmctld was started on it. It is stopped. */
 int sf_controller_return(struct sf_controller *c, struct sf_error *err);
 
-/* The end, good or bad: the mark for recovery goes. */
-int sf_controller_end(const struct sf_config *config, struct sf_error *err);
+/* The end, good or bad: the mark for recovery goes. It comes after the end of the record (transaction.h), without which
+ * no mark counts. state: the agent's directory. */
+int sf_controller_end(const char *state, struct sf_error *err);
 
-/* What recovery knows after a crash. */
+/* What recovery knows after a crash. from, to, home: directories of the record, "" where there is none. */
 struct sf_controller_crash {
-        const struct sf_config *config;
-        struct sf_service_bus *bus; /* NULL at boot, where nothing runs yet */
+        const char *state;          /* the agent's directory */
+        const char *slurm_conf;     /* for slurmctld's clients */
+        struct sf_service_bus *bus; /* NULL: no services here */
+        bool boot;                  /* services start when this is done */
         const char *unit;           /* slurmctld's, NULL = none */
-        const char *to, *home;      /* where the switch led, and where recovery would go: directories */
-        const char *to_tree;
+        const char *from, *to, *home;
+        const char *to_tree; /* path of `to` as /proc shows it */
 };
 
-/* Finishes a restore that was interrupted, or puts the state back as it was. *forward: slurmctld of `to` runs or has
- * taken over the state, so that going back would lose it; home is then where the switch
- * led. */
-int sf_controller_recover(const struct sf_controller_crash *crash, bool *forward, struct sf_error *err);
+/* Leaves one of two: the old release's state with *ret_home = from, or a state of the new series with *ret_home = to.
+ * An exchange that had not begun is undone; a restore is finished where home is where the switch led, else the leaving
+ * release's state is put back; where slurmctld of `to` has taken over the state, *ret_home is `to`. NULL: the switch
+ * did not touch slurmctld's state, home is as the record says. The mark stays: once *ret_home is on the disk as the
+ * record's home, sf_controller_end() follows, before any slurmctld is started. Until then this may be repeated. */
+int sf_controller_recover(const struct sf_controller_crash *crash, const char **ret_home, struct sf_error *err);
 
 #endif

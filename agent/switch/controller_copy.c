@@ -9,9 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/switch/state_copy.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include "release/version.h"
 
 #define RECORD     "copy.json"
 #define RECORD_MAX (64u << 10)
@@ -187,12 +189,23 @@ struct pruning {
         void (*told)(const char *release);
 };
 
+/* A copy is named after its series where the active release had not written the state; an adopted tree's version is not
+ * known, so it may be any series' last one. */
+static bool is_of_series(const struct sf_store_release *installed, const char *copy)
+{
+        char series[8];
+
+        sf_version_series(copy, series);
+        return strcmp(series, copy) == 0 &&
+               (installed->foreign || sf_version_compare_series(installed->name.version, copy) == 0);
+}
+
 static int prune_one(void *ctx, const char *release, struct sf_error *err)
 {
         const struct pruning *p = ctx;
 
         for (size_t i = 0; i < p->count; i++)
-                if (strcmp(p->all[i].directory, release) == 0)
+                if (strcmp(p->all[i].directory, release) == 0 || is_of_series(&p->all[i], release))
                         return 0;
         p->told(release);
         return p->dry ? 0 : sf_controller_copy_remove(p->state, release, err);
@@ -211,6 +224,7 @@ int sf_controller_copy_prune(const char *state, const struct sf_store *store, bo
 
 static const char *const phases[] = {
         [SF_CONTROLLER_NOTHING] = "nothing",
+        [SF_CONTROLLER_PLANNED] = "planned",
         [SF_CONTROLLER_RESTORING] = "restoring",
         [SF_CONTROLLER_STARTED] = "started",
 };
@@ -224,8 +238,8 @@ int sf_controller_mark_write(const char *state, const struct sf_controller_mark 
                 return no_memory(err);
         if (mark->phase != SF_CONTROLLER_NOTHING)
                 return write_json(place, "phase.json",
-                                  json_pack("{s:s,s:s,s:s}", "phase", phases[mark->phase], "release", mark->release,
-                                            "location", mark->location),
+                                  json_pack("{s:s,s:s,s:s,s:s}", "phase", phases[mark->phase], "release", mark->release,
+                                            "leaving", mark->leaving, "location", mark->location),
                                   err);
         if (unlink(path) < 0)
                 return errno == ENOENT ? 0 : sf_error_errno(err, "%s", path);
@@ -252,6 +266,11 @@ int sf_controller_mark_read(const char *state, struct sf_controller_mark *ret, s
                 r = take(object, "phase.json", "release", mark.release, sizeof mark.release, err);
         if (r == 0)
                 r = take(object, "phase.json", "location", mark.location, sizeof mark.location, err);
+        /* The first format had none: what was put back was what was left. */
+        if (r == 0 && !json_object_get(object, "leaving"))
+                strcpy(mark.leaving, mark.release);
+        else if (r == 0)
+                r = take(object, "phase.json", "leaving", mark.leaving, sizeof mark.leaving, err);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < sizeof phases / sizeof *phases; i++)
@@ -259,4 +278,19 @@ int sf_controller_mark_read(const char *state, struct sf_controller_mark *ret, s
                         mark.phase = (enum sf_controller_phase)i;
         *ret = mark;
         return 0;
+}
+
+int sf_controller_copy_restore(const char *state, const struct sf_controller_mark *mark, struct sf_error *err)
+{
+        _cleanup_free_ char *tree = sf_controller_copy_tree(state, mark->release);
+        struct sf_controller_mark next = *mark;
+        struct sf_controller_copy copy;
+
+        next.phase = SF_CONTROLLER_RESTORING;
+        int r = tree ? sf_controller_copy_read(state, mark->release, &copy, err) : no_memory(err);
+        if (r == 0)
+                r = sf_controller_mark_write(state, &next, err);
+        if (r == 0)
+                r = sf_state_copy_finish(tree, mark->location, NULL, err);
+        return r < 0 ? sf_error_prefix(err, "putting back slurmctld's state of %s", mark->release) : 0;
 }

@@ -49,16 +49,22 @@ int sf_controller_copy_prune(const char *state, const struct sf_store *store, bo
 /* What a switch of slurmctld is doing, for whoever comes after a crash. */
 enum sf_controller_phase {
         SF_CONTROLLER_NOTHING,
-        SF_CONTROLLER_RESTORING, /* `release`'s copy is being put into `location` */
-        SF_CONTROLLER_STARTED,   /* slurmctld was started on what `release`'s copy holds */
+        SF_CONTROLLER_PLANNED,   /* nothing was changed yet; the copy need not be whole */
+        SF_CONTROLLER_RESTORING, /* `release`'s copy is being put into `location`, `leaving`'s is whole */
+        SF_CONTROLLER_STARTED,   /* slurmctld was started on what `release`'s copy holds, or is about to be */
 };
 struct sf_controller_mark {
         enum sf_controller_phase phase;
-        char release[128];
+        char release[128]; /* "" while planned */
+        char leaving[128]; /* whose copy holds the state as it was before the switch */
         char location[PATH_MAX];
 };
 /* Durably; SF_CONTROLLER_NOTHING removes the file. */
 int sf_controller_mark_write(const char *state, const struct sf_controller_mark *mark, struct sf_error *err);
 int sf_controller_mark_read(const char *state, struct sf_controller_mark *ret, struct sf_error *err);
+
+/* Puts mark->release's copy into mark->location; the mark says so before (phase is set here) and is left. It can be
+ * repeated after an interruption. No slurmctld may run. */
+int sf_controller_copy_restore(const char *state, const struct sf_controller_mark *mark, struct sf_error *err);
 
 #endif

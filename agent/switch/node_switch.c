@@ -233,8 +233,12 @@ int sf_node_switch_begin(struct sf_node_switch *live, const char *leaving, struc
         if (!view)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
         live->ctld.slurm.tree = view;
-        /* Before the record: a crash right after it finds somebody who reads it. */
+        /* Before the record: a crash right after it finds somebody who reads it. Marks of an earlier run end here. */
         int r = ensure_recovery(live, err);
+        if (r == 0)
+                r = sf_controller_end(config->state, err);
+        if (r == 0)
+                r = sf_database_end(config, err);
         if (r == 0)
                 r = sf_controller_begin(&live->ctld, leaving, err);
         live->ctld.slurm.tree = NULL;

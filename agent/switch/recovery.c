@@ -144,25 +144,52 @@ static int go_to(struct sf_node_switch *live, const struct sf_transaction *recor
         return stopped || sf_node_switch_runs_elsewhere(live, directory) ? sf_node_switch_restart(live, &move, err) : 0;
 }
 
-/* Where slurmctld of the new series has taken over the state, home is where the switch led. */
-static int choose_home(struct sf_node_switch *live, struct sf_transaction *record, bool boot, struct sf_error *err)
+/* slurmctld may have been stopped to put its state back: it is to be started again. */
+static void look_again(struct sf_node_switch *live)
+{
+        struct sf_service now;
+
+        for (size_t i = 0; live->bus && i < live->units.count; i++)
+                if (live->units.items[i].daemon == SF_DAEMON_SLURMCTLD &&
+                    sf_service_read(live->bus, live->units.items[i].name, &now, NULL) == 0 && !now.main_pid)
+                        live->units.items[i].running = false;
+}
+
+/* Where state or a database belong to one of the two releases, that one is home, whatever the record says. *bound: it
+ * is so, and the other release would not start. */
+static int choose_home(struct sf_node_switch *live, struct sf_transaction *record, bool boot, bool *bound,
+                       struct sf_error *err)
 {
         _cleanup_free_ char *tree = sf_node_switch_tree(live, record->to);
-        struct sf_controller_crash crash = {
-                .config = live->config,
-                .bus = boot ? NULL : live->bus,
+        const struct sf_controller_crash crash = {
+                .state = live->config->state,
+                .slurm_conf = live->config->slurm_conf,
+                .bus = live->bus,
+                .boot = boot,
                 .unit = live->ctld.unit,
+                .from = record->from,
                 .to = record->to,
                 .home = record->home,
                 .to_tree = tree,
         };
-        bool forward = false;
-        int r = tree ? sf_controller_recover(&crash, &forward, err)
+        const char *home = NULL;
+        int r = tree ? sf_controller_recover(&crash, &home, err)
                      : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
 
-        if (r == 0 && (forward || sf_database_was_converted(live->config)))
-                snprintf(record->home, sizeof record->home, "%s", record->to);
-        return r;
+        if (r == 0 && !home && sf_database_was_converted(live->config))
+                home = record->to;
+        *bound = r == 0 && home;
+        if (r < 0 || !home)
+                return r;
+        look_again(live);
+        if (home != record->home)
+                snprintf(record->home, sizeof record->home, "%s", home);
+        /* Before anything starts on that state: a crash from here on finds home in the record. */
+        struct sf_error why = SF_ERROR_INIT;
+        if (sf_transaction_write(live->config->state, record, &why) < 0 ||
+            sf_controller_end(live->config->state, &why) < 0)
+                sf_log_warning("%s", why.text);
+        return 0;
 }
 
 /* Home, or where home does not start, the release that was left for it and ran until then. *on: the directory it is. */
@@ -175,11 +202,13 @@ static int go_home(const struct sf_config *config, const struct sf_store *store,
 
         if (r < 0)
                 return r;
-        *on = record->home;
-        r = choose_home(&live, record, boot, &why);
-        if (r == 0)
+        bool bound = false;
+        r = choose_home(&live, record, boot, &bound, &why);
+        if (*record->home)
+                *on = record->home;
+        if (r == 0 && *record->home)
                 r = go_to(&live, record, record->home, boot, &why);
-        bool other = *record->from && strcmp(record->from, record->home) != 0;
+        bool other = !bound && *record->from && strcmp(record->from, record->home) != 0;
         if (r < 0 && other && has_touched_services(record)) {
                 sf_log_warning("%s: %s; trying %s", record->home, why.text, record->from);
                 *on = record->from;
@@ -188,8 +217,6 @@ static int go_home(const struct sf_config *config, const struct sf_store *store,
         }
         if (r == 0)
                 r = sf_expected_units_remove(config->state, &why);
-        if (r == 0)
-                r = sf_database_end(config, &why);
         sf_node_switch_close(&live);
         return r < 0 ? sf_error_set(err, why.code, "%s", why.text) : 0;
 }
@@ -246,6 +273,9 @@ static int after_damage(const struct sf_config *config, const struct sf_store *s
         sf_node_switch_close(&live);
         const char *home = sf_recovery_judge(view, state.active, running);
         if (*home && sf_store_find(store, home, &proven, NULL) == 0) {
+                /* view is where a switch from the proven release led. */
+                snprintf(record.from, sizeof record.from, "%s", home);
+                snprintf(record.to, sizeof record.to, "%s", view);
                 snprintf(record.home, sizeof record.home, "%s", home);
                 r = go_home(config, store, &record, boot, &on, err);
         }
@@ -268,14 +298,17 @@ int sf_recovery_run(const struct sf_config *config, const struct sf_store *store
                 return after_damage(config, store, boot, why.text, note, err);
         if (r < 0)
                 return sf_error_set(err, r, "%s", why.text);
-        if (*record.home)
-                r = go_home(config, store, &record, boot, &on, err);
+        r = go_home(config, store, &record, boot, &on, err);
         if (r < 0)
                 return sf_error_prefix(err, "recovering from an interrupted %s", record.verb);
         bool finished = *record.home && strcmp(on, record.to) == 0;
         if (note_state(config, &record, finished, &why) < 0)
                 sf_log_warning("%s", why.text);
         r = sf_transaction_end(config->state, err);
+        if (r == 0)
+                r = sf_controller_end(config->state, err);
+        if (r == 0)
+                r = sf_database_end(config, err);
         if (r < 0)
                 return sf_error_prefix(err, "recovering from an interrupted %s", record.verb);
         snprintf(note, SF_RECOVERY_NOTE, "%s %s → %s was interrupted at %s and is now %s; on %s", record.verb,

@@ -331,6 +331,17 @@ static void save_state(struct sf_switch_run *run)
                 sf_log_warning("%s; rollback and gc will not know of this switch", why.text);
 }
 
+/* The record first: without it nobody reads the marks, with it they decide where home is. */
+static int end_record(struct sf_switch_run *run, struct sf_error *err)
+{
+        struct sf_error why = SF_ERROR_INIT;
+        int r = sf_transaction_end(run->config->state, err);
+
+        if (r == 0 && (sf_controller_end(run->config->state, &why) < 0 || sf_database_end(run->config, &why) < 0))
+                sf_log_detail("%s", why.text);
+        return r;
+}
+
 /* The release that came is the one that stays. */
 static int save_switch(struct sf_switch_run *run, enum sf_result result, struct sf_error *err)
 {
@@ -340,10 +351,7 @@ static int save_switch(struct sf_switch_run *run, enum sf_result result, struct 
         sf_state_unstage(&run->state, run->to.directory);
         sf_state_note(&run->state, &run->report, result);
         save_state(run);
-        int r = sf_controller_end(run->config, err);
-        if (r == 0)
-                r = sf_database_end(run->config, err);
-        return r < 0 ? r : sf_transaction_end(run->config->state, err);
+        return end_record(run, err);
 }
 
 static int run_done(struct sf_switch_run *run, struct sf_error *err)
@@ -449,16 +457,29 @@ static void stay(struct sf_switch_run *run, const struct sf_error *why, const st
                 sf_error_set(err, SF_ERR_FAILED, "%.900s. %s", why->text, choice->text);
 }
 
+/* Neither unit file nor view are other than they were; the state of a slurmctld that does not run may be. */
+static int leave_unchanged(struct sf_switch_run *run, struct sf_error *err)
+{
+        struct sf_error why = SF_ERROR_INIT;
+        int r = sf_controller_return(&run->live.ctld, &why);
+
+        if (r == 0) {
+                sf_expected_units_remove(run->config->state, NULL);
+                r = end_record(run, &why);
+        }
+        if (r < 0)
+                sf_error_prefix(err, "%s", why.text);
+        return r < 0 ? SF_EXIT_HUMAN : SF_EXIT_FAILED;
+}
+
 /* The exit code; what to say is in *err. */
 static int go_back(struct sf_switch_run *run, const struct sf_error *why, struct sf_error *err)
 {
         struct sf_error choice = SF_ERROR_INIT;
 
         *err = *why;
-        if (run->record.step == SF_STEP_ACTIVATE && !run->live.changed) {
-                sf_expected_units_remove(run->config->state, NULL);
-                return sf_transaction_end(run->config->state, NULL) < 0 ? SF_EXIT_HUMAN : SF_EXIT_FAILED;
-        }
+        if (run->record.step == SF_STEP_ACTIVATE && !run->live.changed)
+                return leave_unchanged(run, err);
         int r = sf_controller_may_return(&run->live.ctld, run->to.name.version, &choice);
         if (r > 0)
                 r = sf_database_may_return(&run->live.dbd, &choice);
@@ -488,7 +509,7 @@ static int go_back(struct sf_switch_run *run, const struct sf_error *why, struct
         *err = *why;
         remember_failure(run, why);
         sf_expected_units_remove(run->config->state, NULL);
-        if (sf_transaction_end(run->config->state, err) == 0)
+        if (end_record(run, err) == 0)
                 return SF_EXIT_RETURNED;
         sf_error_prefix(err, "%s; back on %s, but the record of the switch stays", why->text, run->record.home);
         return SF_EXIT_HUMAN;

@@ -33,6 +33,8 @@ pair()
         neighbours_node "$BED/layer" "$old"
         BED_LOWER=$BED/layer:$BED_BASE
         rm -rf "$BED/files"
+        # "disabled" came with 24.05.
+        case $old in 23.*) CLUSTER_CGROUP=CgroupPlugin=cgroup/v1 ;; *) CLUSTER_CGROUP= ;; esac
         cluster_files 1
         cluster_up 1
         first=$(submit --signal=B:USR1 --wrap "$job")
