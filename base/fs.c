@@ -287,13 +287,14 @@ int sf_fs_readlink(const char *path, char **ret, struct sf_error *err)
 /* Puts a link's target in front of what is still to be walked. */
 static int follow(char **rest, const char *tail, const char *target, size_t *len, char out[])
 {
-        _cleanup_free_ char *old = *rest;
+        char *longer = sf_format("%s/%s", target, tail);
 
         if (*target == '/')
                 *len = 0;
         out[*len] = '\0';
-        *rest = sf_format("%s/%s", target, tail);
-        return *rest ? 0 : -1;
+        free(*rest);
+        *rest = longer;
+        return longer ? 0 : -1;
 }
 
 int sf_fs_in_root(const char *root, const char *path, char **ret, struct sf_error *err)
