@@ -5,6 +5,7 @@
 
 #include "agent/node/config.h"
 #include "agent/node/report.h"
+#include "agent/node/version.h"
 #include "agent/verbs/verbs.h"
 #include "base/program.h"
 
@@ -40,6 +41,8 @@ static const struct sf_option options[] = {
         { "restore-state", 0, NULL,
           "on a controller, put back the copy of slurmctld's state and lose what happened since", false },
         { "keep", 0, "N", "keep the N newest releases as well", false },
+        { "verify-only", 0, NULL, "only say whether this program is the repository's", false },
+        { "self-test", 0, NULL, "only say whether this program can work on this node", false },
         { "boot", 0, NULL, "called before the services start", false },
         { 0 },
 };
@@ -59,6 +62,8 @@ static const char *const switch_options[] = { "force",           "dry-run",     
                                               "drain-timeout",   "when-idle",     "no-restart",
                                               "allow-downgrade", "restore-state", NULL };
 static const char *const gc_options[] = { "keep", "dry-run", "force", NULL };
+static const char *const self_update_options[] = { "verify-only", "self-test", "force", "dry-run",
+                                                   "limit-rate",  "jitter",    NULL };
 static const char *const recover_options[] = { "boot", NULL };
 static const char *const verify_options[] = { "repair", "limit-rate", "jitter", NULL };
 
@@ -79,6 +84,7 @@ VERB(verify)
 VERB(doctor)
 VERB(gc)
 VERB(recover)
+VERB(self_update)
 
 static const struct sf_verb verbs[] = {
         { "trust", "ROOT.json", "pin the repository's TUF root", 1, 1, trust_options, run_trust },
@@ -95,6 +101,8 @@ static const struct sf_verb verbs[] = {
         { "verify", "[RELEASE]", "every file against the signed list", 0, 1, verify_options, run_verify },
         { "doctor", "", "what would hurt Slurm on this node", 0, 0, NULL, run_doctor },
         { "gc", "", "remove releases that nothing uses", 0, 0, gc_options, run_gc },
+        { "self-update", "", "replace this program by the one that the repository offers", 0, 0, self_update_options,
+          run_self_update },
         { "recover", "", "finish or undo an interrupted switch (run at boot)", 0, 0, recover_options, run_recover },
         { 0 },
 };
@@ -102,7 +110,7 @@ static const struct sf_verb verbs[] = {
 static const struct sf_program program = {
         .name = "sf-node",
         .summary = "keeps Slurm on a node current",
-        .version = SF_VERSION,
+        .version = SF_VERSION_TEXT,
         .options = options,
         .global_options = global_options,
         .verbs = verbs,

@@ -53,9 +53,11 @@ static const struct sf_option options[] = {
         { "static", 0, "keep|strip|drop", "what becomes of static libraries; default: keep", false },
         { "layer", 0, "NAME=DIR", "another layer, below the one of Slurm; may be repeated", true },
         { "arch", 0, "A", "import: architecture of the tree, by default this host's; matrix: only this one", false },
+        { "needs-agent", 0, "V", "sf-node older than this refuses the release", false },
         { "build", 0, "B", "tells builds of one version apart", false },
         { "force", 0, NULL,
-          "import: a short placeholder, what the lint finds; publish: other content under a known name", false },
+          "import: a short placeholder, what the lint finds; publish, publish-agent: other content under a known name",
+          false },
         { "delta-from", 0, "RELEASE", "make a delta from this published release; may be repeated", true },
         { "output", 'o', "FILE", "write the delta, or what is exported, here", false },
         { "format", 0, "F", "what to export: tar.gz (default) or tar.zst", false },
@@ -85,10 +87,12 @@ static const char *const root_options[] = { "from", "no-packages", NULL };
 static const char *const keys_options[] = { "repo",   "endpoint", "keys", "offline-keys", "root-keys", "root-threshold",
                                             "retire", "new-key",  NULL };
 static const char *const refresh_options[] = { "repo", "endpoint", "keys", "offline-keys", NULL };
-static const char *const import_options[] = { "placeholder", "slurm-version", "toolchain", "layer", "exclude",
-                                              "static",      "arch",          "build",     "force", NULL };
+static const char *const import_options[] = { "placeholder", "slurm-version", "toolchain", "layer",
+                                              "exclude",     "static",        "arch",      "build",
+                                              "needs-agent", "force",         NULL };
 static const char *const publish_options[] = { "repo",   "endpoint", "keys",    "delta-from",
                                                "layers", "force",    "dry-run", NULL };
+static const char *const publish_agent_options[] = { "repo", "endpoint", "keys", "offline-keys", "force", NULL };
 static const char *const delta_options[] = { "output", NULL };
 static const char *const export_options[] = { "format", "output", "gpg-key", NULL };
 static const char *const withdraw_options[] = { "repo", "endpoint", "keys", "reason", "undo", NULL };
@@ -142,6 +146,7 @@ VERB(root)
 VERB(mirror)
 VERB(import)
 VERB(publish)
+VERB(publish_agent)
 VERB(withdraw)
 VERB(delta)
 VERB(export)
@@ -160,6 +165,8 @@ static const struct sf_verb verbs[] = {
           run_mirror },
         { "import", "DIR", "make a release of a prefix that something else built", 1, 1, import_options, run_import },
         { "publish", "RELEASE...", "add releases to a repository", 1, SIZE_MAX, publish_options, run_publish },
+        { "publish-agent", "FILE...", "add the agent itself, one file per architecture, and its script for new nodes",
+          1, SIZE_MAX, publish_agent_options, run_publish_agent },
         { "delta", "FROM TO", "make one delta and show what each method costs", 2, 2, delta_options, run_delta },
         { "export", "RELEASE", "write a release as a tar file that works without sf-node", 1, 1, export_options,
           run_export },

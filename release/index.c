@@ -164,7 +164,7 @@ static int parse_requires(const json_t *object, const char *where, struct sf_ind
         char place[96];
         int r = 0;
 
-        *ret = (struct sf_index_requires){ "", "", "" };
+        *ret = (struct sf_index_requires){ "", "", "", "" };
         if (!requires)
                 return 0;
         snprintf(place, sizeof place, "%s.requires", where);
@@ -174,6 +174,8 @@ static int parse_requires(const json_t *object, const char *where, struct sf_ind
                 r = copy_string(requires, place, "libc", ret->libc, sizeof ret->libc, err);
         if (r == 0 && json_object_get(requires, "cpu"))
                 r = copy_string(requires, place, "cpu", ret->cpu, sizeof ret->cpu, err);
+        if (r == 0 && json_object_get(requires, "agent"))
+                r = copy_string(requires, place, "agent", ret->agent, sizeof ret->agent, err);
         return r < 0 ? r : parse_libraries(requires, where, ret->libraries, sizeof ret->libraries, err);
 }
 
@@ -297,7 +299,7 @@ static json_t *requires_json(const struct sf_index_requires *requires)
 {
         json_t *object, *libraries;
 
-        if (!*requires->libc && !*requires->cpu && !*requires->libraries)
+        if (!*requires->libc && !*requires->cpu && !*requires->libraries && !*requires->agent)
                 return NULL;
         object = json_object();
         libraries = json_array();
@@ -305,6 +307,8 @@ static json_t *requires_json(const struct sf_index_requires *requires)
                 json_object_set_new(object, "libc", json_string(requires->libc));
         if (*requires->cpu)
                 json_object_set_new(object, "cpu", json_string(requires->cpu));
+        if (*requires->agent)
+                json_object_set_new(object, "agent", json_string(requires->agent));
         for (const char *name = requires->libraries; *name;) {
                 size_t length = strcspn(name, " ");
 

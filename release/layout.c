@@ -20,3 +20,8 @@ char *sf_layout_buildcache_target(const char *toolchain, const char *arch)
 {
         return sf_format(SF_LAYOUT_BUILDCACHE "/%s-%s.json", toolchain, arch);
 }
+
+char *sf_layout_agent_target(const char *version, const char *arch)
+{
+        return sf_format(SF_LAYOUT_AGENT "/%s/sf-node-%s", version, arch);
+}

@@ -24,12 +24,17 @@ char *sf_layout_index_target(const char *toolchain, const char *arch);     /* in
 #define SF_BUILDCACHE_FORMAT    1
 #define SF_BUILDCACHE_INDEX_MAX (16u << 20)
 char *sf_layout_buildcache_target(const char *toolchain, const char *arch);
+/* The agent's own releases (release/agents.h); the same paths without "targets/" are plain files for a script. */
+#define SF_LAYOUT_AGENT         "agent"
+#define SF_LAYOUT_AGENTS_TARGET SF_LAYOUT_AGENT "/agent.json"
+char *sf_layout_agent_target(const char *version, const char *arch); /* agent/<version>/sf-node-<arch> */
 #define SF_LAYOUT_ROLLOUT_TARGET "rollout/rollout.json"                    /* waves, withdrawals, compatibility table */
 
 /* Delegated roles of the top-level targets. */
-#define SF_ROLE_RELEASES "releases" /* signs index/... and agent/... */
+#define SF_ROLE_RELEASES "releases" /* signs index/... */
 #define SF_ROLE_ROLLOUT "rollout"   /* signs rollout/... */
 #define SF_ROLE_BUILDCACHE "buildcache" /* signs buildcache/... */
+#define SF_ROLE_AGENT "agent"       /* signs agent/..., offline: programs that nodes run as root */
 
 /* Media and artifact types of our blobs. */
 #define SF_MEDIA_LAYER "application/vnd.oci.image.layer.v1.tar+zstd"

@@ -8,6 +8,7 @@
 
 #include "agent/acquire/acquire.h"
 #include "agent/acquire/requires.h"
+#include "agent/node/version.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
@@ -67,6 +68,8 @@ static int choose_and_plan(const struct sf_config *config, const struct sf_store
 {
         int r = choose(config, wanted, offer, err);
 
+        if (r == 0 && (r = sf_requires_check_agent(offer->release, sf_version_own(), err)) < 0)
+                report->step = SF_STEP_PREFLIGHT;
         if (r == 0 && !config->force && (r = sf_requires_check(offer->release, config->root, err)) < 0)
                 report->step = SF_STEP_PREFLIGHT;
         if (r < 0)

@@ -250,38 +250,109 @@ static int load_rollout(const struct sf_config *config, struct sf_repository *rp
         return r < 0 ? r : sf_rollout_parse(SF_LAYOUT_ROLLOUT_TARGET, text.data, text.len, &rp->rollout, err);
 }
 
-int sf_repository_open(const struct sf_config *config, struct sf_repository *ret, struct sf_error *err)
+/* Agents of other prefixes share the metadata. -1 with --dry-run, which works on a copy. */
+static int lock_metadata(const struct sf_config *config, int *ret, struct sf_error *err)
+{
+        const struct sf_lock_wait wait = { .seconds = METADATA_WAIT, .stop = &sf_stop_requested };
+        int waited, r;
+
+        *ret = -1;
+        if (config->dry_run)
+                return 0;
+        r = *ret = sf_lock_take_shared(config->shared, &wait, &waited, err);
+        return r < 0 ? r : 0;
+}
+
+/* Looks in roles that may have to be fetched first. */
+static int find_target(const struct sf_config *config, struct sf_repository *rp, const char *name,
+                       struct sf_tuf_target *ret, struct sf_error *err)
+{
+        struct sf_tuf_source source = { fetch_metadata, rp->fetcher };
+        _cleanup_close_ int lock = -1;
+        int r = lock_metadata(config, &lock, err);
+
+        return r < 0 ? r : sf_tuf_find(rp->trust, &source, name, ret, err);
+}
+
+int sf_repository_target(const struct sf_config *config, struct sf_repository *repository, const char *name, size_t max,
+                         struct sf_buffer *ret, struct sf_error *err)
+{
+        struct sf_tuf_target target;
+        int r = find_target(config, repository, name, &target, err);
+
+        if (r < 0)
+                return r;
+        _cleanup_free_ char *path = sf_format(SF_LAYOUT_TARGETS "/%s", target.download_name);
+        if (!path)
+                r = sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+        else if (target.length > max)
+                r = sf_error_set(err, SF_ERR_LIMIT, "%s: %llu bytes are more than the %zu allowed", name,
+                                 (unsigned long long)target.length, max);
+        else
+                r = fetch_target(repository, path, &target, ret, err);
+        sf_tuf_target_free(&target);
+        return r;
+}
+
+int sf_repository_check_target(const struct sf_config *config, struct sf_repository *repository, const char *name,
+                               const void *data, size_t len, struct sf_error *err)
+{
+        struct sf_tuf_target target;
+        int r = find_target(config, repository, name, &target, err);
+
+        if (r < 0)
+                return r;
+        r = sf_tuf_target_check(&target, data, len, err);
+        sf_tuf_target_free(&target);
+        return r;
+}
+
+/* What is for this node's toolchain, cached. */
+static int load_offer(const struct sf_config *config, struct sf_repository *rp, struct sf_error *err)
 {
         _cleanup_free_ char *cache = sf_fs_join(config->shared, CACHE_DIRECTORY);
-        const struct sf_lock_wait wait = { .seconds = METADATA_WAIT, .stop = &sf_stop_requested };
+        int r = cache ? 0 : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+
+        if (r == 0 && !config->dry_run)
+                r = sf_fs_mkdirs(cache, 0755, err);
+        if (r == 0)
+                r = load_index(config, rp, err);
+        return r < 0 ? r : load_rollout(config, rp, err);
+}
+
+static int open_repository(const struct sf_config *config, bool with_offer, struct sf_repository *ret,
+                           struct sf_error *err)
+{
         struct sf_repository rp = { 0 };
         _cleanup_close_ int lock = -1;
-        int waited;
-
-        if (!cache)
-                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
         int r = open_fetcher(config, &rp.fetcher, err);
+
         if (r == 0)
                 r = open_trust(config, &rp, err);
         if (r == 0)
                 r = check_clock(config->clock_wait, err);
-        /* Agents of other prefixes share the metadata. */
-        if (r == 0 && !config->dry_run)
-                r = lock = sf_lock_take_shared(config->shared, &wait, &waited, err);
-        if (r >= 0)
+        if (r == 0)
+                r = lock_metadata(config, &lock, err);
+        if (r == 0)
                 r = refresh(&rp, err);
-        if (r == 0 && !config->dry_run)
-                r = sf_fs_mkdirs(cache, 0755, err);
-        if (r == 0)
-                r = load_index(config, &rp, err);
-        if (r == 0)
-                r = load_rollout(config, &rp, err);
+        if (r == 0 && with_offer)
+                r = load_offer(config, &rp, err);
         if (r < 0) {
                 sf_repository_close(&rp);
                 return r;
         }
         *ret = rp;
         return 0;
+}
+
+int sf_repository_open(const struct sf_config *config, struct sf_repository *ret, struct sf_error *err)
+{
+        return open_repository(config, true, ret, err);
+}
+
+int sf_repository_open_trust(const struct sf_config *config, struct sf_repository *ret, struct sf_error *err)
+{
+        return open_repository(config, false, ret, err);
 }
 
 void sf_repository_close(struct sf_repository *repository)

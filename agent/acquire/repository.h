@@ -32,6 +32,15 @@ void sf_repository_wait(const struct sf_config *config);
  * which are cached below the state directory. SF_ERR_USAGE: no repository configured, or none trusted yet;
  * SF_ERR_NOT_FOUND: it offers nothing for this toolchain and architecture. */
 int sf_repository_open(const struct sf_config *config, struct sf_repository *ret, struct sf_error *err);
+/* The same without index and rollout: for the agent's own releases, which are for every toolchain. */
+int sf_repository_open_trust(const struct sf_config *config, struct sf_repository *ret, struct sf_error *err);
+/* A signed target, from whichever mirror has it whole; appends to ret. More than max bytes is SF_ERR_LIMIT;
+ * SF_ERR_NOT_FOUND: nobody who is trusted for it lists it. */
+int sf_repository_target(const struct sf_config *config, struct sf_repository *repository, const char *name, size_t max,
+                         struct sf_buffer *ret, struct sf_error *err);
+/* Are these bytes that target, as it is signed now? SF_ERR_NOT_FOUND, SF_ERR_CORRUPT. */
+int sf_repository_check_target(const struct sf_config *config, struct sf_repository *repository, const char *name,
+                               const void *data, size_t len, struct sf_error *err);
 void sf_repository_close(struct sf_repository *repository);
 
 /* After content that came from here was damaged: may it be fetched again, from another mirror? */

@@ -8,6 +8,7 @@
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "release/agents.h"
 #include "rpath/hostlib.h"
 
 #define LIBC      "libc.so.6"
@@ -93,6 +94,17 @@ static int check_libraries(const struct sf_hostlib *host, const char *names, uin
                         r = sf_buffer_printf(missing, err, "%s%s", missing->len ? ", " : "", name);
         }
         return r;
+}
+
+int sf_requires_check_agent(const struct sf_index_release *release, const char *version, struct sf_error *err)
+{
+        const char *needed = release->requires.agent;
+
+        if (!*needed || sf_agents_compare(version, needed) >= 0)
+                return 0;
+        return sf_error_set(err, SF_ERR_INCOMPATIBLE,
+                            "release %s needs sf-node %s or newer, and this is %s: 'sf-node self-update' brings it",
+                            release->name.text, needed, version);
 }
 
 int sf_requires_check(const struct sf_index_release *release, const char *root, struct sf_error *err)

@@ -15,6 +15,9 @@
  * missing. */
 int sf_requires_check(const struct sf_index_release *release, const char *root, struct sf_error *err);
 
+/* Is this agent new enough for the release? Not a question that --force answers. SF_ERR_INCOMPATIBLE. */
+int sf_requires_check_agent(const struct sf_index_release *release, const char *version, struct sf_error *err);
+
 /* True where a processor with these flags (of /proc/cpuinfo) has the psABI's level; true for levels that are unknown
  * here. */
 bool sf_requires_cpu_has(const char *flags, const char *level);

@@ -166,6 +166,16 @@ static int read_old_steps(struct sf_config *c, struct sf_error *err)
         return text ? sf_error_set(err, SF_ERR_USAGE, "[service] old_steps = %s: refuse, wait or allow", text) : 0;
 }
 
+static int read_agent(struct sf_config *c, struct sf_error *err)
+{
+        const char *text = sf_conf_get(&c->conf, "upgrade", "agent");
+
+        c->follow_agent = text && strcmp(text, "follow") == 0;
+        return !text || c->follow_agent || strcmp(text, "stay") == 0
+                       ? 0
+                       : sf_error_set(err, SF_ERR_USAGE, "[upgrade] agent = %s: follow or stay", text);
+}
+
 static int read_service(struct sf_config *c, struct sf_error *err)
 {
         const char *conf = sf_conf_get(&c->conf, "service", "slurm_conf");
@@ -384,6 +394,8 @@ int sf_config_load(const struct sf_command_line *line, struct sf_config *ret, st
         }
         if (r == 0)
                 r = read_repositories(line, &c, err);
+        if (r == 0)
+                r = read_agent(&c, err);
         if (r == 0)
                 r = read_service(&c, err);
         if (r == 0 && !c.slurm_conf)

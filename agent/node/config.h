@@ -50,6 +50,7 @@ struct sf_config {
         bool drain, when_idle;   /* drain the node before the switch, or only wait until it has no jobs */
         uint64_t drain_timeout;  /* seconds to wait for that, 0 = without end */
         uint64_t jitter;         /* seconds: wait a random time up to this before talking to the repository */
+        bool follow_agent;       /* [upgrade] agent = follow: self-update before install, upgrade and stage */
         bool json, dry_run, force, no_restart, allow_downgrade, restore_state;
         const char **units; /* services that run from the release, in SchedMD's order; NULL-terminated */
         size_t unit_count;

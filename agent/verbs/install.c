@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* agent/verbs/install.c - install, upgrade, stage, activate, rollback: one switch, of which each does its part. */
+#include "agent/switch/self_update.h"
 #include "agent/switch/switch.h"
 #include "agent/verbs/verbs.h"
 
@@ -12,6 +13,7 @@ int sf_verb_install(const struct sf_config *config, const struct sf_command_line
                                .bytes = true,
                                .flip = !sf_option_given(line, "no-activate") };
 
+        sf_self_update_follow(config, line);
         return sf_switch_run(&u);
 }
 
@@ -24,6 +26,7 @@ int sf_verb_upgrade(const struct sf_config *config, const struct sf_command_line
                                .flip = true,
                                .restart = !config->no_restart };
 
+        sf_self_update_follow(config, line);
         return sf_switch_run(&u);
 }
 
@@ -31,6 +34,7 @@ int sf_verb_stage(const struct sf_config *config, const struct sf_command_line *
 {
         struct sf_switch u = { .config = config, .verb = "stage", .wanted = line->arguments[0], .bytes = true };
 
+        sf_self_update_follow(config, line);
         return sf_switch_run(&u);
 }
 

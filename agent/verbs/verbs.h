@@ -18,6 +18,7 @@ int sf_verb_gc(const struct sf_config *config, const struct sf_command_line *lin
 int sf_verb_doctor(const struct sf_config *config, const struct sf_command_line *line);
 int sf_verb_activate(const struct sf_config *config, const struct sf_command_line *line);
 int sf_verb_rollback(const struct sf_config *config, const struct sf_command_line *line);
+int sf_verb_self_update(const struct sf_config *config, const struct sf_command_line *line);
 int sf_verb_status(const struct sf_config *config, const struct sf_command_line *line);
 int sf_verb_verify(const struct sf_config *config, const struct sf_command_line *line);
 

@@ -12,8 +12,10 @@
 #include "factory/commands/command.h"
 #include "factory/pack/builds.h"
 #include "factory/pack/import.h"
+#include "factory/publish/agents.h"
 #include "factory/publish/layers.h"
 #include "factory/publish/publish.h"
+#include "release/agents.h"
 #include "release/host.h"
 
 static void print_finding(void *ctx, const char *text)
@@ -78,6 +80,7 @@ int sf_command_import(const struct sf_factory *factory, const struct sf_command_
                                     .toolchain = factory->toolchain,
                                     .arch = sf_option_get(line, "arch"),
                                     .build = sf_option_get(line, "build"),
+                                    .agent = sf_option_get(line, "needs-agent"),
                                     .force = sf_option_given(line, "force"),
                                     .finding = print_finding,
                                     .note = print_note };
@@ -86,6 +89,8 @@ int sf_command_import(const struct sf_factory *factory, const struct sf_command_
 
         if (!import.version)
                 return sf_error_set(err, SF_ERR_USAGE, "--slurm-version is needed");
+        if (import.agent && !sf_agents_is_version(import.agent))
+                return sf_error_set(err, SF_ERR_USAGE, "--needs-agent %s: not a version", import.agent);
         if ((r = builds_of(factory, &cache, &builds, err)) < 0 || (r = collect(line, "layer", &layers, err)) < 0 ||
             (r = collect(line, "placeholder", &placeholders, err)) < 0 ||
             (r = collect(line, "exclude", &exclude, err)) < 0 ||
@@ -206,4 +211,29 @@ int sf_command_withdraw(const struct sf_factory *factory, const struct sf_comman
         r = undo ? sf_publish_restore(&publish, line->arguments[0], err)
                  : sf_publish_withdraw(&publish, line->arguments[0], reason ? reason : "", err);
         return r < 0 ? r : sf_command_repository_finish(&repository, err);
+}
+
+int sf_command_publish_agent(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
+                             struct sf_error *err)
+{
+        _cleanup_repository_ struct sf_command_repository repository = { 0 };
+        _cleanup_free_ char *script = sf_format("%s/first-boot.sh.in", factory->data);
+        const struct sf_publish_agents publish = { .options = &repository.options,
+                                                   .files = line->arguments,
+                                                   .count = line->argument_count,
+                                                   .script = script,
+                                                   .force = sf_option_given(line, "force") };
+        char version[SF_AGENTS_VERSION_MAX];
+        int r = script ? sf_command_repository_open(factory, false, &repository, err)
+                       : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+
+        if (r == 0)
+                r = sf_publish_agents(&publish, version, err);
+        if (r == 0)
+                r = sf_command_repository_finish(&repository, err);
+        if (r < 0)
+                return r;
+        json_object_set_new(result, "version", sf_json_text(version));
+        sf_log_info("sf-node %1$s is offered; new nodes: agent/%1$s/sf-node-%1$s.sh", version);
+        return 0;
 }

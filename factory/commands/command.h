@@ -43,7 +43,7 @@ sf_command_fn sf_command_check; /* build-slurm --check */
 sf_command_fn sf_command_root, sf_command_mirror, sf_command_trust;
 sf_command_fn sf_command_import, sf_command_publish, sf_command_delta, sf_command_withdraw;
 sf_command_fn sf_command_export;
-sf_command_fn sf_command_keys, sf_command_refresh, sf_command_prune;
+sf_command_fn sf_command_keys, sf_command_refresh, sf_command_prune, sf_command_publish_agent;
 
 /* The repository and the keys as options and configuration name them, ready to be changed. A bucket is locked, and
  * worked on through a copy; each commit sends what is new. */

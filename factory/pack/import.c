@@ -126,6 +126,7 @@ int sf_import_run(const struct sf_import *import, struct sf_release_name *ret_na
                                 .static_archives = import->static_archives,
                                 .force = import->force,
                                 .follow_links = true,
+                                .agent = import->agent,
                                 .builds = import->builds,
                                 .epoch = sf_pack_epoch(),
                                 .finding = import->finding,

@@ -21,6 +21,7 @@ struct sf_import {
         const char *toolchain;
         const char *arch;
         const char *build;                            /* "" or NULL = none */
+        const char *agent;                            /* as in pack.h: the oldest sf-node that understands it */
         const char *builds;                           /* CACHE/builds */
         bool force;                                   /* as in pack.h: a short placeholder, findings of the lint */
         void (*finding)(void *ctx, const char *text); /* as in pack.h */

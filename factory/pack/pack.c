@@ -19,6 +19,7 @@
 #include "factory/pack/compose.h"
 #include "factory/pack/survey.h"
 #include "factory/pack/unit_type.h"
+#include "release/agents.h"
 #include "release/filelist.h"
 #include "release/host.h"
 #include "release/index.h"
@@ -319,6 +320,8 @@ static int write_release(struct packing *p, struct sf_error *err)
         strcpy(index.arch, p->pack->name->arch);
         sf_oci_time(p->pack->epoch, p->release.created);
         snprintf(p->release.requires.cpu, sizeof p->release.requires.cpu, "%s", p->pack->cpu ? p->pack->cpu : "");
+        snprintf(p->release.requires.agent, sizeof p->release.requires.agent, "%s",
+                 p->pack->agent ? p->pack->agent : SF_AGENTS_NEEDED);
         r = sf_unit_type_of(p->stage, p->pack->name->version, p->release.unit, err);
         if (r == 0)
                 r = sf_needs_collect(&p->tree, &p->release.requires, err);

@@ -41,6 +41,7 @@ struct sf_pack {
         enum sf_static_archive static_archives;
         bool force;        /* accept a shorter placeholder, and only warn of what rpath/lint.h finds (import --force) */
         bool follow_links; /* symbolic links that leave their tree are replaced by what they point to (import) */
+        const char *agent; /* the oldest sf-node that understands it (release/index.h); NULL = SF_AGENTS_NEEDED */
         const char *cpu;   /* the least processor (release/index.h); NULL = not known */
         const char *sysroot; /* the system it was built in, whose libraries are looked at; NULL = this machine, where
                                   * its name fits */

@@ -109,7 +109,14 @@ static int pull_roots(struct sf_bucket *b, struct sf_error *err)
         return r;
 }
 
-/* Everything that the publisher reads or may replace: not the agent's own binaries. */
+/* The agent's own programs: agent/<version>/sf-node-<arch>. */
+static bool is_program(const char *name)
+{
+        return strncmp(name, SF_LAYOUT_AGENT "/", strlen(SF_LAYOUT_AGENT "/")) == 0 &&
+               strcmp(name, SF_LAYOUT_AGENTS_TARGET) != 0;
+}
+
+/* Everything that the publisher reads or may replace: not the programs. */
 static int pull_targets(struct sf_bucket *b, const json_t *targets, struct sf_error *err)
 {
         const char *name;
@@ -125,8 +132,7 @@ static int pull_targets(struct sf_bucket *b, const json_t *targets, struct sf_er
                 int r;
                 if (!path)
                         return no_memory(err);
-                if (strncmp(name, "agent/", strlen("agent/")) != 0 &&
-                    (r = pull(b, path, TARGET_MAX, &content, err)) < 0)
+                if (!is_program(name) && (r = pull(b, path, TARGET_MAX, &content, err)) < 0)
                         return r;
         }
         return 0;

@@ -30,6 +30,7 @@ static const struct initial_role {
         { SF_ROLE_RELEASES, false, "index/*" },
         { SF_ROLE_ROLLOUT, false, "rollout/*" },
         { SF_ROLE_BUILDCACHE, false, "buildcache/*" },
+        { SF_ROLE_AGENT, true, SF_LAYOUT_AGENT "/*" },
 };
 
 /* As many keys of a role as asked for: those that are there, then new ones. */
@@ -96,8 +97,8 @@ static int add_initial_role(const struct initial_role *role, const struct sf_key
                                ? sf_error_set(err, SF_ERR_NOMEM, "no memory for role %s", role->name)
                                : 0;
         json_t *paths = json_pack("[s]", role->path);
-        if (strcmp(role->name, SF_ROLE_RELEASES) == 0)
-                json_array_append_new(paths, json_string("agent/*"));
+        if (strcmp(role->name, SF_ROLE_AGENT) == 0)
+                json_array_append_new(paths, json_string(SF_LAYOUT_AGENT "/*/*"));
         if (json_object_set_new(spec, "name", json_string(role->name)) < 0 ||
             json_object_set_new(spec, "terminating", json_true()) < 0 ||
             json_object_set_new(spec, "paths", paths) < 0 ||

@@ -29,7 +29,7 @@ static char *target_path(const char *name, const char *sha256)
         return sf_format(SF_LAYOUT_TARGETS "/%.*s%s.%s", directory, name, sha256, name + directory);
 }
 
-static const char *published_hash(const struct sf_metadata *metadata, const char *role, const char *name)
+const char *sf_metadata_target_hash(const struct sf_metadata *metadata, const char *role, const char *name)
 {
         const json_t *entry = json_object_get(json_object_get(sf_metadata_body(metadata, role), "targets"), name);
 
@@ -57,7 +57,7 @@ static int read_checked(const char *path, const char *sha256, size_t max, struct
 int sf_metadata_get_target(struct sf_metadata *metadata, const char *role, const char *name, size_t max,
                            struct sf_buffer *ret, struct sf_error *err)
 {
-        const char *hash = published_hash(metadata, role, name);
+        const char *hash = sf_metadata_target_hash(metadata, role, name);
         _cleanup_free_ char *path = hash ? target_path(name, hash) : NULL;
         _cleanup_free_ char *full = path ? sf_fs_join(metadata->options.repository, path) : NULL;
 
@@ -108,7 +108,7 @@ int sf_metadata_put_target(struct sf_metadata *metadata, const char *role, const
                            size_t len, struct sf_error *err)
 {
         const json_t *body = sf_metadata_body(metadata, role);
-        const char *before = published_hash(metadata, role, name);
+        const char *before = sf_metadata_target_hash(metadata, role, name);
         struct sf_digest digest;
         char hex[SF_DIGEST_HEX + 1];
         int r;
@@ -135,7 +135,7 @@ int sf_metadata_put_target(struct sf_metadata *metadata, const char *role, const
 
 int sf_metadata_remove_target(struct sf_metadata *metadata, const char *role, const char *name, struct sf_error *err)
 {
-        if (!published_hash(metadata, role, name))
+        if (!sf_metadata_target_hash(metadata, role, name))
                 return sf_error_set(err, SF_ERR_NOT_FOUND, "role %s has no target %s", role, name);
         json_object_del(json_object_get(sf_metadata_edit(metadata, role), "targets"), name);
         return 0;
@@ -145,7 +145,7 @@ int sf_metadata_remove_target(struct sf_metadata *metadata, const char *role, co
 
 static unsigned days_of(const struct sf_metadata_options *options, const char *role)
 {
-        if (strcmp(role, "root") == 0 || strcmp(role, "targets") == 0)
+        if (strcmp(role, "root") == 0 || strcmp(role, "targets") == 0 || strcmp(role, SF_ROLE_AGENT) == 0)
                 return options->days_offline ? options->days_offline : 365;
         if (strcmp(role, "snapshot") == 0 || strcmp(role, "timestamp") == 0)
                 return options->days_online ? options->days_online : 14;

@@ -23,8 +23,8 @@ struct sf_metadata_options {
         const char *repository;  /* directory that holds metadata/ and targets/ */
         const char *const *keys; /* NULL-terminated directories of private keys, see keys.h; searched in order */
         int64_t now;             /* seconds since the epoch: expiry is counted from here */
-        unsigned days_offline;   /* validity of root and targets; 0 = 365 */
-        unsigned days_delegated; /* of releases and rollout; 0 = 180 */
+        unsigned days_offline;   /* validity of root, targets and agent; 0 = 365 */
+        unsigned days_delegated; /* of releases, rollout and buildcache; 0 = 180 */
         unsigned days_online;    /* of snapshot and timestamp; 0 = 14 */
         /* Called by a commit when all but the timestamp is written: for files that must not run ahead of the
          * metadata, nor lag behind the timestamp. An error ends the commit there. May be NULL. */
@@ -47,6 +47,8 @@ static inline void sf_cleanup_metadata(struct sf_metadata **m) { sf_metadata_clo
 /* The content of a target as it stands (staged or published), at most max bytes. SF_ERR_NOT_FOUND. */
 int sf_metadata_get_target(struct sf_metadata *metadata, const char *role, const char *name, size_t max,
                            struct sf_buffer *ret, struct sf_error *err);
+/* Its SHA-256 in hexadecimal, staged or published; NULL where there is no such target. Valid until it is changed. */
+const char *sf_metadata_target_hash(const struct sf_metadata *metadata, const char *role, const char *name);
 /* Stages content for a target of `role` ("releases", "rollout", "targets"); the bytes are copied. Nothing is written
  * before the commit. Unchanged content changes nothing. */
 int sf_metadata_put_target(struct sf_metadata *metadata, const char *role, const char *name, const void *data,

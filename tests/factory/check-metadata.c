@@ -280,7 +280,7 @@ static void refresh_renews_what_it_has_keys_for(void **state)
                 _cleanup_metadata_ struct sf_metadata *metadata = NULL;
                 assert_int_equal(sf_metadata_open(&options, &metadata, &err), 0);
                 assert_int_equal(sf_metadata_refresh(metadata, &err), 0);
-                assert_int_equal(sf_metadata_warn_expiry(metadata), with_offline ? 0 : 2);
+                assert_int_equal(sf_metadata_warn_expiry(metadata), with_offline ? 0 : 3);
         }
         assert_int_equal(refresh(w, NOW + 363 * DAY, SF_LAYOUT_ROLLOUT_TARGET, NULL), 0);
         /* Half of their time is left: nothing but snapshot and timestamp changes. */
@@ -303,7 +303,7 @@ static void an_expired_root_is_warned_of_and_can_be_renewed(void **state)
         struct sf_metadata_options options = options_of(w, w->both, NOW + 500 * DAY);
         _cleanup_metadata_ struct sf_metadata *metadata = NULL;
         assert_int_equal(sf_metadata_open(&options, &metadata, &err), 0);
-        assert_int_equal(sf_metadata_warn_expiry(metadata), 7); /* all of them */
+        assert_int_equal(sf_metadata_warn_expiry(metadata), 8); /* all of them */
         assert_int_equal(refresh(w, NOW + 500 * DAY, NULL, NULL), SF_ERR_EXPIRED);
         assert_int_equal(sf_metadata_refresh(metadata, &err), 0);
         assert_int_equal(sf_metadata_warn_expiry(metadata), 0);

@@ -305,8 +305,8 @@ static void roots_stay_for_ever(void **state)
         assert_int_equal(prune(w, 0, 1000, &result), 0);
         assert_true(result.files > 0);
         assert_true(sf_fs_exists(first));
-        /* 4 roots and the one that the refresh made, timestamp, snapshot, targets, releases, rollout, buildcache */
-        assert_int_equal(count(w, "metadata"), 11);
+        /* 4 roots and the one that the refresh made, timestamp, snapshot, targets, releases, rollout, buildcache, agent */
+        assert_int_equal(count(w, "metadata"), 12);
 }
 
 int main(void)
