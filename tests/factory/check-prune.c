@@ -305,7 +305,7 @@ static void roots_stay_for_ever(void **state)
         assert_int_equal(prune(w, 0, 1000, &result), 0);
         assert_true(result.files > 0);
         assert_true(sf_fs_exists(first));
-        /* 4 roots and the one that the refresh made, timestamp, snapshot, targets, releases, rollout, buildcache, agent */
+        /* 4 roots and the one that the refresh made, timestamp, snapshot, targets and 4 delegated roles */
         assert_int_equal(count(w, "metadata"), 12);
 }
 
