@@ -183,17 +183,47 @@ static int profile_path(const struct sf_plan *plan, char **ret, struct sf_error 
         return 0;
 }
 
+/* Adds DATA/DIRECTORY/NAME.ini to the files that make Slurm's recipe. */
+static int add_file(const struct sf_plan *plan, const char *directory, const char *name, struct sf_words *files,
+                    struct sf_error *err)
+{
+        return sf_words_printf(files, err, "%s/%s/%s" SUFFIX, plan->data, directory, name);
+}
+
+/* The options that the profile selects, before the profile itself: it has the last word. */
+static int add_options(const struct sf_plan *plan, const char *profile, struct sf_words *files, struct sf_error *err)
+{
+        _cleanup_(sf_conf_free) struct sf_conf conf = SF_CONF_INIT;
+        _cleanup_(sf_words_free) struct sf_words options = SF_WORDS_INIT;
+        int r = sf_conf_load(&conf, profile, err);
+
+        for (const struct sf_conf_entry *e = NULL; r == 0 && (e = sf_conf_next(&conf, "package", "options", e));)
+                r = sf_words_split(&options, e->value, err);
+        for (size_t i = 0; i < options.count && r == 0; i++) {
+                if (strchr(options.items[i], '/') || (r = add_file(plan, "options", options.items[i], files, err)) < 0)
+                        return r < 0 ? r
+                                     : sf_error_set(err, SF_ERR_USAGE, "%s: \"%s\" is not the name of an option",
+                                                    profile, options.items[i]);
+                if (!sf_fs_exists(files->items[files->count - 1]))
+                        return sf_error_set(err, SF_ERR_USAGE, "%s: there is no option %s: no %s", profile,
+                                            options.items[i], files->items[files->count - 1]);
+        }
+        return r;
+}
+
+/* What is common to all versions, what the version says, the profile's options, the profile. */
 static int load_slurm(struct sf_plan *plan, struct sf_recipe *ret, struct sf_error *err)
 {
-        _cleanup_free_ char *common = sf_format("%s/recipes/slurm" SUFFIX, plan->data), *profile = NULL;
-        _cleanup_free_ char *own = sf_format("%s/slurm/%s" SUFFIX, plan->data, plan->version);
+        _cleanup_(sf_words_free) struct sf_words files = SF_WORDS_INIT;
+        _cleanup_free_ char *profile = NULL;
         int r;
 
-        if (!common || !own)
-                return sf_error_set(err, SF_ERR_NOMEM, "plan");
-        if ((r = profile_path(plan, &profile, err)) < 0)
+        if ((r = profile_path(plan, &profile, err)) < 0 || (r = add_file(plan, "recipes", "slurm", &files, err)) < 0 ||
+            (r = add_file(plan, "slurm", plan->version, &files, err)) < 0 ||
+            (profile && (r = add_options(plan, profile, &files, err)) < 0) ||
+            (profile && (r = sf_words_append(&files, profile, err)) < 0))
                 return r;
-        return sf_recipe_load((const char *const[]){ common, own, profile }, profile ? 3 : 2, ret, err);
+        return sf_recipe_load(sf_words_argv(&files), files.count, ret, err);
 }
 
 /* --- entries --------------------------------------------------------------------------------------------------- */

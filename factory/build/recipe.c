@@ -107,6 +107,9 @@ static int read_package(struct sf_recipe *recipe, struct sf_error *err)
         };
         int r;
 
+        /* Whoever chose the files has read it. */
+        for (const struct sf_conf_entry *e = NULL; (e = sf_conf_next(&recipe->conf, "package", "options", e));)
+                continue;
         recipe->strip = true;
         recipe->build = sf_conf_get(&recipe->conf, "package", "build");
         if (!recipe->build)

@@ -8,6 +8,7 @@
  *     depends = a b            other recipes whose files fill the prefix first
  *     also = c                 recipes of the same release that this one is built without
  *     build = small            in a profile: the word that its releases have in their names
+ *     options = freeipmi hdf5  in a profile: etc/options/NAME.ini are read before it
  *     os = openssl zlib        libraries taken from the operating system, as [os NAME] of the toolchain lists them
  *     remove = *.la            patterns of installed paths that are thrown away; '*' also matches '/'
  *     strip = yes              strip --strip-unneeded over all ELF files (the default)

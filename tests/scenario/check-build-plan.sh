@@ -119,6 +119,15 @@ run 0 build-slurm --slurm-version 9.9.1 --profile less
 ! grep -q 'share/b$\|mpi/share/c$' "$release-less/filelist" || fail "the profile left out nothing"
 run 2 build-slurm --slurm-version 9.9.1 --profile none
 expect 'there is no profile none'
+mkdir data/options
+printf '[step install]\ndrop = WORDS=*\nrun = "WORDS=optional"\n' >data/options/words.ini
+printf '[package]\nbuild = more\noptions = words\n' >data/profiles/more.ini
+run 0 build-slurm --slurm-version 9.9.1 --profile more
+[ -d "$release-more" ] || fail "no release with the option: $(ls cache/builds)"
+[ "$(cat cache/buildcache/slurm-9.9.1-*/tree/words | sort | xargs)" = "one one optional" ] || fail "the option's words: $(cat cache/buildcache/slurm-9.9.1-*/tree/words)"
+printf '[package]\nbuild = more\noptions = words nothing\n' >data/profiles/more.ini
+run 2 build-slurm --slurm-version 9.9.1 --profile more
+expect 'there is no option nothing'
 
 echo "== why a layer is built again"
 sed -i 's/WAIT=0.1/WAIT=0.2/' data/recipes/a.ini
