@@ -22,6 +22,7 @@ work=$(mktemp -d "${TMPDIR:-/var/tmp}/sf-efficiency.XXXXXX")
 server=
 trap '[ -z "$server" ] || kill $server; rm -rf "$work"' EXIT
 mkdir -p "$cache"
+printf "" >"$work/none"
 die() { echo "efficiency: $*" >&2; exit 1; }
 mirrors=()
 for m in ${EFF_MIRRORS:-}; do mirrors+=(--mirror "$m"); done
@@ -45,7 +46,7 @@ note() {
         sort "$work/table" >"$table"
         echo "$1: $seconds s ($busy s of processor time, load $load): $2"
 }
-build() { timed "$bin/slurm-factory" --data "$data" --cache "$1" build-slurm --slurm-version "$2" --profile "$profile" --jobs "$(nproc)" \
+build() { timed "$bin/slurm-factory" --config "$work/none" --data "$data" --cache "$1" build-slurm --slurm-version "$2" --profile "$profile" --jobs "$(nproc)" \
         "${mirrors[@]}" "${place[@]}"; }
 compiled() { grep -c ': built in' "$work/out" || :; }
 
