@@ -49,6 +49,10 @@ static const struct sf_option options[] = {
         { "retire", 0, "KEYID", "the key to take out; default: the role's only one", false },
         { "new-key", 0, "FILE_OR_URI", "use this key instead of making one", false },
         { "placeholder", 'p', "PATH", "a prefix that the tree was built for; may be repeated; default: Spack's", true },
+        { "tarball", 0, "URL_OR_FILE", "import this published slurm-...-software.tar.gz, signed beside it (.asc)",
+          false },
+        { "keyring", 0, "FILE", "OpenPGP public keys, one of which signed the tarball", false },
+        { "fingerprint", 0, "HEX", "the full fingerprint of the key that must have signed it", false },
         { "exclude", 0, "PATTERN", "leave out what matches; may be repeated", true },
         { "static", 0, "keep|strip|drop", "what becomes of static libraries; default: keep", false },
         { "layer", 0, "NAME=DIR", "another layer, below the one of Slurm; may be repeated", true },
@@ -87,9 +91,9 @@ static const char *const root_options[] = { "from", "no-packages", NULL };
 static const char *const keys_options[] = { "repo",   "endpoint", "keys", "offline-keys", "root-keys", "root-threshold",
                                             "retire", "new-key",  NULL };
 static const char *const refresh_options[] = { "repo", "endpoint", "keys", "offline-keys", NULL };
-static const char *const import_options[] = { "placeholder", "slurm-version", "toolchain", "layer",
-                                              "exclude",     "static",        "arch",      "build",
-                                              "needs-agent", "force",         NULL };
+static const char *const import_options[] = { "placeholder", "slurm-version", "toolchain",   "layer",  "exclude",
+                                              "tarball",     "keyring",       "fingerprint", "static", "arch",
+                                              "build",       "needs-agent",   "force",       NULL };
 static const char *const publish_options[] = { "repo",   "endpoint", "keys",    "delta-from",
                                                "layers", "force",    "dry-run", NULL };
 static const char *const publish_agent_options[] = { "repo", "endpoint", "keys", "offline-keys", "force", NULL };
@@ -163,7 +167,7 @@ static const struct sf_verb verbs[] = {
         { "root", "TOOLCHAIN", "make the root of another distribution, to build in", 1, 1, root_options, run_root },
         { "mirror", "create DIR", "collect the sources of a release, for building offline", 2, 2, mirror_options,
           run_mirror },
-        { "import", "DIR", "make a release of a prefix that something else built", 1, 1, import_options, run_import },
+        { "import", "[DIR]", "make a release of a prefix that something else built", 0, 1, import_options, run_import },
         { "publish", "RELEASE...", "add releases to a repository", 1, SIZE_MAX, publish_options, run_publish },
         { "publish-agent", "FILE...", "add the agent itself, one file per architecture, and its script for new nodes",
           1, SIZE_MAX, publish_agent_options, run_publish_agent },

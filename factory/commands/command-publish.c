@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* factory/commands/command-publish.c - the verbs that make releases of trees and offer them: import, publish,
- * withdraw. */
+/* factory/commands/command-publish.c - the verbs that offer releases: publish, withdraw. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -11,40 +10,9 @@
 #include "factory/build/cache.h"
 #include "factory/commands/command.h"
 #include "factory/pack/builds.h"
-#include "factory/pack/import.h"
 #include "factory/publish/agents.h"
 #include "factory/publish/layers.h"
 #include "factory/publish/publish.h"
-#include "release/agents.h"
-#include "release/host.h"
-
-static void print_finding(void *ctx, const char *text)
-{
-        (void)ctx;
-        sf_log_error("%s", text);
-}
-
-static void print_note(void *ctx, const char *text)
-{
-        (void)ctx;
-        sf_log_info("note: %s", text);
-}
-
-static void report_release(const struct sf_release_name *name, const struct sf_pack_result *packed, json_t *result)
-{
-        char download[32], installed[32];
-
-        sf_log_info("%s: %zu files, %s; %s in %zu frames; %zu files name the prefix", name->text, packed->file_count,
-                    sf_log_size(packed->installed, installed), sf_log_size(packed->download, download),
-                    packed->frame_count, packed->relocated);
-        json_object_set_new(result, "release", sf_json_text(name->text));
-        json_object_set_new(result, "directory", sf_json_text(packed->directory));
-        json_object_set_new(result, "download", json_integer((json_int_t)packed->download));
-        json_object_set_new(result, "installed", json_integer((json_int_t)packed->installed));
-        json_object_set_new(result, "files", json_integer((json_int_t)packed->file_count));
-        json_object_set_new(result, "relocated", json_integer((json_int_t)packed->relocated));
-        json_object_set_new(result, "frames", json_integer((json_int_t)packed->frame_count));
-}
 
 /* The values of a repeating option, NULL-terminated; borrowed from the line. */
 static int collect(const struct sf_command_line *line, const char *option, struct sf_words *ret, struct sf_error *err)
@@ -65,49 +33,6 @@ static int builds_of(const struct sf_factory *factory, struct sf_cache *cache, c
                 return r;
         *ret = sf_cache_path(cache, "builds", NULL);
         return *ret ? 0 : sf_error_set(err, SF_ERR_NOMEM, "out of memory");
-}
-
-int sf_command_import(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
-                      struct sf_error *err)
-{
-        _cleanup_(sf_cache_close) struct sf_cache cache = { NULL };
-        _cleanup_(sf_words_free) struct sf_words layers = SF_WORDS_INIT, exclude = SF_WORDS_INIT;
-        _cleanup_(sf_words_free) struct sf_words placeholders = SF_WORDS_INIT;
-        _cleanup_(sf_pack_result_free) struct sf_pack_result packed = { 0 };
-        _cleanup_free_ char *builds = NULL, *toolchain = NULL;
-        struct sf_import import = { .directory = line->arguments[0],
-                                    .version = sf_option_get(line, "slurm-version"),
-                                    .toolchain = factory->toolchain,
-                                    .arch = sf_option_get(line, "arch"),
-                                    .build = sf_option_get(line, "build"),
-                                    .agent = sf_option_get(line, "needs-agent"),
-                                    .force = sf_option_given(line, "force"),
-                                    .finding = print_finding,
-                                    .note = print_note };
-        struct sf_release_name name;
-        int r;
-
-        if (!import.version)
-                return sf_error_set(err, SF_ERR_USAGE, "--slurm-version is needed");
-        if (import.agent && !sf_agents_is_version(import.agent))
-                return sf_error_set(err, SF_ERR_USAGE, "--needs-agent %s: not a version", import.agent);
-        if ((r = builds_of(factory, &cache, &builds, err)) < 0 || (r = collect(line, "layer", &layers, err)) < 0 ||
-            (r = collect(line, "placeholder", &placeholders, err)) < 0 ||
-            (r = collect(line, "exclude", &exclude, err)) < 0 ||
-            (sf_option_given(line, "static") &&
-             (r = sf_static_archive_parse(sf_option_get(line, "static"), &import.static_archives, err)) < 0) ||
-            (!import.toolchain && (r = sf_host_toolchain(NULL, &toolchain, err)) < 0))
-                return r;
-        import.builds = builds;
-        import.layers = sf_words_argv(&layers);
-        import.placeholders = sf_words_argv(&placeholders);
-        import.exclude = sf_words_argv(&exclude);
-        import.arch = import.arch ? import.arch : sf_host_arch();
-        import.toolchain = import.toolchain ? import.toolchain : toolchain;
-        r = sf_import_run(&import, &name, &packed, err);
-        if (r == 0)
-                report_release(&name, &packed, result);
-        return r;
 }
 
 static void prepare(const struct sf_command_repository *repository, const struct sf_command_line *line,
