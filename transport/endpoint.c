@@ -140,6 +140,10 @@ static int refuse(struct sf_endpoint *m, struct sf_transfer *t, unsigned status,
                 return sf_error_set(err, SF_ERR_CORRUPT, "is shorter than it should be (HTTP 416)");
         if (status >= 500 || status == 408 || status == 425 || status == 429)
                 return sf_error_set(err, SF_ERR_NETWORK, "the server cannot serve it now (HTTP %u)", status);
+        if (status == 401 || status == 407)
+                return sf_error_set(err, SF_ERR_FAILED,
+                                    "the %s asks for credentials, or refuses those it got (HTTP %u)",
+                                    status == 401 ? "server" : "proxy", status);
         return sf_error_set(err, SF_ERR_FAILED, "the server refuses (HTTP %u)", status);
 }
 

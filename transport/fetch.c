@@ -92,6 +92,7 @@ int sf_fetcher_open(const struct sf_fetch_options *options, struct sf_fetcher **
                 return r;
         struct sf_transfer_options transfer = {
                 .ca_bundle = ca_bundle,
+                .access = options->access,
                 .rate_limit = options->rate_limit,
                 .connect_timeout = options->connect_timeout ? options->connect_timeout : 15,
                 .stall_timeout = options->stall_timeout ? options->stall_timeout : 30,

@@ -24,6 +24,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/stream.h"
+#include "transport/credentials.h"
 
 #define SF_FETCH_BASES_MAX     16
 #define SF_FETCH_REDIRECTS_MAX 5
@@ -33,6 +34,7 @@ struct sf_fetch_options {
         bool one_file;            /* each base is the URL of one file, which may have a query; see sf_fetch_file */
         uint64_t rate_limit;      /* bytes per second, 0 = none */
         const char *ca_bundle;    /* NULL = found on the usual paths of Debian, Ubuntu and Rocky */
+        struct sf_access access;  /* who we are to which host, and the proxy */
         unsigned connect_timeout; /* seconds; 0 = 15 */
         unsigned stall_timeout;   /* seconds in which too little arrives; 0 = 30 */
         uint64_t stall_rate;      /* bytes per second that are too little; 0 = 1024 */

@@ -92,6 +92,53 @@ static int add_header(struct sf_transfer *t, const char *line)
         return !longer;
 }
 
+/* Who we are to this host; what an earlier request of another one had is taken back. */
+static int set_credentials(struct sf_transfer *t, const char *url, struct sf_error *err)
+{
+        const struct sf_access *known = &t->options.access;
+        const struct sf_credentials *who = sf_credentials_find(known->credentials, known->count, url);
+        const char *files[] = { who ? who->certificate : NULL, who ? who->key : NULL };
+        int bad = 0;
+
+        if (known->count == 0)
+                return 0;
+        if (who && (who->user || who->token) && !sf_credentials_may_be_sent(who, url))
+                return sf_error_set(err, SF_ERR_TRUST,
+                                    "the credentials of %s are not sent over plain http (plain_http = yes sends them)",
+                                    who->host);
+        for (size_t i = 0; i < 2; i++)
+                if (files[i] && access(files[i], R_OK) < 0)
+                        return sf_error_errno(err, "client certificate or key %s", files[i]);
+        if (who && who->token) {
+                char line[SF_CREDENTIALS_TOKEN_MAX + 32];
+                if (snprintf(line, sizeof line, "Authorization: Bearer %s", who->token) >= (int)sizeof line)
+                        return sf_error_set(err, SF_ERR_USAGE, "the token of %s is too long", who->host);
+                bad |= add_header(t, line);
+        }
+        bad |= curl_easy_setopt(t->easy, CURLOPT_HTTPAUTH, CURLAUTH_BASIC) != CURLE_OK;
+        bad |= curl_easy_setopt(t->easy, CURLOPT_USERNAME, who ? who->user : NULL) != CURLE_OK;
+        bad |= curl_easy_setopt(t->easy, CURLOPT_PASSWORD, who ? who->password : NULL) != CURLE_OK;
+        bad |= curl_easy_setopt(t->easy, CURLOPT_SSLCERT, files[0]) != CURLE_OK;
+        bad |= curl_easy_setopt(t->easy, CURLOPT_SSLKEY, files[1]) != CURLE_OK;
+        return bad ? sf_error_set(err, SF_ERR_NOMEM, "no memory for a request") : 0;
+}
+
+int sf_transfer_set_proxy(struct sf_transfer *t)
+{
+        const struct sf_proxy *proxy = &t->options.access.proxy;
+        int bad = 0;
+
+        if (proxy->url)
+                bad |= curl_easy_setopt(t->easy, CURLOPT_PROXY, proxy->url) != CURLE_OK;
+        if (proxy->except)
+                bad |= curl_easy_setopt(t->easy, CURLOPT_NOPROXY, proxy->except) != CURLE_OK;
+        if (proxy->user) {
+                bad |= curl_easy_setopt(t->easy, CURLOPT_PROXYUSERNAME, proxy->user) != CURLE_OK;
+                bad |= curl_easy_setopt(t->easy, CURLOPT_PROXYPASSWORD, proxy->password) != CURLE_OK;
+        }
+        return bad;
+}
+
 /* If-Range has no option of its own in libcurl. */
 int sf_transfer_set_request(struct sf_transfer *t, const struct sf_request *request, struct sf_error *err)
 {
@@ -104,6 +151,9 @@ int sf_transfer_set_request(struct sf_transfer *t, const struct sf_request *requ
                 snprintf(if_range, sizeof if_range, "If-Range: %s", request->validator);
                 bad |= add_header(t, if_range);
         }
+        int r = set_credentials(t, request->url, err);
+        if (r < 0)
+                return r;
         for (const char *const *line = request->headers; line && *line; line++)
                 bad |= add_header(t, *line);
         bad |= set_method(t, request);

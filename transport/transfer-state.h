@@ -54,6 +54,9 @@ struct sf_transfer {
  * signed and this libcurl cannot. */
 int sf_transfer_set_request(struct sf_transfer *transfer, const struct sf_request *request, struct sf_error *err);
 
+/* Sets how servers are reached, once. Not 0 where libcurl refuses. */
+int sf_transfer_set_proxy(struct sf_transfer *transfer);
+
 /* libcurl's read and seek callbacks; ctx is the transfer. */
 size_t sf_transfer_upload(char *buffer, size_t size, size_t count, void *ctx);
 int sf_transfer_seek(void *ctx, curl_off_t offset, int origin);

@@ -93,6 +93,7 @@ static int code_of_curl(CURLcode code)
         case CURLE_PEER_FAILED_VERIFICATION:
         case CURLE_SSL_CACERT_BADFILE:
         case CURLE_SSL_ISSUER_ERROR:
+        case CURLE_SSL_CERTPROBLEM:
         case CURLE_SSL_INVALIDCERTSTATUS:
                 return SF_ERR_TRUST;
         case CURLE_WEIRD_SERVER_REPLY:
@@ -251,6 +252,7 @@ static int set_options(struct sf_transfer *t)
         bad |= curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
         /* Not every libcurl can speak TLS to a proxy; one that cannot has nothing to verify. */
         curl_easy_setopt(e, CURLOPT_PROXY_CAINFO, ca);
+        bad |= (unsigned)sf_transfer_set_proxy(t);
         return bad ? -1 : 0;
 }
 

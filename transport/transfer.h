@@ -3,7 +3,8 @@
  *
  * A transfer answers the question "what does this server say to this request", then hands out the body as it is pulled.
  * It follows no redirect, retries nothing and trusts no size: transport/fetch.c decides. HTTP/1.1 only, http and https
- * only, no Accept-Encoding, TLS 1.2 or newer and verified, proxies by the usual variables (libcurl reads them).
+ * only, no Accept-Encoding, TLS 1.2 or newer and verified, proxies by the options or the usual variables (libcurl
+ * reads them). A request carries the credentials of its own host.
  */
 #ifndef SF_TRANSPORT_TRANSFER_H
 #define SF_TRANSPORT_TRANSFER_H
@@ -14,10 +15,12 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "transport/credentials.h"
 #include "transport/http_head.h"
 
 struct sf_transfer_options {
         const char *ca_bundle;             /* PEM file; NULL = every https request is refused. Borrowed. */
+        struct sf_access access;           /* who we are to which host, and the proxy. Borrowed. */
         uint64_t rate_limit;               /* bytes per second, 0 = none */
         unsigned connect_timeout;          /* seconds */
         unsigned stall_timeout;            /* seconds: the head must be complete, and then in each such span ... */

@@ -75,6 +75,9 @@ static int open_fetcher(const struct sf_config *config, struct sf_fetcher **ret,
         sf_fetch_options_default(&options);
         options.bases = config->repositories;
         options.rate_limit = config->rate_limit;
+        options.access = (struct sf_access){ .credentials = config->credentials,
+                                             .count = config->credential_count,
+                                             .proxy = config->proxy };
         options.ca_bundle = config->ca_bundle;
         options.stall_timeout = (unsigned)config->stall_timeout;
         options.retries = (unsigned)config->retries;

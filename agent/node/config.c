@@ -405,6 +405,8 @@ int sf_config_load(const struct sf_command_line *line, struct sf_config *ret, st
         if (r == 0)
                 r = sf_config_read_init(line, &c, err);
         if (r == 0)
+                r = sf_config_read_access(&c, err);
+        if (r == 0)
                 r = sf_conf_check_used(&c.conf, err);
         if (r < 0) {
                 sf_config_free(&c);
@@ -426,6 +428,7 @@ void sf_config_free(struct sf_config *config)
         free(config->repositories);
         sf_words_free(&config->made);
         free(config->units);
+        free(config->credentials);
         free(config->found_slurm_conf);
         sf_conf_free(&config->conf);
         *config = (struct sf_config){ 0 };

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/verb.h"
 #include "base/words.h"
+#include "transport/credentials.h"
 
 /* What an upgrade does while steps of a release before the active one still run. */
 enum sf_old_steps { SF_OLD_STEPS_REFUSE, SF_OLD_STEPS_WAIT, SF_OLD_STEPS_ALLOW };
@@ -40,6 +41,9 @@ struct sf_config {
         size_t repository_count;
         struct sf_words made;    /* owns those that were made from paths */
         const char *ca_bundle;   /* NULL = the distribution's */
+        struct sf_credentials *credentials; /* of hosts: sections [credentials HOST]; strings as in conf */
+        size_t credential_count;
+        struct sf_proxy proxy;
         uint64_t rate_limit;     /* bytes per second, 0 = none */
         uint64_t stall_timeout;  /* seconds without progress before a transfer is given up */
         uint64_t retries;        /* of one request */
@@ -73,6 +77,10 @@ void sf_config_free(struct sf_config *config);
 
 /* A part of sf_config_load: fills config->init, whose files are in config->conf. line may be NULL. */
 int sf_config_read_init(const struct sf_command_line *line, struct sf_config *config, struct sf_error *err);
+
+/* A part of sf_config_load: credentials and proxy. Warns of files with secrets that others can read; no secret is in
+ * any error. */
+int sf_config_read_access(struct sf_config *config, struct sf_error *err);
 
 /* A unit of ours: "sf-node-switch.service", with the prefix in its name where that is not the default one. Owned by the
  * caller, NULL = no memory. */

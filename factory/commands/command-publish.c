@@ -13,6 +13,7 @@
 #include "factory/publish/agents.h"
 #include "factory/publish/layers.h"
 #include "factory/publish/publish.h"
+#include "release/agents.h"
 
 /* The values of a repeating option, NULL-terminated; borrowed from the line. */
 static int collect(const struct sf_command_line *line, const char *option, struct sf_words *ret, struct sf_error *err)
