@@ -5,13 +5,16 @@
 #
 #     bench/micro.sh OUT [CC] [CFLAGS]
 #
-# Leaves OUT/old and OUT/new, stripped install trees. Takes some minutes; nothing is installed on this machine.
+# Leaves OUT/old and OUT/new, stripped install trees. Takes some minutes; nothing is installed on this machine. A CC that compiles
+# for another machine (aarch64-linux-gnu-gcc) cross-compiles.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 bin=$(cd "${top_builddir:-$here/..}" && pwd)
 mkdir -p "${1:?directory for the trees}"
 out=$(cd "$1" && pwd) cc=${2:-gcc} flags=${3:--O2 -g0}
 command -v "$cc" >/dev/null || { echo "skipped: no $cc here"; exit 77; }
+host=$("$cc" -dumpmachine) strip=strip
+[ "$host" = "$(gcc -dumpmachine)" ] || strip=$host-strip
 archive=$(find "$bin/demo/cache/sources" -name '*slurm-wlm_24.11.5.orig.tar.gz' 2>/dev/null | head -n 1)
 [ -n "$archive" ] || { echo "skipped: Slurm's source is missing (make demo fetches it)"; exit 77; }
 
@@ -28,11 +31,11 @@ build() { # TREE
         mv "$work/root$prefix" "$out/$1"
         rm -rf "$work/root"
         find "$out/$1" -name '*.la' -delete
-        find "$out/$1" -type f -exec strip {} + 2>/dev/null || : # what is no program is left alone
+        find "$out/$1" -type f -exec "$strip" {} + 2>/dev/null || : # what is no program is left alone
 }
 mkdir "$work/slurm"
 tar -xf "$archive" -C "$work/slurm" --strip-components=1
-quietly ./configure --prefix="$prefix" --sysconfdir=/etc/slurm --localstatedir=/var --disable-debug --disable-static \
+quietly ./configure --host="$host" --prefix="$prefix" --sysconfdir=/etc/slurm --localstatedir=/var --disable-debug --disable-static \
         --disable-sview --disable-gtktest --disable-glibtest --disable-slurmrestd --without-mysql_config --without-hwloc \
         --without-rdkafka --without-munge
 build old

@@ -41,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         _cleanup_free_ uint8_t *out = calloc(size + 128, 1);
         uint64_t end = 0;
 
-        require(out && sf_predictor_open(&p, data, size, true, NULL) == 0);
+        require(out && sf_predictor_open(&p, data, size, SF_PREDICTOR_VERSION, NULL) == 0);
         require(sf_predictor_set_map(&p, copies, 2, NULL) == 0);
         require(p.fields.count * sizeof *p.fields.fields + p.fields.target_count * 2 * sizeof *p.fields.targets <=
                 sf_address_fields_memory(size));

@@ -5,6 +5,7 @@
  * The input changes bytes of the old and of the new file (tables that overlap, lie backwards, say wrong places), then
  * tells the steps of the script.
  */
+#include <elf.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,8 @@
 #include "delta/codec/bindiff.h"
 #include "delta/codec/replay.h"
 #include "tests/kit/deltaelf.h"
+
+#define E_MACHINE 18 /* offset of its low byte in the ELF header */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -93,7 +96,7 @@ static void encode(struct input *in, const struct sf_delta_files *old, const str
                                                .new = &blank_new,
                                                .truth = after.bytes,
                                                .out = out,
-                                               .predict = true,
+                                               .predict = SF_PREDICTOR_VERSION,
                                                .derived = after.which };
         require(sf_replay_open(&replay, &input, SF_REPLAY_SLOTS_LOG_MIN, NULL) == 0);
         require(sf_buffer_append(patch, header, sizeof header, NULL) == 0);
@@ -116,7 +119,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         deltaelf_make(&old[1], &(struct deltaelf_order){ .turn = 2, .gap = 32 });
         deltaelf_make(
                 new, &(struct deltaelf_order){ .turn = choice & 3, .gap = (choice & 12) * 4, .gap_at = 5, .lines = 3 });
-        new->size -= choice >> 4; /* what is cut off may be anything; 0 to 4095 bytes */
+        new->size -= choice >> 4 & 0x7ff; /* what is cut off may be anything; 0 to 2047 bytes */
+        if (choice >> 15) {
+                /* The same code taken for that of arm64. */
+                old[0].data[E_MACHINE] = old[1].data[E_MACHINE] = EM_AARCH64;
+                if (new->size > E_MACHINE)
+                        new->data[E_MACHINE] = EM_AARCH64;
+        }
         change(&in, old[0].data, old[0].size);
         change(&in, new->data, new->size);
         contents = malloc(old[0].size + old[1].size);

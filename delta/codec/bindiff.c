@@ -36,7 +36,7 @@ int sf_bindiff_decode(const struct sf_delta_files *old, const struct sf_delta_fi
         _cleanup_free_ unsigned *derived = calloc(new_files->count + 1, sizeof *derived);
         uint64_t offset = 0;
 
-        if (patch_len < SF_BINDIFF_HEADER || patch[0] != SF_PREDICTOR_VERSION)
+        if (patch_len < SF_BINDIFF_HEADER || patch[0] < SF_PREDICTOR_OLDEST || patch[0] > SF_PREDICTOR_VERSION)
                 return sf_error_set(err, SF_ERR_UNSUPPORTED, "the patch is for another version of the predictor");
         if (patch[1] < SF_REPLAY_SLOTS_LOG_MIN || patch[1] > SF_REPLAY_SLOTS_LOG_MAX)
                 return sf_error_set(err, SF_ERR_CORRUPT, "the patch asks for a model of 2^%u slots", patch[1]);
@@ -48,7 +48,7 @@ int sf_bindiff_decode(const struct sf_delta_files *old, const struct sf_delta_fi
         const struct sf_delta_files references = predict ? (struct sf_delta_files){ blanked.files, blanked.count }
                                                          : *old;
         const struct sf_replay_input input = {
-                .old = &references, .new = new_files, .out = out, .predict = predict, .derived = derived
+                .old = &references, .new = new_files, .out = out, .predict = predict ? patch[0] : 0, .derived = derived
         };
         r = sf_replay_open(&replay, &input, patch[1], err);
         if (r < 0)

@@ -40,7 +40,7 @@ struct sf_replay {
         const struct sf_delta_files *old, *new;
         const uint8_t *truth; /* encoding: all new contents; NULL when decoding */
         uint8_t *out;         /* all new contents, as far as they are there */
-        bool predict;         /* false for the bindiff codec */
+        unsigned predict;     /* version of the predictor; 0 for the bindiff codec */
         unsigned *derived;    /* per new file: which tables are blank; borrowed, filled when decoding */
         sf_probability is_derived[SF_LINKER_TABLE_KINDS];
         struct sf_coder coder;
@@ -68,7 +68,7 @@ struct sf_replay_input {
         const struct sf_delta_files *old, *new;
         const uint8_t *truth; /* encoding: all new contents; NULL when decoding */
         uint8_t *out;         /* room for all new contents */
-        bool predict;         /* false for the bindiff codec */
+        unsigned predict;     /* version of the predictor; 0 for the bindiff codec */
         unsigned *derived;    /* per new file: which tables are blank; filled when decoding */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* delta/encode/bindiff-encode.c - the encoder of the bindiff and elf codecs: scripts for all files, side by side,
  * then one replay. */
+#include <elf.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,6 +78,21 @@ static int make_scripts(const struct sf_delta_files *old, const struct sf_delta_
         return r < 0 ? r : check_literals(ret, sf_delta_files_size(new), err);
 }
 
+/* Where nothing in it is for arm64, older programs can read the delta. */
+static uint8_t needed_version(const struct sf_delta_files *old, const struct sf_delta_files *new)
+{
+        const struct sf_delta_files *sides[] = { old, new };
+        struct sf_image image;
+
+        for (size_t side = 0; side < 2; side++)
+                for (size_t i = 0; i < sides[side]->count; i++) {
+                        sf_image_open(sides[side]->files[i].data, sides[side]->files[i].size, &image);
+                        if (image.elf && image.machine == EM_AARCH64)
+                                return SF_PREDICTOR_VERSION;
+                }
+        return SF_PREDICTOR_OLDEST;
+}
+
 static int encode(const struct sf_delta_files *old, const struct sf_delta_files *new, bool predict,
                   struct sf_delta_effort *effort, unsigned *derived, struct sf_buffer *ret_patch, struct sf_error *err)
 {
@@ -90,13 +106,13 @@ static int encode(const struct sf_delta_files *old, const struct sf_delta_files 
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory to make a delta");
         if ((r = make_scripts(old, new, predict, effort, &scripts, err)) < 0)
                 return r;
-        const uint8_t header[SF_BINDIFF_HEADER] = { SF_PREDICTOR_VERSION,
+        const uint8_t header[SF_BINDIFF_HEADER] = { predict ? needed_version(old, new) : SF_PREDICTOR_OLDEST,
                                                     (uint8_t)sf_replay_slots_log(scripts.literals) };
         const struct sf_replay_input input = { .old = old,
                                                .new = new,
                                                .truth = sf_delta_files_bytes(new),
                                                .out = out,
-                                               .predict = predict,
+                                               .predict = predict ? header[0] : 0,
                                                .derived = derived };
         r = sf_replay_open(&replay, &input, header[1], err);
         if (r < 0 || (r = sf_buffer_append(ret_patch, header, sizeof header, err)) < 0)

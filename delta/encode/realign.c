@@ -44,6 +44,14 @@ static const struct sf_field *field_at(const struct sf_address_fields *fields, u
         return i < fields->count && fields->fields[i].position == position ? &fields->fields[i] : NULL;
 }
 
+/* A field's value with its operand from another one. */
+static uint64_t mixed(const struct sf_field *field, uint64_t value, uint64_t operand)
+{
+        uint64_t bits = sf_field_bits(field);
+
+        return (value & ~bits) | (operand & bits);
+}
+
 /* What the fields inside one copy say about where old targets went: the last one wins. */
 static void learn_from_copy(struct pairing *p, uint32_t reference, const struct sf_piece *copy)
 {
@@ -55,10 +63,12 @@ static void learn_from_copy(struct pairing *p, uint32_t reference, const struct 
                 if ((uint64_t)old->position + old->width > copy->old + copy->length)
                         return;
                 new = field_at(&p->fields, copy->new + (old->position - copy->old));
-                if (!new || new->form != old->form || new->kind != old->kind)
+                if (!new || new->form != old->form || new->kind != old->kind ||
+                    sf_field_bits(new) != sf_field_bits(old))
                         continue;
                 if (old->form == SF_FORM_NUMBER)
-                        p->numbers[reference][i] = sf_field_get(new, p->plain_new + new->position);
+                        p->numbers[reference][i] = mixed(old, p->numbers[reference][i],
+                                                         sf_field_get(new, p->plain_new + new->position));
                 else
                         predictor->learned[old->target] = p->fields.targets[new->target] + 1;
         }
@@ -108,7 +118,8 @@ static void put_label(const struct sf_field *field, uint8_t *content, uint64_t t
 {
         uint64_t label = (target + 1) * UINT64_C(0x9e3779b97f4a7c15);
 
-        sf_field_put(field, content + field->position, label >> 24);
+        sf_field_put(field, content + field->position,
+                     mixed(field, sf_field_get(field, content + field->position), label >> 24));
 }
 
 static void label_fields(struct pairing *p, const struct sf_script *script)
@@ -156,7 +167,8 @@ static int open_pairing(struct pairing *p, const struct sf_delta_files *old, con
                 memcpy(p->old + size, reference->data, reference->size);
                 size += reference->size;
                 p->align.starts[i + 1] = size;
-                if ((r = sf_predictor_open(&p->predictors[i], reference->data, reference->size, predict, err)) < 0)
+                if ((r = sf_predictor_open(&p->predictors[i], reference->data, reference->size,
+                                           predict ? SF_PREDICTOR_VERSION : 0, err)) < 0)
                         return r;
                 p->numbers[i] = calloc(p->predictors[i].fields.count + 1, sizeof *p->numbers[i]);
                 if (!p->numbers[i])

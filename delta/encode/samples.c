@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "delta/image/address_fields.h"
+#include "delta/predict/predict.h"
 
 #define WINDOW 16
 
@@ -20,7 +21,9 @@ static int blank_fields(const uint8_t *data, uint64_t size, uint8_t *copy, struc
         if (r < 0)
                 return r;
         for (size_t i = 0; i < fields.count; i++)
-                memset(copy + fields.fields[i].position, 0, fields.fields[i].width);
+                sf_field_put(&fields.fields[i], copy + fields.fields[i].position,
+                             sf_field_get(&fields.fields[i], data + fields.fields[i].position) &
+                                     ~sf_field_bits(&fields.fields[i]));
         return 0;
 }
 

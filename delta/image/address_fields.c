@@ -132,6 +132,7 @@ int sf_address_fields_find(const uint8_t *data, uint64_t size, const struct sf_i
                 sf_find_table_fields(c);
                 sf_find_unwind_fields(c);
                 sf_find_code_fields(c);
+                sf_find_a64_fields(c);
         }
         if (c->failure)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for %zu fields", c->raw_count);

@@ -3,7 +3,7 @@
  * a few numbers.
  *
  * Found by walking the structures that linkers and compilers write (gABI chapters 4 and 5, LSB .eh_frame, the x86-64
- * psABI) and, in x86-64 code, by measuring instructions. A field that is missed or imagined costs bytes, never
+ * psABI) and the instructions of x86-64 and arm64 code. A field that is missed or imagined costs bytes, never
  * correctness: both ends find the same fields in the same old bytes.
  */
 #ifndef SF_DELTA_IMAGE_ADDRESS_FIELDS_H

@@ -18,14 +18,32 @@ enum sf_field_form {
         SF_FORM_BACK,     /* position of the field - target */
         SF_FORM_NUMBER,   /* no reference: changes as other numbers do (delta/predict/operand_history.h) */
         SF_FORM_SIBLING,  /* the old value plus what the field `bias` bytes before was moved by */
+        SF_FORM_OPERAND,  /* operand of an arm64 instruction: `bias` is its layout (delta/image/a64.h) */
 };
 
 /* Where fields come from; each has its own statistics. */
 enum sf_field_kind {
-        SF_FIELD_CALL, SF_FIELD_JUMP, SF_FIELD_BRANCH, SF_FIELD_MEMORY, SF_FIELD_SWITCH, SF_FIELD_UNWIND,
-        SF_FIELD_UNWIND_INDEX, SF_FIELD_RELOCATION, SF_FIELD_SYMBOL, SF_FIELD_DYNAMIC, SF_FIELD_POINTER,
-        SF_FIELD_NAME, SF_FIELD_EXTENT, SF_FIELD_HEADER, SF_FIELD_SHORT, SF_FIELD_NUMBERS,
-        SF_FIELD_IMMEDIATE = SF_FIELD_NUMBERS, SF_FIELD_OFFSET, SF_FIELD_NEAR_OFFSET, SF_FIELD_KINDS
+        SF_FIELD_CALL,
+        SF_FIELD_JUMP,
+        SF_FIELD_BRANCH,
+        SF_FIELD_MEMORY,
+        SF_FIELD_SWITCH,
+        SF_FIELD_UNWIND,
+        SF_FIELD_UNWIND_INDEX,
+        SF_FIELD_RELOCATION,
+        SF_FIELD_SYMBOL,
+        SF_FIELD_DYNAMIC,
+        SF_FIELD_POINTER,
+        SF_FIELD_NAME,
+        SF_FIELD_EXTENT,
+        SF_FIELD_HEADER,
+        SF_FIELD_SHORT,
+        SF_FIELD_NUMBERS,
+        SF_FIELD_IMMEDIATE = SF_FIELD_NUMBERS,
+        SF_FIELD_OFFSET,
+        SF_FIELD_NEAR_OFFSET,
+        SF_FIELD_KINDS,
+        SF_FIELD_LOW = SF_FIELD_SHORT, /* of arm64 code, which has no distances of 8 bits: an address within its page */
 };
 
 struct sf_field {
@@ -33,8 +51,8 @@ struct sf_field {
         uint32_t target;   /* index into targets; nothing for a number */
         uint32_t base;     /* index into targets; only for the forms that have one */
         uint8_t form, kind;
-        uint8_t width;     /* 1, 4 or 8 bytes */
-        uint8_t bias;      /* RELATIVE, SIBLING: bytes; INDEX: the scale */
+        uint8_t width; /* 1, 4 or 8 bytes */
+        uint8_t bias;  /* RELATIVE, SIBLING: bytes; INDEX: the scale; OPERAND, NUMBER: the layout, 0 = all of it */
 };
 
 #endif

@@ -5,7 +5,8 @@
 
 #include "delta/image/field_list.h"
 
-void sf_find_code_fields(struct sf_field_list *c);   /* instructions, jump tables */
+void sf_find_code_fields(struct sf_field_list *c);   /* instructions, jump tables of x86-64 */
+void sf_find_a64_fields(struct sf_field_list *c);    /* instructions of arm64 */
 void sf_find_unwind_fields(struct sf_field_list *c); /* .eh_frame and its index */
 void sf_find_table_fields(struct sf_field_list *c); /* headers, symbols, relocations, dynamic section, hash, versions */
 

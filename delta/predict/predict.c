@@ -2,17 +2,27 @@
 /* delta/predict/predict.c - see predict.h. */
 #include "delta/predict/predict.h"
 
+#include <elf.h>
 #include <stdlib.h>
+
+#include "delta/image/a64.h"
 
 #define NEIGHBOURS_MAX     16   /* targets looked at on either side */
 #define NEIGHBOUR_DISTANCE 4096 /* bytes; what lies further away moves on its own */
 
-int sf_predictor_open(struct sf_predictor *p, const uint8_t *data, uint64_t size, bool with_fields,
+void sf_predictor_image(const uint8_t *data, uint64_t known, unsigned version, struct sf_image *ret)
+{
+        sf_image_open(data, known, ret);
+        if (version < SF_PREDICTOR_VERSION && ret->machine == EM_AARCH64)
+                ret->machine = EM_NONE;
+}
+
+int sf_predictor_open(struct sf_predictor *p, const uint8_t *data, uint64_t size, unsigned version,
                       struct sf_error *err)
 {
         *p = (struct sf_predictor){ .data = data, .size = size };
-        sf_image_open(data, with_fields ? size : 0, &p->image);
-        sf_table_layout_read(data, with_fields ? size : 0, &p->layout);
+        sf_predictor_image(data, version ? size : 0, version, &p->image);
+        sf_table_layout_read(data, version ? size : 0, &p->layout);
         int r = sf_address_fields_find(data, size, &p->image, &p->fields, err);
         if (r < 0)
                 return r;
@@ -38,9 +48,25 @@ void sf_predictor_close(struct sf_predictor *p)
         *p = (struct sf_predictor){ 0 };
 }
 
+static enum sf_a64_layout layout_of(const struct sf_field *field)
+{
+        return field->form == SF_FORM_OPERAND || field->form == SF_FORM_NUMBER ? (enum sf_a64_layout)field->bias
+                                                                               : SF_A64_NONE;
+}
+
 uint64_t sf_field_get(const struct sf_field *field, const uint8_t *at)
 {
-        return field->width == 1 ? *at : field->width == 4 ? sf_get32(at) : sf_get64(at);
+        uint64_t value = field->width == 1 ? *at : field->width == 4 ? sf_get32(at) : sf_get64(at);
+        enum sf_a64_layout layout = layout_of(field);
+
+        return layout == SF_A64_NONE ? value : sf_a64_split(layout, (uint32_t)value);
+}
+
+uint64_t sf_field_bits(const struct sf_field *field)
+{
+        enum sf_a64_layout layout = layout_of(field);
+
+        return layout == SF_A64_NONE ? UINT64_MAX : (UINT64_C(1) << sf_a64_bits(layout)) - 1;
 }
 
 int64_t sf_field_signed(const struct sf_field *field, uint64_t value)
@@ -50,6 +76,10 @@ int64_t sf_field_signed(const struct sf_field *field, uint64_t value)
 
 void sf_field_put(const struct sf_field *field, uint8_t *at, uint64_t value)
 {
+        enum sf_a64_layout layout = layout_of(field);
+
+        if (layout != SF_A64_NONE)
+                value = sf_a64_join(layout, (uint32_t)value);
         for (unsigned i = 0; i < field->width; i++)
                 at[i] = (uint8_t)(value >> (8 * i));
 }
@@ -72,6 +102,22 @@ uint64_t sf_predict_place(const struct sf_predictor *p, uint32_t target)
         if (p->learned[target])
                 return learned_place(p, target);
         return sf_map_position(&p->map, p->fields.targets[target], &quality);
+}
+
+static unsigned scale_of(const struct sf_predictor *p, const struct sf_field *field)
+{
+        struct sf_a64_insn insn;
+
+        sf_a64_decode(sf_get32(p->data + field->position), &insn);
+        return insn.scale;
+}
+
+/* The old instruction with its operand for another place and target. */
+static uint64_t with_operand(const struct sf_predictor *p, const struct sf_field *field, uint64_t place,
+                             uint64_t target)
+{
+        return (sf_field_get(field, p->data + field->position) & ~sf_field_bits(field)) |
+               sf_a64_operand(layout_of(field), scale_of(p, field), place, target);
 }
 
 /* The value of a field that refers to new position `target`. */
@@ -101,6 +147,9 @@ static uint64_t value_of(const struct sf_predictor *p, const struct sf_field *fi
                 break;
         case SF_FORM_BACK:
                 value = position - target;
+                break;
+        case SF_FORM_OPERAND:
+                value = with_operand(p, field, sf_image_address(image, position), sf_image_address(image, target));
                 break;
         }
         return truncate(field, value);
@@ -132,6 +181,14 @@ static bool target_of(const struct sf_predictor *p, const struct sf_field *field
         case SF_FORM_BACK:
                 *ret = position - value;
                 return true;
+        case SF_FORM_OPERAND:
+                return sf_image_position(image,
+                                         sf_a64_target(layout_of(field), scale_of(p, field),
+                                                       sf_image_address(image, position),
+                                                       (uint32_t)(value & sf_field_bits(field)),
+                                                       sf_image_address(image, sf_predict_place(p, field->target)),
+                                                       p->learned[field->target]),
+                                         ret);
         default:
                 return false;
         }
@@ -164,12 +221,13 @@ static void predict_number(const struct sf_predictor *p, const struct sf_field *
                 [SF_OPERAND_STAYED] = SF_PREDICT_LEARNED, [SF_OPERAND_NEAR] = SF_PREDICT_NEIGHBOUR,
                 [SF_OPERAND_FAR] = SF_PREDICT_GUESSED,
         };
-        uint64_t old = sf_field_get(field, p->data + field->position);
+        uint64_t old = sf_field_get(field, p->data + field->position), bits = sf_field_bits(field);
+        unsigned scale = bits == UINT64_MAX ? 0 : scale_of(p, field);
 
-        ret->source = sources[sf_operand_history_guess(&p->numbers[field->kind - SF_FIELD_NUMBERS], old, &ret->value,
-                                                       &ret->alternative)];
-        ret->value = truncate(field, ret->value);
-        ret->alternative = truncate(field, ret->alternative);
+        ret->source = sources[sf_operand_history_guess(&p->numbers[field->kind - SF_FIELD_NUMBERS],
+                                                       (old & bits) << scale, &ret->value, &ret->alternative)];
+        ret->value = truncate(field, (old & ~bits) | (ret->value >> scale & bits));
+        ret->alternative = truncate(field, (old & ~bits) | (ret->alternative >> scale & bits));
 }
 
 void sf_predict(const struct sf_predictor *p, const struct sf_field *field, const struct sf_image *image,
@@ -210,11 +268,13 @@ void sf_predict(const struct sf_predictor *p, const struct sf_field *field, cons
 void sf_predict_learn(struct sf_predictor *p, const struct sf_field *field, const struct sf_image *image,
                       uint64_t position, uint64_t value)
 {
-        uint64_t target;
+        uint64_t target, bits = sf_field_bits(field);
+        unsigned scale = field->form != SF_FORM_NUMBER || bits == UINT64_MAX ? 0 : scale_of(p, field);
 
         if (field->form == SF_FORM_NUMBER)
                 sf_operand_history_learn(&p->numbers[field->kind - SF_FIELD_NUMBERS],
-                                         sf_field_get(field, p->data + field->position), value);
+                                         (sf_field_get(field, p->data + field->position) & bits) << scale,
+                                         (value & bits) << scale);
         else if (field->form != SF_FORM_SIBLING && target_of(p, field, image, position, value, &target) &&
                  (p->learned[field->target] & ~SF_PREDICT_TOLD) != target + 1)
                 p->learned[field->target] = (target + 1) & ~SF_PREDICT_TOLD;

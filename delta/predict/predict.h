@@ -22,13 +22,16 @@
 #include "delta/predict/map.h"
 #include "delta/predict/operand_history.h"
 
-#define SF_PREDICTOR_VERSION 3 /* raised by every change that alters a prediction; travels in each patch */
+/* Raised by every change that alters a prediction; travels in each patch. 3 knows no operands of arm64 code and is
+ * otherwise the same, so patches for other machines say 3, which older programs read. */
+#define SF_PREDICTOR_VERSION 4
+#define SF_PREDICTOR_OLDEST  3
 
 #define SF_PREDICT_TOLD (UINT64_C(1) << 62)
 
 /* One old file as a source of predictions for one new file. */
 struct sf_predictor {
-        const uint8_t *data;      /* the old file; borrowed */
+        const uint8_t *data; /* the old file; borrowed */
         uint64_t size;
         struct sf_image image;
         struct sf_table_layout layout;
@@ -40,12 +43,12 @@ struct sf_predictor {
 };
 
 enum sf_prediction_source {
-        SF_PREDICT_AGREED,  /* an earlier reference to the same target and the map say the same */
-        SF_PREDICT_LEARNED, /* an earlier reference to the same target, the map says otherwise */
-        SF_PREDICT_NAMED,   /* a name says where the target is, the map says otherwise */
-        SF_PREDICT_MAPPED,  /* the target lies in a copy */
+        SF_PREDICT_AGREED,    /* an earlier reference to the same target and the map say the same */
+        SF_PREDICT_LEARNED,   /* an earlier reference to the same target, the map says otherwise */
+        SF_PREDICT_NAMED,     /* a name says where the target is, the map says otherwise */
+        SF_PREDICT_MAPPED,    /* the target lies in a copy */
         SF_PREDICT_NEIGHBOUR, /* an earlier reference to a target close by */
-        SF_PREDICT_GUESSED, /* the nearest copy is continued */
+        SF_PREDICT_GUESSED,   /* the nearest copy is continued */
         SF_PREDICT_RELOCATED, /* a relocation of the new file says so (delta/image/relocated.h) */
         SF_PREDICT_SOURCES
 };
@@ -56,8 +59,12 @@ struct sf_prediction {
         uint64_t alternative; /* second guess; equal to value where there is none */
 };
 
-/* `data` may be a file of any kind. `with_fields` false: nothing is predicted (plain differences). */
-int sf_predictor_open(struct sf_predictor *p, const uint8_t *data, uint64_t size, bool with_fields,
+/* The image of a file of which the first `known` bytes are there, as this version of the predictor sees it. */
+void sf_predictor_image(const uint8_t *data, uint64_t known, unsigned version, struct sf_image *ret);
+
+/* `data` may be a file of any kind. `version`: of the predictor, from SF_PREDICTOR_OLDEST on; 0: nothing is predicted
+ * (plain differences). */
+int sf_predictor_open(struct sf_predictor *p, const uint8_t *data, uint64_t size, unsigned version,
                       struct sf_error *err);
 /* The copies that the new file takes from this old file. */
 int sf_predictor_set_map(struct sf_predictor *p, const struct sf_piece *copies, size_t count, struct sf_error *err);
@@ -80,9 +87,12 @@ void sf_predict_told(struct sf_predictor *p, uint64_t old_position, uint64_t new
 /* The new address that the field at a position of the old file refers to; 0 where there is no field. */
 uint64_t sf_predict_address(const struct sf_predictor *p, const struct sf_image *image, uint64_t position);
 
-/* A field's value in a file: 1, 4 or 8 bytes, little-endian; and a value of its width with its sign. */
+/* A field's value in a file: 1, 4 or 8 bytes, little-endian, taken apart where it is an operand of an arm64
+ * instruction; and a value of its width with its sign. */
 uint64_t sf_field_get(const struct sf_field *field, const uint8_t *at);
 int64_t sf_field_signed(const struct sf_field *field, uint64_t value);
 void sf_field_put(const struct sf_field *field, uint8_t *at, uint64_t value);
+/* The bits of a value that change with what it refers to: all, but for an instruction's other bits. */
+uint64_t sf_field_bits(const struct sf_field *field);
 
 #endif

@@ -247,8 +247,16 @@ int sf_symbol_match_relate(const struct sf_predictor *other, struct sf_predictor
         return 0;
 }
 
+/* Relocations that fill a slot with a symbol's address. */
+static bool fills_slot(const struct sf_image *image, uint32_t type)
+{
+        return image->machine == EM_AARCH64 ? type == R_AARCH64_JUMP_SLOT || type == R_AARCH64_GLOB_DAT
+                                            : type == R_X86_64_JUMP_SLOT || type == R_X86_64_GLOB_DAT;
+}
+
 /* Notes for each new symbol which relocation of a table names it. */
-static void index_relocations(const struct sf_symbol_match *n, const uint8_t *out, enum sf_table table, uint32_t *of)
+static void index_relocations(const struct sf_symbol_match *n, const uint8_t *out, const struct sf_image *image,
+                              enum sf_table table, uint32_t *of)
 {
         const struct sf_table_extent *range = &n->layout->tables[table];
 
@@ -256,7 +264,7 @@ static void index_relocations(const struct sf_symbol_match *n, const uint8_t *ou
                 const uint8_t *record = out + range->position + i * sizeof(Elf64_Rela);
                 uint32_t type = sf_get32(record + 8), symbol = sf_get32(record + 12);
 
-                if (symbol && symbol < n->symbols && (type == R_X86_64_JUMP_SLOT || type == R_X86_64_GLOB_DAT))
+                if (symbol && symbol < n->symbols && fills_slot(image, type))
                         of[symbol] = i + 1;
         }
 }
@@ -279,6 +287,7 @@ static void tell_relocations(const struct sf_symbol_match *n, const uint8_t *out
                 { &p->layout.tables[SF_TABLE_PLT_SECOND], &n->layout->tables[SF_TABLE_PLT_SECOND] },
         };
         struct symbols before = symbols_of(p->data, &p->layout), after = symbols_of(out, n->layout);
+        uint64_t header = image->machine == EM_AARCH64 ? 2 : 1; /* of .plt, in stubs */
 
         for (uint64_t i = 0; i < old->size / sizeof(Elf64_Rela); i++) {
                 uint64_t at = old->position + i * sizeof(Elf64_Rela);
@@ -293,8 +302,8 @@ static void tell_relocations(const struct sf_symbol_match *n, const uint8_t *out
                 /* Entry i of .rela.plt belongs to stub i; the first .plt has a header. */
                 for (uint64_t s = 0; s < 2 && table == SF_TABLE_PLT_RELOCATIONS; s++)
                         if (stubs[s][0]->size && stubs[s][1]->size)
-                                sf_predict_told(p, stubs[s][0]->position + (i + 1 - s) * PLT_BYTES,
-                                                stubs[s][1]->position + (j + 1 - s) * PLT_BYTES);
+                                sf_predict_told(p, stubs[s][0]->position + (i + (s ? 0 : header)) * PLT_BYTES,
+                                                stubs[s][1]->position + (j + (s ? 0 : header)) * PLT_BYTES);
         }
 }
 
@@ -328,8 +337,8 @@ void sf_symbol_match_tell(struct sf_symbol_match *n, const uint8_t *out, uint64_
         if (known < n->next || n->next == UINT64_MAX)
                 return;
         n->next = UINT64_MAX;
-        index_relocations(n, out, SF_TABLE_PLT_RELOCATIONS, n->plt_of);
-        index_relocations(n, out, SF_TABLE_RELOCATIONS, n->slot_of);
+        index_relocations(n, out, image, SF_TABLE_PLT_RELOCATIONS, n->plt_of);
+        index_relocations(n, out, image, SF_TABLE_RELOCATIONS, n->slot_of);
         for (size_t i = 0; i < count; i++) {
                 tell_relocations(n, out, image, &predictors[i], SF_TABLE_PLT_RELOCATIONS, n->plt_of);
                 tell_relocations(n, out, image, &predictors[i], SF_TABLE_RELOCATIONS, n->slot_of);

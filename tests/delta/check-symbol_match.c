@@ -197,7 +197,7 @@ static void test_equal_names(void **unused)
         memcpy(file + 24 * SYMBOLS, "\0alike!", 8);
         open_files(&f, 0);
         sf_predictor_close(&f.predictor);
-        assert_int_equal(sf_predictor_open(&f.predictor, f.old.data, f.old.size, true, NULL), 0);
+        assert_int_equal(sf_predictor_open(&f.predictor, f.old.data, f.old.size, SF_PREDICTOR_VERSION, NULL), 0);
         f.predictor.data = file;
         f.predictor.layout = layout;
         assert_int_equal(sf_symbol_match_open(&names, &layout, NULL), 0);
