@@ -3,7 +3,9 @@
  *
  * Both programs ask: the factory to know what it builds for, the agent to know what fits the node.
  * A toolchain is a distribution's release as its users call it: the code name where there is one (bookworm, trixie,
- * noble), else ID and major version (rockylinux9). Source: os-release(5).
+ * noble), else ID and major version. A derivative is what it was built from: UBUNTU_CODENAME (Mint, Pop!_OS),
+ * DEBIAN_CODENAME (LMDE), and PLATFORM_ID "platform:el9", else ID_LIKE, for what is rebuilt from RHEL 8 and later,
+ * which all run rockylinux9's releases. Source: os-release(5).
  */
 #ifndef SF_RELEASE_HOST_H
 #define SF_RELEASE_HOST_H

@@ -477,6 +477,49 @@ int sf_tuf_find(struct sf_tuf *trust, const struct sf_tuf_source *source, const 
         return r < 0 ? sf_error_prefix(err, "trust") : 0;
 }
 
+static int visit_names(const struct sf_tufmeta *meta, int (*visit)(void *ctx, const char *name, struct sf_error *err),
+                       void *ctx, struct sf_error *err)
+{
+        json_t *targets = json_object_get(meta->body, "targets"), *entry;
+        const char *name;
+        int r = 0;
+
+        json_object_foreach (targets, name, entry) {
+                if ((r = visit(ctx, name, err)) != 0)
+                        break;
+        }
+        return r;
+}
+
+int sf_tuf_each_beside(struct sf_tuf *trust, const struct sf_tuf_source *source, const char *beside,
+                       int (*visit)(void *ctx, const char *name, struct sf_error *err), void *ctx, struct sf_error *err)
+{
+        struct sf_tufmeta loaded[SF_TUF_VISITS_MAX] = { SF_TUFMETA_INIT };
+        struct sf_tufvisit next;
+        struct sf_tufwalk walk;
+        size_t count = 0;
+        int r = trust->fresh ? sf_tufwalk_init(&walk, beside, err)
+                             : sf_error_set(err, SF_ERR_TRUST, "%s: metadata was not refreshed", beside);
+
+        if (r < 0)
+                return r;
+        r = visit_names(&trust->targets, visit, ctx, err);
+        if (r == 0)
+                r = sf_tufwalk_push(&walk, trust->targets.body, err);
+        while (r == 0 && (r = sf_tufwalk_next(&walk, &next, err)) > 0) {
+                r = load_targets(trust, source, next.role, next.keys, next.spec, &loaded[count], err);
+                free(next.role);
+                if (r == 0)
+                        r = visit_names(&loaded[count], visit, ctx, err);
+                if (r == 0)
+                        r = sf_tufwalk_push(&walk, loaded[count++].body, err);
+        }
+        sf_tufwalk_free(&walk);
+        for (size_t i = 0; i < SF_TUF_VISITS_MAX; i++)
+                sf_tufmeta_free(&loaded[i]);
+        return r;
+}
+
 void sf_tuf_target_free(struct sf_tuf_target *target)
 {
         free(target->name);

@@ -61,6 +61,11 @@ int sf_tuf_refresh(struct sf_tuf *trust, const struct sf_tuf_source *source, str
  * is trusted for the name lists it. Needs a successful refresh in this run. */
 int sf_tuf_find(struct sf_tuf *trust, const struct sf_tuf_source *source, const char *name,
                   struct sf_tuf_target *ret, struct sf_error *err);
+/* Names of the targets that the same roles list which are trusted for `beside`, for messages about what there is
+ * instead: whether those roles are trusted for these names as well only sf_tuf_find says. */
+int sf_tuf_each_beside(struct sf_tuf *trust, const struct sf_tuf_source *source, const char *beside,
+                       int (*visit)(void *ctx, const char *name, struct sf_error *err), void *ctx,
+                       struct sf_error *err);
 void sf_tuf_target_free(struct sf_tuf_target *target);
 
 /* Checks content against length and the listed hashes. SF_ERR_CORRUPT. */

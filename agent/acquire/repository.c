@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/acquire/requires.h"
 #include "agent/node/lock.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
@@ -19,6 +20,7 @@
 #define METADATA_DIRECTORY "metadata"
 #define CACHE_DIRECTORY    "cache"
 #define METADATA_WAIT      600         /* seconds for another agent that refreshes it */
+#define OFFERS_MAX         32          /* toolchains that are named where there is none for this node */
 #define METADATA_MAX       (64u << 20) /* bytes of one file */
 
 /* Fails with a line that names the clock where it stands before the moment this program was built, after waiting at
@@ -227,6 +229,71 @@ static int load_target(const struct sf_config *config, struct sf_repository *rp,
         return r;
 }
 
+/* What the repository has for other systems: "a", "b", and of those which this one could run. */
+struct offers {
+        const struct sf_config *config;
+        struct sf_words toolchains;
+};
+
+/* index/<toolchain>-<arch>.json */
+static int note_offer(void *ctx, const char *name, struct sf_error *err)
+{
+        struct offers *offers = ctx;
+        _cleanup_free_ char *tail = sf_format("-%s.json", offers->config->arch);
+        const char *start = strncmp(name, "index/", 6) == 0 ? name + 6 : NULL;
+        size_t len = start ? strlen(start) : 0;
+
+        if (!tail)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for names");
+        if (len <= strlen(tail) || strcmp(start + len - strlen(tail), tail) != 0)
+                return 0;
+        return sf_words_printf(&offers->toolchains, err, "%.*s", (int)(len - strlen(tail)), start);
+}
+
+/* Whether the newest release of that toolchain has all that it needs here: glibc, libraries, processor. */
+static bool would_run(const struct sf_config *config, struct sf_repository *rp, const char *toolchain)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
+        _cleanup_free_ char *name = sf_layout_index_target(toolchain, config->arch);
+        struct sf_index index = { 0 };
+        bool runs = false;
+
+        if (name && load_target(config, rp, name, SF_INDEX_TEXT_MAX, &text, NULL) == 0 &&
+            sf_index_parse(name, text.data, text.len, &index, NULL) == 0 && index.release_count &&
+            *index.releases[0].requires.libc)
+                runs = sf_requires_check(&index.releases[0], config->root, NULL) == 0;
+        sf_index_free(&index);
+        return runs;
+}
+
+static int no_release(const struct sf_config *config, struct sf_repository *rp, const char *name, struct sf_error *err)
+{
+        struct sf_tuf_source source = { fetch_metadata, rp->fetcher };
+        _cleanup_(sf_buffer_free) struct sf_buffer there = SF_BUFFER_INIT, running = SF_BUFFER_INIT;
+        struct offers offers = { .config = config, .toolchains = SF_WORDS_INIT };
+        int r = sf_tuf_each_beside(rp->trust, &source, name, note_offer, &offers, NULL);
+
+        for (size_t i = 0; r == 0 && i < offers.toolchains.count && i < OFFERS_MAX; i++) {
+                const char *toolchain = offers.toolchains.items[i];
+                r = sf_buffer_printf(&there, NULL, "%s%s", there.len ? ", " : "", toolchain);
+                if (r == 0 && would_run(config, rp, toolchain))
+                        r = sf_buffer_printf(&running, NULL, "%s%s", running.len ? ", " : "", toolchain);
+        }
+        sf_words_free(&offers.toolchains);
+        if (r < 0 || there.len == 0)
+                return sf_error_set(err, SF_ERR_NOT_FOUND, "the repository has no release for %s on %s",
+                                    config->toolchain, config->arch);
+        if (running.len == 0)
+                return sf_error_set(err, SF_ERR_NOT_FOUND,
+                                    "the repository has no release for %s on %s; it has those of %s, which need other "
+                                    "libraries or a newer glibc than this system has, or do not say what they need",
+                                    config->toolchain, config->arch, sf_buffer_text(&there));
+        return sf_error_set(err, SF_ERR_NOT_FOUND,
+                            "the repository has no release for %s on %s; it has those of %s; by glibc and libraries "
+                            "this system could run %s (--toolchain, or toolchain = in [node])",
+                            config->toolchain, config->arch, sf_buffer_text(&there), sf_buffer_text(&running));
+}
+
 static int load_index(const struct sf_config *config, struct sf_repository *rp, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
@@ -236,8 +303,7 @@ static int load_index(const struct sf_config *config, struct sf_repository *rp, 
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
         int r = load_target(config, rp, name, SF_INDEX_TEXT_MAX, &text, err);
         if (r == SF_ERR_NOT_FOUND)
-                return sf_error_set(err, SF_ERR_NOT_FOUND, "the repository has no release for %s on %s",
-                                    config->toolchain, config->arch);
+                return no_release(config, rp, name, err);
         return r < 0 ? r : sf_index_parse(name, text.data, text.len, &rp->index, err);
 }
 

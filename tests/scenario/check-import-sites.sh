@@ -242,3 +242,25 @@ rm tree/bin/sinfo
 import 3 tree --placeholder "$prefix"
 says 'holds no sbin/slurmd, and no bin/sinfo'
 echo "ok: what only needs saying"
+
+# --- a node that no toolchain is meant for; a clone of one that there is ------------------------------------------------------
+refused() {
+        local got=0
+        "$top_builddir/sf-node" --repo repo --root root "$@" >said 2>&1 || got=$?
+        [ $got = 3 ] || fail "exit $got instead of 3: sf-node $*"
+}
+refused --toolchain mars list
+says "no release for mars on .*; it has those of $toolchain; .* could run $toolchain"
+mkdir -p tree/sbin alma/etc
+printf '#!/bin/sh\necho %s\n' "$prefix" >tree/sbin/slurmd
+chmod 755 tree/sbin/slurmd
+factory -q import tree --placeholder "$prefix" --slurm-version 24.11.6 --toolchain rockylinux9 --exclude etc >said 2>&1
+factory -q publish 24.11.6-rockylinux9 --repo repo --keys keys
+refused --toolchain mars list
+says "it has those of .*rockylinux9"
+says "could run .*rockylinux9"
+printf 'NAME="AlmaLinux"\nID="almalinux"\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.4"\nPLATFORM_ID="platform:el9"\n' >alma/etc/os-release
+"$top_builddir/sf-node" --root alma trust repo/metadata/1.root.json >said 2>&1 || fail "trust"
+"$top_builddir/sf-node" --repo repo --root alma install 24.11 >said 2>&1 || fail "install on AlmaLinux 9"
+[ -d alma/opt/slurm/releases/24.11.6-rockylinux9 ] || fail "AlmaLinux 9 has no release of rockylinux9"
+echo "ok: toolchains"
