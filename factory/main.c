@@ -64,7 +64,8 @@ static const struct sf_option options[] = {
           false },
         { "delta-from", 0, "RELEASE", "make a delta from this published release; may be repeated", true },
         { "output", 'o', "FILE", "write the delta, or what is exported, here", false },
-        { "format", 0, "F", "what to export: tar.gz (default) or tar.zst", false },
+        { "format", 0, "F", "what to export: tar.gz (default), tar.zst or oci", false },
+        { "base", 0, "ROOT_OR_IMAGE", "oci: the system below the release: a directory, a tar file, an image", false },
         { "gpg-key", 0, "KEY", "sign exported tar files with this key of gpg", false },
         { "reason", 0, "TEXT", "what nodes are told about the withdrawal", false },
         { "undo", 0, NULL, "offer the withdrawn release again", false },
@@ -98,7 +99,7 @@ static const char *const publish_options[] = { "repo",   "endpoint", "keys",    
                                                "layers", "force",    "dry-run", NULL };
 static const char *const publish_agent_options[] = { "repo", "endpoint", "keys", "offline-keys", "force", NULL };
 static const char *const delta_options[] = { "output", NULL };
-static const char *const export_options[] = { "format", "output", "gpg-key", NULL };
+static const char *const export_options[] = { "format", "base", "output", "gpg-key", NULL };
 static const char *const withdraw_options[] = { "repo", "endpoint", "keys", "reason", "undo", NULL };
 static const char *const prune_options[] = { "repo", "keys", "keep", "grace-days", "dry-run", NULL };
 static const char *const matrix_options[] = { "all",           "missing",   "plan", "repo",
@@ -172,8 +173,8 @@ static const struct sf_verb verbs[] = {
         { "publish-agent", "FILE...", "add the agent itself, one file per architecture, and its script for new nodes",
           1, SIZE_MAX, publish_agent_options, run_publish_agent },
         { "delta", "FROM TO", "make one delta and show what each method costs", 2, 2, delta_options, run_delta },
-        { "export", "RELEASE", "write a release as a tar file that works without sf-node", 1, 1, export_options,
-          run_export },
+        { "export", "RELEASE", "write a release as a tar file or an image, for use without sf-node", 1, 1,
+          export_options, run_export },
         { "withdraw", "RELEASE", "take a release off the offer, or correct the reason", 1, 1, withdraw_options,
           run_withdraw },
         { "prune", "[RELEASE...]", "take old releases off the offer, delete what no reader may still fetch", 0,

@@ -11,6 +11,7 @@
 #include "factory/commands/command.h"
 #include "factory/pack/builds.h"
 #include "factory/pack/export.h"
+#include "factory/publish/image.h"
 
 /* A directory (the working one by default) gets a file of the usual name. */
 static int output_path(const char *given, const struct sf_release_name *name, enum sf_export_format format, char **ret,
@@ -50,6 +51,25 @@ static int export_tar(const struct sf_factory *factory, const struct sf_build *b
         return 0;
 }
 
+static int export_image(const struct sf_build *build, const char *base, const char *path, json_t *result,
+                        struct sf_error *err)
+{
+        const struct sf_image image = { .build = build, .base = base, .output = path };
+        struct sf_image_result exported;
+        char hex[SF_DIGEST_HEX + 1];
+        int r = base ? sf_image_export(&image, &exported, err)
+                     : sf_error_set(err, SF_ERR_USAGE,
+                                    "--format oci needs --base: a root file system, a tar file of one, or an image");
+
+        if (r < 0)
+                return r;
+        sf_log_info("oci:%s:%s on %s", path, exported.tag, base);
+        json_object_set_new(result, "directory", sf_json_text(path));
+        json_object_set_new(result, "tag", sf_json_text(exported.tag));
+        json_object_set_new(result, "manifest", sf_json_text(sf_digest_hex(&exported.manifest, hex)));
+        return 0;
+}
+
 int sf_command_export(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
                       struct sf_error *err)
 {
@@ -72,6 +92,6 @@ int sf_command_export(const struct sf_factory *factory, const struct sf_command_
         if ((r = output_path(sf_option_get(line, "output"), name, format, &path, err)) < 0)
                 return r;
         if (format == SF_EXPORT_OCI)
-                return sf_error_set(err, SF_ERR_UNSUPPORTED, "--format oci");
+                return export_image(&build, sf_option_get(line, "base"), path, result, err);
         return export_tar(factory, &build, format, path, result, err);
 }
