@@ -21,8 +21,8 @@ int sf_activate_switch(const struct sf_store *store, const char *directory, stru
  * that points to it: at no moment is there no view. out: its directory below releases/. */
 int sf_activate_adopt(const struct sf_store *store, const char *date, char out[128], struct sf_error *err);
 
-/* (Re)writes PREFIX/modules/slurm: one Lmod file per complete release, <major.minor>-<toolchain> aliases, default =
- * active. Files that we did not write are left alone. */
+/* (Re)writes PREFIX/modules/slurm: a file for Lmod and one for environment-modules per complete release, aliases
+ * <major.minor>-<toolchain>, default = active. Files that we did not write are left alone. */
 int sf_lmod_write(const struct sf_store *store, const char *active, struct sf_error *err);
 
 #endif

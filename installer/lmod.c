@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* installer/lmod.c - the Lmod side of activate.h: which release a user's shell finds.
+/* installer/lmod.c - the side of activate.h for module systems: which release a user's shell finds.
  *
  * Lmod's documentation, "Providing Custom Labels" and "Marking a Version as Default": one .modulerc.lua beside the
- * module files names aliases and the default, so that a switch replaces a single file.
+ * module files names aliases and the default, so that a switch replaces a single file. environment-modules has the same
+ * in .modulerc.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -15,27 +16,20 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "installer/activate.h"
+#include "installer/module_text.h"
 #include "release/layout.h"
 
-#define MARK     "-- written by sf-node; changes will be lost\n" /* what tells our files from a site's */
-#define RC_NAME  ".modulerc.lua"
 #define OURS_MAX (64u << 10) /* no file of ours is larger */
 
-/* Directories of a release that belong into a search path of the shell, where the release has them. */
-static const struct {
-        const char *directory, *variable;
-} search_paths[] = {
-        { "sbin", "PATH" },
-        { "bin", "PATH" },
-        { "share/man", "MANPATH" },
-        { "lib/pkgconfig", "PKG_CONFIG_PATH" },
-        { "include", "CPATH" },
-        { "lib", "LIBRARY_PATH" },
-        /* Modules of the release itself: OpenMPI, which is never on the paths above. */
-        { "mpi/modulefiles", "MODULEPATH" },
-};
+static bool is_ours(const char *text, enum sf_module_language language)
+{
+        const char *mark = sf_module_languages[language].mark;
 
-static int write_unless_foreign(const char *path, const struct sf_buffer *text, struct sf_error *err)
+        return strncmp(text, mark, strlen(mark)) == 0;
+}
+
+static int write_unless_foreign(const char *path, enum sf_module_language language, const struct sf_buffer *text,
+                                struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer old = SF_BUFFER_INIT;
         struct sf_error unused = SF_ERROR_INIT;
@@ -43,7 +37,7 @@ static int write_unless_foreign(const char *path, const struct sf_buffer *text, 
 
         if (r == SF_ERR_NOT_FOUND)
                 return sf_fs_write(path, text->data, text->len, 0644, err);
-        if (r < 0 || strncmp(sf_buffer_text(&old), MARK, strlen(MARK)) != 0)
+        if (r < 0 || !is_ours(sf_buffer_text(&old), language))
                 return 0;
         if (old.len == text->len && memcmp(old.data, text->data, old.len) == 0)
                 return 0;
@@ -51,29 +45,19 @@ static int write_unless_foreign(const char *path, const struct sf_buffer *text, 
 }
 
 static int write_module(const struct sf_store *store, const char *modules, const struct sf_store_release *release,
-                        struct sf_error *err)
+                        enum sf_module_language language, struct sf_error *err)
 {
         _cleanup_free_ char *installed = sf_store_installed_prefix(store, release->directory);
-        _cleanup_free_ char *path = sf_format("%s/%s.lua", modules, release->directory);
+        _cleanup_free_ char *tree = sf_fs_join(store->releases, release->directory);
+        _cleanup_free_ char *path = sf_format("%s/%s%s", modules, release->directory,
+                                              sf_module_languages[language].suffix);
         _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
 
-        if (!installed || !path)
+        if (!installed || !path || !tree)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-        int r = sf_buffer_printf(&text, err,
-                                 MARK "whatis(\"Name: Slurm\")\n"
-                                      "whatis(\"Version: %s\")\n"
-                                      "whatis(\"Description: Slurm workload manager, release %s\")\n"
-                                      "family(\"slurm\")\n"
-                                      "setenv(\"SLURM_ROOT\", \"%s\")\n",
-                                 release->name.version, release->name.text, installed);
-        for (size_t i = 0; r == 0 && i < sizeof search_paths / sizeof *search_paths; i++) {
-                _cleanup_free_ char *directory = sf_format("%s/%s/%s", store->releases, release->directory,
-                                                           search_paths[i].directory);
-                if (directory && sf_fs_exists(directory))
-                        r = sf_buffer_printf(&text, err, "prepend_path(\"%s\", \"%s/%s\")\n", search_paths[i].variable,
-                                             installed, search_paths[i].directory);
-        }
-        return r < 0 ? r : write_unless_foreign(path, &text, err);
+        const struct sf_module module = { &release->name, installed, tree };
+        int r = sf_module_write(&module, language, &text, err);
+        return r < 0 ? r : write_unless_foreign(path, language, &text, err);
 }
 
 /* True where an earlier (newer) release already has the alias. */
@@ -90,12 +74,13 @@ static bool alias_is_taken(const struct sf_store_release *releases, size_t i, co
 }
 
 /* <major.minor>-<toolchain> stands for the newest release of its series; releases come newest first. */
-static int write_aliases(const char *modules, const struct sf_store_release *releases, size_t count, const char *active,
-                         struct sf_error *err)
+static int write_aliases(const char *modules, enum sf_module_language language, const struct sf_store_release *releases,
+                         size_t count, const char *active, struct sf_error *err)
 {
-        _cleanup_free_ char *path = sf_fs_join(modules, RC_NAME);
+        _cleanup_free_ char *path = sf_fs_join(modules, sf_module_languages[language].rc);
         _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
-        int r = path ? sf_buffer_puts(&text, MARK, err) : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+        int r = path ? sf_buffer_puts(&text, sf_module_languages[language].mark, err)
+                     : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
 
         for (size_t i = 0; r == 0 && i < count; i++) {
                 struct sf_version version;
@@ -103,14 +88,15 @@ static int write_aliases(const char *modules, const struct sf_store_release *rel
                 if (releases[i].foreign)
                         continue;
                 if (strcmp(releases[i].directory, active) == 0)
-                        r = sf_buffer_printf(&text, err, "module_version(\"slurm/%s\", \"default\")\n", active);
+                        r = sf_module_write_alias(language, active, "default", &text, err);
                 if (r < 0 || sf_version_parse(releases[i].name.version, &version, NULL) < 0 ||
                     alias_is_taken(releases, i, &version))
                         continue;
-                r = sf_buffer_printf(&text, err, "module_version(\"slurm/%s\", \"%u.%02u-%s\")\n",
-                                     releases[i].directory, version.major, version.minor, releases[i].name.toolchain);
+                char alias[96];
+                snprintf(alias, sizeof alias, "%u.%02u-%s", version.major, version.minor, releases[i].name.toolchain);
+                r = sf_module_write_alias(language, releases[i].directory, alias, &text, err);
         }
-        return r < 0 ? r : write_unless_foreign(path, &text, err);
+        return r < 0 ? r : write_unless_foreign(path, language, &text, err);
 }
 
 static bool is_release(const struct sf_store_release *releases, size_t count, const char *directory, size_t len)
@@ -134,13 +120,13 @@ static int remove_stale(const char *modules, const struct sf_store_release *rele
         while ((entry = readdir(dir))) {
                 _cleanup_free_ char *path = sf_fs_join(modules, entry->d_name);
                 _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
-                const char *suffix = strstr(entry->d_name, ".lua");
+                size_t len = strlen(entry->d_name);
+                bool lua = len > 4 && strcmp(entry->d_name + len - 4, ".lua") == 0;
 
-                if (!path || !suffix || suffix[4] || entry->d_name[0] == '.' ||
-                    is_release(releases, count, entry->d_name, (size_t)(suffix - entry->d_name)))
+                if (!path || entry->d_name[0] == '.' || is_release(releases, count, entry->d_name, lua ? len - 4 : len))
                         continue;
                 if (sf_fs_read(path, OURS_MAX, &text, NULL) == 0 &&
-                    strncmp(sf_buffer_text(&text), MARK, strlen(MARK)) == 0)
+                    is_ours(sf_buffer_text(&text), lua ? SF_MODULE_LUA : SF_MODULE_TCL))
                         unlink(path);
         }
         closedir(dir);
@@ -158,10 +144,12 @@ int sf_lmod_write(const struct sf_store *store, const char *active, struct sf_er
         int r = sf_store_list(store, &releases, &count, err);
         if (r == 0)
                 r = sf_fs_mkdirs(modules, 0755, err);
-        for (size_t i = 0; r == 0 && i < count; i++)
-                if (!releases[i].foreign)
-                        r = write_module(store, modules, &releases[i], err);
-        if (r == 0)
-                r = write_aliases(modules, releases, count, active, err);
+        for (int language = 0; language < SF_MODULE_LANGUAGES; language++) {
+                for (size_t i = 0; r == 0 && i < count; i++)
+                        if (!releases[i].foreign)
+                                r = write_module(store, modules, &releases[i], (enum sf_module_language)language, err);
+                if (r == 0)
+                        r = write_aliases(modules, (enum sf_module_language)language, releases, count, active, err);
+        }
         return r < 0 ? r : remove_stale(modules, releases, count, err);
 }

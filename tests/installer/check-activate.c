@@ -70,11 +70,13 @@ static void put_release(const struct node *n, const char *directory, const char 
 {
         _cleanup_free_ char *record = sf_format("releases/%s/.sf-release/release.json", directory);
         _cleanup_free_ char *program = sf_format("releases/%s/bin/sinfo", directory);
+        _cleanup_free_ char *scontrol = sf_format("releases/%s/bin/scontrol", directory);
         _cleanup_free_ char *text = sf_format("{\"release\":\"%s\",\"tree\":\"%064d\",\"unit\":\"notify\"}", name, 0);
         _cleanup_free_ char *script = sf_format("#!/bin/sh\necho %s\n", name);
 
         put(n, record, text);
         put(n, program, script);
+        put(n, scontrol, script);
 }
 
 static void assert_view(const struct node *n, const char *target)
@@ -197,7 +199,9 @@ static void put_modules(struct node *n)
         put_release(n, "25.05.1-bookworm", "25.05.1-bookworm-amd64");
         put_release(n, "25.05.1-bookworm-debug", "25.05.1-bookworm-amd64-debug");
         put(n, "modules/slurm/site.lua", "-- ours\n");
+        put(n, "modules/slurm/site", "#%Module1.0\n# ours\n");
         put(n, "modules/slurm/23.02.1-bookworm.lua", "-- written by sf-node; changes will be lost\n");
+        put(n, "modules/slurm/23.02.1-bookworm", "#%Module1.0\n# written by sf-node; changes will be lost\n");
         assert_int_equal(sf_lmod_write(&n->store, "24.11.5-bookworm", NULL), 0);
 }
 
@@ -215,13 +219,17 @@ static void test_modules(void **state)
 {
         struct node *n = *state;
         _cleanup_free_ char *stale = below(n, "modules/slurm/23.02.1-bookworm.lua");
-        _cleanup_free_ char *path_line = sf_format("prepend_path(\"PATH\", \"%s/releases/24.11.5-bookworm/bin\")",
-                                                   n->store.prefix);
+        _cleanup_free_ char *stale_tcl = below(n, "modules/slurm/23.02.1-bookworm");
 
         put_modules(n);
         assert_false(sf_fs_exists(stale));
+        assert_false(sf_fs_exists(stale_tcl));
+        assert_text(n, "modules/slurm/site", "# ours");
         assert_text(n, "modules/slurm/site.lua", "-- ours");
-        assert_text(n, "modules/slurm/24.11.5-bookworm.lua", path_line);
+        assert_text(n, "modules/slurm/24.11.5-bookworm.lua", "prepend_path(\"PATH\", pathJoin(root, \"bin\"))");
+        assert_text(n, "modules/slurm/24.11.5-bookworm", "prepend-path PATH $root/bin\n");
+        assert_text(n, "modules/slurm/.modulerc", "{slurm/24.11.5-bookworm} {default}");
+        assert_text(n, "modules/slurm/.modulerc", "{slurm/24.11.10-bookworm} {24.11-bookworm}");
         assert_text(n, "modules/slurm/.modulerc.lua", "(\"slurm/24.11.5-bookworm\", \"default\")");
         assert_text(n, "modules/slurm/.modulerc.lua", "(\"slurm/24.11.10-bookworm\", \"24.11-bookworm\")");
 }
@@ -261,13 +269,55 @@ static void test_real_lmod(void **state)
         assert_module_runs(n, lmod, "slurm", "25.05.1-bookworm-amd64");
 }
 
+/* The whole session of tests/kit/module-session.sh, under each module system that is here. environment-modules may lie
+ * in a directory of its own, for Debian's package conflicts with Lmod's: tests/kit/setup.sh. */
+static void test_sessions(void **state)
+{
+        static const char lmod[] = "/usr/share/lmod/lmod/libexec/lmod";
+        struct node *n = *state;
+        const char *source = getenv("top_srcdir"), *cache = getenv("SF_TEST_CACHE");
+        _cleanup_free_ char *unpacked = sf_format("%s/environment-modules/usr/lib/modulecmd.tcl",
+                                                  cache ? cache : "tests/cache");
+        const char *tcl = access("/usr/lib/modulecmd.tcl", R_OK) == 0 ? "/usr/lib/modulecmd.tcl" : unpacked;
+        _cleanup_free_ char *tclsh = sf_format("tclsh %s", tcl);
+        const char *const commands[] = { access(lmod, X_OK) == 0 ? lmod : NULL, access(tcl, R_OK) == 0 ? tclsh : NULL };
+        _cleanup_free_ char *script = sf_format("%s/tests/kit/module-session.sh", source ? source : ".");
+        _cleanup_free_ char *without = below(n, "releases/23.11.1-bookworm/bin/scontrol");
+
+        put_modules(n);
+        put_release(n, "23.11.1-bookworm", "23.11.1-bookworm-amd64");
+        put(n, "releases/24.11.5-bookworm/include/hwloc.h", "");
+        put(n, "releases/24.11.5-bookworm/include/slurm/slurm.h", "");
+        put(n, "releases/25.05.1-bookworm/include/slurm/slurm.h", "");
+        assert_int_equal(unlink(without), 0);
+        sf_store_forget(&n->store);
+        assert_int_equal(sf_lmod_write(&n->store, "24.11.5-bookworm", NULL), 0);
+        for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+                const char *argv[] = { "/bin/bash", script, commands[i], n->store.prefix, NULL };
+                const char *env[] = { "PATH=/usr/bin:/bin", "HOME=/nonexistent", "LC_ALL=C.UTF-8",
+                                      "LMOD_IGNORE_CACHE=yes", NULL };
+                _cleanup_(sf_buffer_free) struct sf_buffer output = SF_BUFFER_INIT;
+                struct sf_proc proc = { .argv = argv, .env = env, .output = &output, .timeout_seconds = 120 };
+                struct sf_error err = SF_ERROR_INIT;
+
+                if (!commands[i]) {
+                        print_message("SKIPPED: no %s here\n", i ? "environment-modules" : "Lmod");
+                        continue;
+                }
+                int r = sf_proc_run(&proc, &err);
+                if (r != 0)
+                        fail_msg("%s: status %d, %s: %s", commands[i], r, err.text, sf_buffer_text(&output));
+        }
+}
+
 #define NODE_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                NODE_TEST(test_switch), NODE_TEST(test_switch_is_atomic), NODE_TEST(test_foreign_links),
-                NODE_TEST(test_adopt),  NODE_TEST(test_modules),          NODE_TEST(test_real_lmod),
+                NODE_TEST(test_switch),   NODE_TEST(test_switch_is_atomic), NODE_TEST(test_foreign_links),
+                NODE_TEST(test_adopt),    NODE_TEST(test_modules),          NODE_TEST(test_real_lmod),
+                NODE_TEST(test_sessions),
         };
         return cmocka_run_group_tests_name("activate", tests, NULL, NULL);
 }

@@ -17,6 +17,13 @@ if [ ! -x "$npm/node_modules/.bin/s3rver" ] && command -v npm >/dev/null; then
                 echo "setup: npm cannot install s3rver here"
 fi
 [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "setup: not root on Debian, nothing installed"; exit 0; }
+# Debian's environment-modules conflicts with its lmod: unpacked, not installed.
+modules=${SF_TEST_CACHE:-tests/cache}/environment-modules
+if [ ! -e "$modules/usr/lib/modulecmd.tcl" ]; then
+        mkdir -p "$modules"
+        (cd "$modules" && apt-get download -qq environment-modules && dpkg -x environment-modules_*.deb .) >/dev/null 2>&1 ||
+                echo "setup: no package environment-modules here"
+fi
 missing=
 for p in $packages; do
         dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing="$missing $p"
