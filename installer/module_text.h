@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* installer/module_text.h - module files for users' shells, in the two languages that sites use.
  *
- * Lmod reads <name>.lua and .modulerc.lua; environment-modules reads <name> and .modulerc, which are Tcl. Where both lie
- * in one directory each system takes its own. Lmod's documentation, "Lua Modulefile Functions"; modulefile(4) of
+ * Lmod reads <name>.lua and .modulerc.lua; environment-modules reads <name> and .modulerc, which are Tcl. Where both
+ * lie in one directory each system takes its own. Lmod's documentation, "Lua Modulefile Functions"; modulefile(4) of
  * environment-modules.
  */
 #ifndef SF_INSTALLER_MODULE_TEXT_H

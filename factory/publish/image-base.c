@@ -36,7 +36,7 @@ static int run(const char *const argv[], struct sf_error *err)
         return sf_proc_check(&proc, err);
 }
 
-/* --- images -------------------------------------------------------------------------------------------------------- */
+/* --- images ---------------------------------------- */
 
 /* A JSON document among blobs, by its descriptor's digest ("sha256:..."). */
 static int read_document(const char *blobs, const char *digest, json_t **ret, struct sf_error *err)

@@ -12,7 +12,7 @@
 struct sf_image {
         const struct sf_build *build;
         /* A directory that holds a root file system, a tar file of one, or an image as skopeo names it
-         * ("docker://host/name", "oci:dir:tag"). Of a directory, devices and the contents of /dev, /proc, /sys, /run and
+         * ("docker://host/name", "oci:dir:tag"). Of a directory, the contents of /dev, /proc, /sys, /run and
          * /tmp are left out. */
         const char *base;
         const char *output; /* directory: an OCI layout, made where missing; other images in it stay */
