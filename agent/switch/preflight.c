@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "agent/switch/checks.h"
+#include "agent/switch/security.h"
 #include "agent/switch/version_window.h"
 #include "agent/node/own_step.h"
 #include "agent/node/process.h"
@@ -128,11 +129,26 @@ static int settle_older_steps(const struct sf_preflight *p, const char *to, stru
         }
 }
 
+/* Where nothing may run, nothing need be fetched. */
+static int check_place(const struct sf_config *config, struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer finding = SF_BUFFER_INIT;
+        int r = sf_security_check(config->prefix, &finding, err);
+
+        if (r < 0 || finding.len == 0)
+                return r;
+        return sf_error_set(err, SF_ERR_INCOMPATIBLE, "%.*s", (int)strcspn(sf_buffer_text(&finding), "\n"),
+                            sf_buffer_text(&finding));
+}
+
 int sf_preflight_gate(const struct sf_preflight *p, struct sf_error *err)
 {
         const struct sf_node_switch *live = p->live;
         _cleanup_(free_steps) struct steps steps = { 0 };
+        int r;
 
+        if (!*live->config->root && (r = check_place(live->config, err)) < 0)
+                return r;
         if (!*p->to_version)
                 return 0;
         if (live->slurmd.main_pid && !live->ctld.runs && !*live->controller.version) {
@@ -142,7 +158,7 @@ int sf_preflight_gate(const struct sf_preflight *p, struct sf_error *err)
                                             live->controller_error.text);
                 sf_log_warning("slurmctld does not say which version it is: %s", live->controller_error.text);
         }
-        int r = *live->config->root ? 0 : find_steps(live, &steps, err);
+        r = *live->config->root ? 0 : find_steps(live, &steps, err);
         if (r < 0)
                 return r;
         /* In an image (--root) nothing runs that the step from one release to the next could lose. */
@@ -157,18 +173,6 @@ int sf_preflight_gate(const struct sf_preflight *p, struct sf_error *err)
                 .allow_downgrade = live->config->allow_downgrade || live->config->restore_state,
         };
         return sf_version_window_check(&gate, err);
-}
-
-/* SELinux keeps labels by path: a tree that was renamed into place is labelled anew by the host's own tool. */
-static int relabel(const char *tree, struct sf_error *err)
-{
-        _cleanup_(sf_buffer_free) struct sf_buffer enforce = SF_BUFFER_INIT;
-        const char *argv[] = { "restorecon", "-R", tree, NULL };
-        struct sf_proc proc = { .argv = argv, .timeout_seconds = 300 };
-
-        if (sf_fs_read("/sys/fs/selinux/enforce", 16, &enforce, NULL) < 0 || sf_buffer_text(&enforce)[0] != '1')
-                return 0;
-        return sf_proc_check(&proc, err);
 }
 
 static int check_budget(const struct sf_node_switch *live, struct sf_buffer *ret, struct sf_error *err)
@@ -291,10 +295,13 @@ int sf_preflight_run(const struct sf_preflight *p, const struct sf_store_release
         _cleanup_(free_steps) struct steps steps = { 0 };
 
         /* An image is checked where it boots, and where nothing runs there is nothing to hurt (doctor still tells). */
-        if (*config->root || !any_running(live))
+        if (*config->root)
                 return 0;
-        int r = tree && old_tree ? settle_older_steps(p, to->directory, &steps, err)
-                                 : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+        int r = tree ? sf_security_admit(tree, err) : 0;
+        if (r < 0 || !any_running(live))
+                return r;
+        r = tree && old_tree ? settle_older_steps(p, to->directory, &steps, err)
+                             : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
         if (r == 0)
                 r = warn_of_adoption(p, old_tree, err);
         struct sf_checks checks = {
@@ -315,8 +322,6 @@ int sf_preflight_run(const struct sf_preflight *p, const struct sf_store_release
         /* Read while the questions below are asked, and nothing is stopped yet. */
         if (r == 0 && live->slurmd.main_pid)
                 sf_readahead_release(tree, live->slurmd.main_pid, old_tree);
-        if (r == 0)
-                r = relabel(tree, err);
         if (r == 0)
                 r = check_units(&checks, to->unit, err);
         if (r == 0)

@@ -13,6 +13,7 @@
 #include "agent/node/active.h"
 #include "agent/switch/checks.h"
 #include "agent/switch/node_switch.h"
+#include "agent/switch/security.h"
 #include "agent/node/report.h"
 #include "agent/node/slurm_node.h"
 #include "agent/node/unit.h"
@@ -128,6 +129,11 @@ static int check_spank(const struct patient *p, struct sf_buffer *ret, struct sf
 static int check_space(const struct patient *p, struct sf_buffer *ret, struct sf_error *err)
 {
         return sf_check_space(&p->checks, ret, err);
+}
+
+static int check_security(const struct patient *p, struct sf_buffer *ret, struct sf_error *err)
+{
+        return *p->config->root ? 0 : sf_security_check(p->config->prefix, ret, err);
 }
 
 /* slurmd ends at once on a host that slurm.conf does not know, unless it is told its name or is a dynamic node. */
@@ -259,11 +265,12 @@ static const struct question {
         const char *name;
         int (*ask)(const struct patient *p, struct sf_buffer *ret, struct sf_error *err);
 } questions[] = {
-        { "libraries", check_links },      { "build paths", check_leftovers },
-        { "PluginDir", check_plugin_dir }, { "slurm.conf", check_conf },
-        { "SPANK", check_spank },          { "node name", check_node },
-        { "authentication", check_auth },  { "unit", check_unit },
-        { "space", check_space },          { "SlurmdTimeout", check_timeout },
+        { "libraries", check_links },       { "build paths", check_leftovers },
+        { "PluginDir", check_plugin_dir },  { "slurm.conf", check_conf },
+        { "SPANK", check_spank },           { "node name", check_node },
+        { "authentication", check_auth },   { "unit", check_unit },
+        { "space", check_space },           { "noexec", check_security },
+        { "SlurmdTimeout", check_timeout },
 };
 
 /* "slurmd.service.d/x.conf sets KillMode, ExecStart": the file and its keys, each once. */

@@ -264,3 +264,24 @@ printf 'NAME="AlmaLinux"\nID="almalinux"\nID_LIKE="rhel centos fedora"\nVERSION_
 "$top_builddir/sf-node" --repo repo --root alma install 24.11 >said 2>&1 || fail "install on AlmaLinux 9"
 [ -d alma/opt/slurm/releases/24.11.6-rockylinux9 ] || fail "AlmaLinux 9 has no release of rockylinux9"
 echo "ok: toolchains"
+
+# --- a prefix where nothing may run -------------------------------------------------------------------------------------------
+if [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
+        mkdir -p none
+        # Nothing of this machine is seen: what the agent writes to lies on file systems of its own.
+        unshare -m bash -c '
+                set -e
+                for place in /var/lib /etc/systemd /run; do mount -t tmpfs none $place; done
+                mount -t tmpfs -o noexec none "$1/none"
+                agent="$2 --repo $1/repo --prefix $1/none/slurm --toolchain $3"
+                $agent trust "$1/repo/metadata/1.root.json"
+                if $agent install 24.11.6-$3-$4-copy; then exit 1; fi
+                [ -z "$(ls -A "$1/none/slurm/releases" 2>/dev/null)" ]
+                mount -o remount,exec "$1/none"
+                $agent install 24.11.6-$3-$4-copy
+                mount -o remount,noexec "$1/none"
+                if $agent doctor; then exit 1; fi' - "$work" "$top_builddir/sf-node" "$toolchain" "$arch" >said 2>&1 || fail "noexec"
+        says 'install .*failed.*is on a file system that is mounted noexec'
+        says '^noexec .*is on a file system that is mounted noexec'
+        echo "ok: noexec"
+fi
