@@ -1,0 +1,49 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What a build machine has installed must not show in a release: Slurm is compiled again in a copy of a root that has headers of
+# Lua, MySQL, readline, http-parser, libnuma, hwloc, JSON, YAML, JWT, libevent and others, and every byte of it is compared.
+# SF_TEST_FULL is a cache with a release of SF_TEST_FULL_RELEASE (VERSION-TOOLCHAIN-ARCH[-PROFILE]) built in a root of its own
+# (slurm-factory root TOOLCHAIN). Installs packages into the copy of the root: needs root and the network.
+set -euo pipefail
+release=${SF_TEST_FULL_RELEASE:-}
+[ -n "${SF_TEST_FULL:-}" ] && [ -n "$release" ] || { echo "skipped: SF_TEST_FULL and SF_TEST_FULL_RELEASE name no release"; exit 77; }
+[ "$(id -u)" = 0 ] || { echo "skipped: a root is made as root"; exit 77; }
+IFS=- read -r version toolchain _ profile <<<"$release"
+[ -d "$SF_TEST_FULL/roots/$toolchain/tree" ] || { echo "skipped: $release was not built in a root"; exit 77; }
+scratch=$(mktemp -d "${TMPDIR:-/var/tmp}/sf-check-same.XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
+fail() { echo "FAILED: $*" >&2; exit 1; }
+layer=$(sed -n 's/^layer \(slurm-.*\)/\1/p' "$SF_TEST_FULL/builds/$release/from")
+[ -d "$SF_TEST_FULL/buildcache/$layer/tree" ] || fail "no layer $layer"
+
+cp -r "${SF_TEST_DATA:-$top_srcdir/etc}" "$scratch/data"
+more="liblua5.4-dev default-libmysqlclient-dev libreadline-dev libncurses-dev libhttp-parser-dev libnuma-dev libhwloc-dev libjson-c-dev
+        libyaml-dev libjwt-dev libevent-dev liblz4-dev libmunge-dev libpmix-dev libfreeipmi-dev libipmimonitoring-dev librdkafka-dev
+        libhdf5-dev libgtk2.0-dev libibverbs-dev libxml2-dev libselinux1-dev man2html-base mt-st"
+mkdir -p "$scratch/cache/sources"
+cp "$SF_TEST_FULL"/sources/* "$scratch/cache/sources/"
+[ ! -d "$SF_TEST_FULL/ccache" ] || cp -a "$SF_TEST_FULL/ccache" "$scratch/cache/"
+
+echo "== a root with more in it"
+# One package at a time would take long, all at once fails for one that a suite does not have: what there is, is asked first.
+tree=$SF_TEST_FULL/roots/$toolchain/tree
+known=$(chroot "$tree" apt-cache pkgnames | sort)
+have=$(for p in $more; do grep -qx "$p" <<<"$known" && printf '%s ' "$p"; done; :)
+[ "$(wc -w <<<"$have")" -ge 12 ] || fail "only these are to be had: $have"
+sed -i "s/^packages = .*/&\n\t$have/" "$scratch/data/toolchains/debian.ini"
+"$top_builddir/slurm-factory" --data "$scratch/data" --cache "$scratch/cache" root "$toolchain" --from "$tree"
+before=$(wc -l <"$SF_TEST_FULL/roots/$toolchain/packages") after=$(wc -l <"$scratch/cache/roots/$toolchain/packages")
+[ "$after" -ge $((before + 12)) ] || fail "$after packages, $before without"
+
+echo "== the same layer, compiled there"
+mkdir -p "$scratch/without-slurm/buildcache"
+for l in $(sed -n 's/^layer //p' "$SF_TEST_FULL/builds/$release/from"); do
+        [ "$l" = "$layer" ] || cp -al "$SF_TEST_FULL/buildcache/$l" "$scratch/without-slurm/buildcache/"
+done
+"$top_builddir/slurm-factory" --data "$scratch/data" --cache "$scratch/cache" build-slurm --slurm-version "$version" --toolchain "$toolchain" \
+        ${profile:+--profile "$profile"} --local-cache "$scratch/without-slurm" 2>&1 | tee "$scratch/said"
+[ "$(grep -c ': built in' "$scratch/said")" = 1 ] || fail "not just Slurm was compiled"
+[ -d "$scratch/cache/buildcache/$layer/tree" ] || fail "the layer has another key"
+diff -r --no-dereference "$SF_TEST_FULL/buildcache/$layer/tree" "$scratch/cache/buildcache/$layer/tree" || fail "the bytes differ"
+cmp "$SF_TEST_FULL/builds/$release/release.json" "$scratch/cache/builds/$release/release.json" || fail "another release"
+echo "all well: $(find "$scratch/cache/buildcache/$layer/tree" -type f | wc -l) files of Slurm $version are the same, with $((after - before)) packages more"
