@@ -30,7 +30,7 @@ tree=$SF_TEST_FULL/roots/$toolchain/tree
 known=$(chroot "$tree" apt-cache pkgnames | sort)
 have=$(for p in $more; do grep -qx "$p" <<<"$known" && printf '%s ' "$p"; done; :)
 [ "$(wc -w <<<"$have")" -ge 12 ] || fail "only these are to be had: $have"
-sed -i "s/^packages = .*/&\n\t$have/" "$scratch/data/toolchains/debian.ini"
+{ echo '[root]'; fold -s -w 100 <<<"$have" | sed 's/^/packages = /'; } >>"$scratch/data/toolchains/debian.ini"
 "$top_builddir/slurm-factory" --data "$scratch/data" --cache "$scratch/cache" root "$toolchain" --from "$tree"
 before=$(wc -l <"$SF_TEST_FULL/roots/$toolchain/packages") after=$(wc -l <"$scratch/cache/roots/$toolchain/packages")
 [ "$after" -ge $((before + 12)) ] || fail "$after packages, $before without"
