@@ -37,6 +37,7 @@ static const struct sf_option options[] = {
         { "no-buildcache", 0, NULL, "build what the local cache lacks, fetch no layers", false },
         { "local-cache", 0, "DIR", "use layers of another cache directory too", false },
         { "layers", 0, NULL, "also put the release's layers into the repository's build cache", false },
+        { "tarballs", 0, NULL, "also put tar files of the releases into the repository (see export)", false },
         { "keep-going", 0, NULL, "after a failure build what does not depend on it", false },
         { "from", 0, "WHAT", "make the root from a directory, a tarball, or an image as skopeo names it", false },
         { "no-packages", 0, NULL, "install nothing into the root", false },
@@ -95,8 +96,8 @@ static const char *const refresh_options[] = { "repo", "endpoint", "keys", "offl
 static const char *const import_options[] = { "placeholder", "slurm-version", "toolchain",   "layer",  "exclude",
                                               "tarball",     "keyring",       "fingerprint", "static", "arch",
                                               "build",       "needs-agent",   "force",       NULL };
-static const char *const publish_options[] = { "repo",   "endpoint", "keys",    "delta-from",
-                                               "layers", "force",    "dry-run", NULL };
+static const char *const publish_options[] = { "repo",     "endpoint", "keys",  "delta-from", "layers",
+                                               "tarballs", "gpg-key",  "force", "dry-run",    NULL };
 static const char *const publish_agent_options[] = { "repo", "endpoint", "keys", "offline-keys", "force", NULL };
 static const char *const delta_options[] = { "output", NULL };
 static const char *const export_options[] = { "format", "base", "output", "gpg-key", NULL };

@@ -13,6 +13,7 @@
 #include "factory/publish/agents.h"
 #include "factory/publish/layers.h"
 #include "factory/publish/publish.h"
+#include "factory/publish/tarball.h"
 #include "release/agents.h"
 
 /* The values of a repeating option, NULL-terminated; borrowed from the line. */
@@ -110,7 +111,15 @@ int sf_command_publish(const struct sf_factory *factory, const struct sf_command
         publish.builds = builds;
         publish.delta_from = sf_words_argv(&delta_from);
         publish.delta_from_count = delta_from.count;
-        r = sf_publish_run(&publish, err);
+        const struct sf_tarballs tarballs = { publish.repository,    builds,           publish.releases,
+                                              publish.release_count, factory->gpg_key, publish.dry_run };
+        /* A bucket is sent within sf_publish_run; what is refused there is not sent at all. */
+        if (sf_option_given(line, "tarballs") && repository.bucket)
+                r = sf_tarballs_write(&tarballs, err);
+        if (r == 0)
+                r = sf_publish_run(&publish, err);
+        if (r == 0 && sf_option_given(line, "tarballs") && !repository.bucket)
+                r = sf_tarballs_write(&tarballs, err);
         if (r == 0)
                 r = sf_command_repository_finish(&repository, err);
         if (r < 0 || !sf_option_given(line, "layers") || publish.dry_run)

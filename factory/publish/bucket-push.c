@@ -65,6 +65,10 @@ static const char *type_of(const char *path)
 {
         if (ends_with(path, ".json") || strcmp(path, SF_LAYOUT_OCI_LAYOUT) == 0)
                 return "application/json";
+        if (ends_with(path, ".tar.gz"))
+                return "application/gzip";
+        if (ends_with(path, ".asc"))
+                return "application/pgp-signature";
         return ends_with(path, ".html") ? "text/html; charset=utf-8" : "application/octet-stream";
 }
 

@@ -2,6 +2,7 @@
 /* factory/publish/bucket.c - opening a bucket: the lock, and the copy of what is signed. See bucket.h. */
 #include "factory/publish/bucket.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -215,17 +216,21 @@ static int visit_left_over(void *ctx, int dirfd, const char *name, const char *p
         return 0;
 }
 
+/* All but blobs is fetched anew. */
 static int clear_copy(struct sf_bucket *b, struct sf_error *err)
 {
-        static const char *const old[] = { SF_LAYOUT_METADATA, SF_LAYOUT_TARGETS, SF_LAYOUT_OCI_INDEX,
-                                           SF_LAYOUT_OCI_LAYOUT, "index.html" };
         _cleanup_free_ char *blobs = sf_fs_join(b->copy, SF_LAYOUT_BLOBS);
         int r = blobs ? sf_fs_mkdirs(blobs, 0755, err) : no_memory(err);
+        DIR *dir = r == 0 ? opendir(b->copy) : NULL;
 
-        for (size_t i = 0; r == 0 && i < sizeof old / sizeof *old; i++) {
-                _cleanup_free_ char *path = sf_fs_join(b->copy, old[i]);
-                r = path ? sf_fs_remove_tree(path, err) : no_memory(err);
-        }
+        if (r == 0 && !dir)
+                return sf_error_errno(err, "cannot open %s", b->copy);
+        for (struct dirent *entry; r == 0 && (entry = readdir(dir));)
+                if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+                    strcmp(entry->d_name, "blobs") != 0)
+                        r = sf_fs_remove_tree_at(dirfd(dir), entry->d_name, err);
+        if (dir)
+                closedir(dir);
         return r < 0 ? r : sf_fs_walk(blobs, visit_left_over, b, err);
 }
 

@@ -65,6 +65,16 @@ expect 3 'corrupt\|not what\|not the' env SLURM_FACTORY_CACHE_DIR="$scratch/bad"
         "$0" export 25.11.4 -o bad/file; r=$?; echo "not what"; exit $r' "$factory"
 [ ! -e bad/file ] && [ ! -e bad/file.partial ] || fail "a failed export left a file"
 
+# --- into a repository, at the addresses that scripts know -----------------------------------------------------------------------
+repo() { "$factory" "$@" -q --repo repository --keys keys; }
+repo keys init
+repo publish 25.11.4 --tarballs --dry-run
+[ ! -e repository/noble ] || fail "a dry run wrote a tar file"
+repo publish 25.11.4 --tarballs
+cmp $name repository/noble/25.11/amd64/$name || fail "publish --tarballs"
+repo prune
+[ -s repository/noble/25.11/amd64/$name ] || fail "prune took a tar file"
+
 # --- signed ----------------------------------------------------------------------------------------------------------------------
 if command -v gpg >/dev/null; then
         export GNUPGHOME=$scratch/gpg
