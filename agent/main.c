@@ -76,6 +76,7 @@ VERB(trust)
 VERB(list)
 VERB(install)
 VERB(upgrade)
+VERB(adopt)
 VERB(stage)
 VERB(activate)
 VERB(rollback)
@@ -93,6 +94,8 @@ static const struct sf_verb verbs[] = {
           run_install },
         { "upgrade", "[VERSION]", "the same from what is installed, with restart, health check and return", 0, 1,
           upgrade_options, run_upgrade },
+        { "adopt", "[VERSION]", "upgrade from a slurmd that a package, Spack, EasyBuild or hands installed elsewhere",
+          0, 1, upgrade_options, run_adopt },
         { "stage", "VERSION", "the first half of upgrade: bytes", 1, 1, stage_options, run_stage },
         { "activate", "RELEASE", "the second half: make an installed release the active one", 1, 1, switch_options,
           run_activate },

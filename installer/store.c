@@ -108,6 +108,26 @@ static int parse_record(const char *path, const struct sf_buffer *text, struct s
         return 0;
 }
 
+/* What a foreign one is where it was taken over from elsewhere (installer/adopted.h writes it). A record that makes no
+ * sense is none. */
+static void read_adopted(const struct sf_store *store, struct sf_store_release *release)
+{
+        _cleanup_free_ char *path = sf_format("%s/%s/" SF_NODE_RECORD "/adopted.json", store->releases,
+                                              release->directory);
+        _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
+        _cleanup_json_ json_t *record = NULL;
+        const char *version, *origin;
+
+        if (!path || sf_fs_read(path, RECORD_MAX, &text, NULL) < 0 ||
+            sf_json_parse(path, text.data, text.len, &record, NULL) < 0 ||
+            sf_json_string(record, path, "slurm", &version, NULL) < 0 ||
+            sf_json_string(record, path, "origin", &origin, NULL) < 0 ||
+            strlen(version) >= sizeof release->name.version || strlen(origin) >= sizeof release->origin)
+                return;
+        strcpy(release->name.version, version);
+        strcpy(release->origin, origin);
+}
+
 /* 1 for a complete release, 0 for a directory that is none of ours. A tree whose record cannot be read is kept in sight
  * as one of which nothing is known, and is in nobody's way: the release installed again gets a directory beside it. */
 static int read_release(const struct sf_store *store, const char *directory, struct sf_store_release *ret,
@@ -129,8 +149,10 @@ static int read_release(const struct sf_store *store, const char *directory, str
                         release = (struct sf_store_release){ .foreign = true };
         }
         strcpy(release.directory, directory);
-        if (release.foreign)
+        if (release.foreign) {
                 strcpy(release.name.text, directory);
+                read_adopted(store, &release);
+        }
         *ret = release;
         return 1;
 }

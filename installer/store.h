@@ -7,6 +7,10 @@
  * with other content becomes releases/<version>-<toolchain>[-<build>]+<start of the tree digest>/. Inside each tree,
  * .sf-release/ holds the file list (filelist), release.json (name, tree digest, prefix it was relocated to, unit type)
  * and seen (installer/stat_record.h): a release directory describes itself, whichever node or image it is copied to.
+ *
+ * What something else installed and sf-node took over is a directory foreign-<date>: a hand-made view itself
+ * (installer/activate.h), or, for programs that lie elsewhere, symbolic links to them and .sf-release/adopted.json
+ * (installer/adopted.h).
  */
 #ifndef SF_INSTALLER_STORE_H
 #define SF_INSTALLER_STORE_H
@@ -35,6 +39,7 @@ struct sf_store_release {
         char unit[16];         /* slurmd's unit Type */
         unsigned sequence;     /* tells trees of one name apart: the one that came last has the highest */
         bool foreign;          /* adopted, or its record is damaged: without a file list */
+        char origin[256];      /* where an adopted one really lies, "/usr"; "" for trees of their own */
 };
 
 int sf_store_open(const char *root, const char *prefix, struct sf_store *ret, struct sf_error *err);

@@ -55,7 +55,7 @@ static int series_of(const struct sf_store_release *active, char *out, size_t ro
 {
         struct sf_version v;
 
-        if (!*active->directory || active->foreign)
+        if (!*active->name.version)
                 return sf_error_set(err, SF_ERR_USAGE, "no release of a known series is active: name the version");
         int r = sf_version_parse(active->name.version, &v, err);
         if (r == 0)

@@ -35,8 +35,14 @@ const char *sf_daemon_name(enum sf_daemon daemon)
         return daemons[daemon].name;
 }
 
+/* Debian's slurmd-wlm, which its alternative "slurmd" leads to. */
 static enum sf_daemon by_name(const char *name, size_t len)
 {
+        static const char debian[] = "-wlm";
+        size_t tail = sizeof debian - 1;
+
+        if (len > tail && strncmp(name + len - tail, debian, tail) == 0)
+                len -= tail;
         for (size_t i = 0; i < SF_DAEMON_OTHER; i++)
                 if (strlen(daemons[i].name) == len && strncmp(daemons[i].name, name, len) == 0)
                         return (enum sf_daemon)i;

@@ -75,6 +75,14 @@ bool sf_process_same_group(pid_t a, pid_t b)
                memcmp(one.data, other.data, one.len) == 0;
 }
 
+/* Debian's packages have it as slurmstepd-wlm, behind an alternative. */
+static bool is_stepd(const char *program)
+{
+        const char *leaf = strrchr(program, '/');
+
+        return leaf && (strcmp(leaf, "/slurmstepd") == 0 || strcmp(leaf, "/slurmstepd-wlm") == 0);
+}
+
 /* Whoever runs steps: root, or the user of this agent. A job's user may start slurmstepd too, or call anything by its
  * name, in a control group of Slurm's even, but not as somebody else. */
 static bool is_owner(pid_t pid)
@@ -101,9 +109,7 @@ void sf_process_describe(struct sf_process_user *user)
                 snprintf(user->command, sizeof user->command, "%.*s", (int)name.len - 1, sf_buffer_text(&name));
         if (strcmp(user->how, "exe") != 0 || !sf_process_program(user->pid, program, sizeof program))
                 return;
-        const char *leaf = strrchr(program, '/');
-        if (!leaf || strcmp(leaf, "/slurmstepd") != 0 || !is_owner(user->pid) ||
-            !read_file(user->pid, "cmdline", &cmdline))
+        if (!is_stepd(program) || !is_owner(user->pid) || !read_file(user->pid, "cmdline", &cmdline))
                 return;
         /* With cgroup/v2 slurmd leaves "slurmstepd infinity" behind to hold the scope of its steps: it serves no
          * job. */
@@ -116,18 +122,70 @@ void sf_process_describe(struct sf_process_user *user)
                 snprintf(user->step, sizeof user->step, "%.*s", (int)strcspn(open + 1, "]"), open + 1);
 }
 
-bool sf_process_has_steps(void)
+/* Calls `found` for each step of the node until it says no. */
+static void walk_steps(bool (*found)(void *ctx, const struct sf_process_user *step), void *ctx)
 {
         DIR *proc = opendir("/proc");
-        bool found = false;
+        bool more = true;
 
-        for (struct dirent *e; proc && !found && (e = readdir(proc));) {
+        for (struct dirent *e; proc && more && (e = readdir(proc));) {
                 struct sf_process_user user = { .pid = (pid_t)strtol(e->d_name, NULL, 10), .how = "exe" };
                 if (user.pid > 0)
                         sf_process_describe(&user);
-                found = user.stepd;
+                more = !user.stepd || found(ctx, &user);
         }
         if (proc)
                 closedir(proc);
-        return found;
+}
+
+static bool note_any(void *ctx, const struct sf_process_user *step)
+{
+        (void)step;
+        *(bool *)ctx = true;
+        return false;
+}
+
+bool sf_process_has_steps(void)
+{
+        bool any = false;
+
+        walk_steps(note_any, &any);
+        return any;
+}
+
+/* Steps that run from one origin, added to a list. */
+struct gathering {
+        const char *origin;
+        size_t tree;
+        struct sf_process_user **users;
+        size_t *count;
+        bool failed;
+};
+
+static bool gather(void *ctx, const struct sf_process_user *step)
+{
+        struct gathering *g = ctx;
+        char program[PATH_MAX];
+        size_t len = strlen(g->origin);
+
+        if (!sf_process_program(step->pid, program, sizeof program) || strncmp(program, g->origin, len) != 0 ||
+            program[len] != '/')
+                return true;
+        struct sf_process_user *grown = reallocarray(*g->users, *g->count + 1, sizeof *grown);
+        g->failed = !grown;
+        if (!grown)
+                return false;
+        *g->users = grown;
+        grown[*g->count] = *step;
+        grown[(*g->count)++].tree = g->tree;
+        return true;
+}
+
+int sf_process_add_steps(const char *origin, size_t tree, struct sf_process_user **users, size_t *count,
+                         struct sf_error *err)
+{
+        struct gathering g = { .origin = origin, .tree = tree, .users = users, .count = count };
+
+        walk_steps(gather, &g);
+        return g.failed ? sf_error_set(err, SF_ERR_NOMEM, "no memory for steps") : 0;
 }

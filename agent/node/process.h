@@ -48,6 +48,11 @@ bool sf_process_runs_from(pid_t pid, const char *tree, char program[PATH_MAX]);
 /* Does any step of a job run on this node, of whatever release? */
 bool sf_process_has_steps(void);
 
+/* Adds the steps whose slurmstepd lies below `origin` (an absolute path without a trailing slash or symbolic links,
+ * such as /usr) to a list of sf_process_find's, as users of `tree`. */
+int sf_process_add_steps(const char *origin, size_t tree, struct sf_process_user **users, size_t *count,
+                         struct sf_error *err);
+
 /* Are both in the same control group? False where that cannot be read. */
 bool sf_process_same_group(pid_t a, pid_t b);
 

@@ -245,6 +245,7 @@ int sf_units_check_command(const struct sf_unit_of_node *unit, const char *prefi
 
         if (!*unit->service.command || unit->in_prefix || unit->daemon == SF_DAEMON_OTHER)
                 return 0;
+        const char *adopt = slurmd ? ", or \"sf-node adopt\" takes it over" : "";
         int r = sf_buffer_printf(drop_in, err,
                                  "# /etc/systemd/system/%s.d/sf-node.conf\n"
                                  "[Service]\n"
@@ -258,8 +259,8 @@ int sf_units_check_command(const struct sf_unit_of_node *unit, const char *prefi
                 return r;
         return sf_error_set(err, SF_ERR_USAGE,
                             "%s, which sf-node did not write, starts %s, outside of %s: a drop-in would change that "
-                            "(printed on standard output)",
-                            *fragment ? fragment : unit->name, unit->service.command, prefix);
+                            "(printed on standard output)%s",
+                            *fragment ? fragment : unit->name, unit->service.command, prefix, adopt);
 }
 
 /* systemd would signal the wrapper only, and the old daemon would keep its port. */

@@ -110,11 +110,17 @@ static void note_record(struct sf_node_switch *live, const struct sf_slurm *slur
         snprintf(live->node, sizeof live->node, "%s", node ? node : "");
 }
 
+/* Whose client asks slurmctld: the one that belongs to what runs. */
+static char *client_tree(const struct sf_node_switch *live)
+{
+        return live->adoption ? strdup(live->adoption->origin) : sf_fs_join(live->store->base, SF_NODE_VIEW);
+}
+
 void sf_node_switch_ask(struct sf_node_switch *live)
 {
         if (!live->slurmd.main_pid && !live->ctld.runs)
                 return;
-        _cleanup_free_ char *view = sf_fs_join(live->store->base, SF_NODE_VIEW);
+        _cleanup_free_ char *view = client_tree(live);
         struct sf_slurm slurm = { .tree = view, .conf = live->config->slurm_conf, .timeout = ASK_SECONDS };
 
         if (!view || !sf_fs_exists(view))
@@ -155,7 +161,7 @@ int sf_node_switch_plan(struct sf_node_switch *live, const struct sf_node_plan *
 {
         const char *from_version = plan->from_version, *to_version = plan->to_version;
         const struct sf_config *config = live->config;
-        _cleanup_free_ char *view = sf_fs_join(live->store->base, SF_NODE_VIEW);
+        _cleanup_free_ char *view = client_tree(live);
         const struct sf_slurm slurm = { .tree = view, .conf = config->slurm_conf, .timeout = ASK_SECONDS };
         struct sf_version from, to;
         char host[256] = "";
@@ -347,6 +353,22 @@ static int settle_for(const struct sf_node_move *move, int r, struct sf_error *e
         return 0;
 }
 
+/* Units that something else installed: taken over, or given back. */
+static int move_units(struct sf_node_switch *live, const struct sf_node_move *move, struct sf_error *err)
+{
+        bool takes = *move->from->origin && !*move->to->origin;
+        int r = takes ? sf_adoption_take_units(live->config, live->store, move->from, move->to, err)
+                      : sf_adoption_give_back(live->config, live->store, move->to, err);
+
+        if (!takes && !*move->to->origin)
+                return r;
+        live->changed = true;
+        for (size_t i = 0; i < live->units.count; i++)
+                if (live->units.items[i].daemon == SF_DAEMON_SLURMD)
+                        live->units.items[i].in_prefix = takes;
+        return r;
+}
+
 int sf_node_switch_place(struct sf_node_switch *live, const struct sf_node_move *move, struct sf_error *err)
 {
         char before[128] = "", after[128] = "";
@@ -354,6 +376,8 @@ int sf_node_switch_place(struct sf_node_switch *live, const struct sf_node_move 
 
         if (r == 0)
                 r = settle_for(move, place_unit(live, move, err), err);
+        if (r == 0)
+                r = settle_for(move, move_units(live, move, err), err);
         if (r < 0)
                 return r;
         sf_activate_current(live->store, before, NULL);
@@ -512,7 +536,7 @@ int sf_node_switch_stop(struct sf_node_switch *live, struct sf_error *err)
 int sf_node_switch_drain(struct sf_node_switch *live, const char *reason, struct sf_error *err)
 {
         const struct sf_config *config = live->config;
-        _cleanup_free_ char *view = sf_fs_join(live->store->base, SF_NODE_VIEW);
+        _cleanup_free_ char *view = client_tree(live);
         struct sf_drain drain = { .state = config->state,
                                   .slurm = { .tree = view, .conf = config->slurm_conf, .timeout = ASK_SECONDS },
                                   .node = live->node,
@@ -535,7 +559,7 @@ int sf_node_switch_drain(struct sf_node_switch *live, const char *reason, struct
 
 void sf_node_switch_resume(const struct sf_node_switch *live)
 {
-        _cleanup_free_ char *view = live->store ? sf_fs_join(live->store->base, SF_NODE_VIEW) : NULL;
+        _cleanup_free_ char *view = live->store ? client_tree(live) : NULL;
         struct sf_slurm slurm = { .tree = view, .conf = live->config->slurm_conf, .timeout = ASK_SECONDS };
         struct sf_error err = SF_ERROR_INIT;
 

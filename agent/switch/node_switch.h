@@ -15,6 +15,7 @@
 #include "agent/node/service.h"
 #include "agent/node/slurm.h"
 #include "agent/node/units.h"
+#include "agent/switch/adoption.h"
 #include "agent/switch/controller.h"
 #include "agent/switch/database.h"
 #include "agent/switch/health.h"
@@ -39,7 +40,7 @@ struct sf_node_switch {
         struct sf_error controller_error;      /* why not */
         struct sf_database dbd;                /* slurmdbd on this node; unit NULL where there is none */
         struct sf_controller ctld;             /* slurmctld on this node and its state; unit NULL where there is none */
-        char node[128]; /* NodeName of its slurmd; "" where nobody says */
+        char node[128];                        /* NodeName of its slurmd; "" where nobody says */
         struct sf_slurm_record before;         /* slurmctld's record of this node; started 0 where it gave none */
         struct sf_slurm_record refused; /* the record that a release was refused for, in this run; started 0 = none */
         double up;                      /* CLOCK_MONOTONIC seconds when slurmd was last up again */
@@ -47,6 +48,7 @@ struct sf_node_switch {
         time_t restarted;               /* when slurmd was last restarted, 0 = not yet */
         double downtime;                /* seconds it was away, summed over restarts; negative = it was not */
         bool changed;                   /* unit file or view are not as they were found */
+        const struct sf_adoption *adoption; /* what this switch takes over; NULL = nothing. Set by the caller */
 };
 
 /* A move from one release to another. */

@@ -57,6 +57,10 @@ static int find_users(const struct sf_node_switch *live, struct steps *s, struct
                 sf_log_warning("%s: running steps are not looked at", why.text);
                 return 0;
         }
+        /* Steps of what was taken over run from its own tree. */
+        for (size_t i = 0; r == 0 && i < s->release_count; i++)
+                if (*s->releases[i].origin)
+                        r = sf_process_add_steps(s->releases[i].origin, i, &s->users, &s->user_count, &why);
         return r < 0 ? sf_error_set(err, r, "%s", why.text) : 0;
 }
 
@@ -73,7 +77,7 @@ static int find_steps(const struct sf_node_switch *live, struct steps *ret, stru
                 r = sf_error_set(err, SF_ERR_NOMEM, "no memory for steps");
         for (size_t i = 0; r == 0 && i < s.user_count; i++) {
                 const struct sf_store_release *release = &s.releases[s.users[i].tree];
-                if (s.users[i].stepd && !release->foreign)
+                if (s.users[i].stepd && *release->name.version)
                         s.versions[count++] = release->name.version;
         }
         if (r < 0) {
@@ -141,6 +145,48 @@ static int check_place(const struct sf_config *config, struct sf_error *err)
                             sf_buffer_text(&finding));
 }
 
+/* Which slurmctld will the new slurmd talk to? One that is switched in the same run comes first. */
+static const char *controller_of(const struct sf_preflight *p)
+{
+        return p->live->ctld.runs ? p->to_version : p->live->controller.version;
+}
+
+/* What is taken over may be of any age. Its steps decide, if there are any. */
+static int gate_adoption(const struct sf_preflight *p, const char *const *versions, struct sf_error *err)
+{
+        const struct sf_config *config = p->live->config;
+        _cleanup_free_ struct sf_process_user *users = NULL;
+        _cleanup_(sf_buffer_free) struct sf_buffer names = SF_BUFFER_INIT;
+        struct sf_version_window gate = { .rows = p->rows, .to = p->to_version, .from = "" };
+        size_t count = 0;
+        int r = sf_process_add_steps(p->adoption->origin, 0, &users, &count, err);
+
+        gate.controller = controller_of(p);
+        if (r == 0)
+                r = sf_version_window_check(&gate, err);
+        for (size_t i = 0; r == 0 && i < count; i++)
+                if (!sf_own_step_is(users[i].pid))
+                        r = sf_buffer_printf(&names, err, "%sstep %s (pid %d)", names.len ? ", " : "", users[i].step,
+                                             (int)users[i].pid);
+        if (r < 0 || ((!names.len || config->drain || config->when_idle) && !versions[0]))
+                return r;
+        gate.from = names.len && !config->drain && !config->when_idle ? p->from_version : "";
+        gate.steps = versions;
+        gate.allow_downgrade = config->allow_downgrade;
+        struct sf_error why = SF_ERROR_INIT;
+        r = sf_version_window_check(&gate, &why);
+        if (r == 0)
+                return 0;
+        if (config->force && r == SF_ERR_INCOMPATIBLE) {
+                sf_log_warning("%s; these steps will be lost: %s", why.text, sf_buffer_text(&names));
+                return 0;
+        }
+        return sf_error_set(err, r,
+                            "%.700s; running now: %s (wait for their end with --drain or --when-idle; --force "
+                            "loses them)",
+                            why.text, sf_buffer_text(&names));
+}
+
 int sf_preflight_gate(const struct sf_preflight *p, struct sf_error *err)
 {
         const struct sf_node_switch *live = p->live;
@@ -163,12 +209,13 @@ int sf_preflight_gate(const struct sf_preflight *p, struct sf_error *err)
                 return r;
         /* In an image (--root) nothing runs that the step from one release to the next could lose. */
         bool any_from = p->back || *live->config->root;
+        if (p->adoption)
+                return gate_adoption(p, steps.versions, err);
         struct sf_version_window gate = {
                 .rows = p->rows,
                 .from = any_from ? "" : p->from_version,
                 .to = p->to_version,
-                /* A slurmctld that is switched in the same run comes first. */
-                .controller = live->ctld.runs ? p->to_version : live->controller.version,
+                .controller = controller_of(p),
                 .steps = steps.versions,
                 .allow_downgrade = live->config->allow_downgrade || live->config->restore_state,
         };
@@ -229,14 +276,20 @@ static int judge(struct sf_buffer *findings, bool force, struct sf_error *err)
 }
 
 /* A daemon that runs now, or that a file of the site names, and whose program a switch would not change. */
-static int check_commands(const struct sf_checks *c, const char *type, struct sf_error *err)
+int sf_preflight_commands(const struct sf_preflight *p, const char *type, struct sf_error *err)
 {
+        const struct sf_units *units = &p->live->units;
+        const char *prefix = p->live->config->prefix;
         int r = 0;
 
-        for (size_t i = 0; r == 0 && i < c->units->count; i++) {
-                const struct sf_unit_of_node *u = &c->units->items[i];
+        for (size_t i = 0; r == 0 && i < units->count; i++) {
+                const struct sf_unit_of_node *u = &units->items[i];
                 _cleanup_(sf_buffer_free) struct sf_buffer drop_in = SF_BUFFER_INIT;
-                r = u->running ? sf_units_check_command(u, c->prefix, type, &drop_in, err) : 0;
+                if (p->adoption && sf_adoption_concerns(u, prefix))
+                        continue;
+                struct sf_unit_of_node judged = *u;
+                judged.in_prefix &= !sf_adoption_concerns(u, prefix); /* made by hand in the prefix, beside view */
+                r = u->running ? sf_units_check_command(&judged, prefix, type, &drop_in, err) : 0;
                 if (r == SF_ERR_USAGE)
                         sf_output_text(sf_buffer_text(&drop_in));
         }
@@ -245,15 +298,13 @@ static int check_commands(const struct sf_checks *c, const char *type, struct sf
 
 /* Findings that --force does not lift: jobs would die, a daemon would not come back, or the switch would have no
  * effect. */
-static int check_units(const struct sf_checks *c, const char *type, struct sf_error *err)
+static int check_units(const struct sf_checks *c, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer findings = SF_BUFFER_INIT;
 
         if (!c->units)
                 return 0;
-        int r = check_commands(c, type, err);
-        if (r == 0)
-                r = sf_check_unit(c, &findings, err);
+        int r = sf_check_unit(c, &findings, err);
         if (r < 0 || !findings.len)
                 return r;
         return sf_error_set(err, SF_ERR_INCOMPATIBLE, "%.*s", (int)strcspn(sf_buffer_text(&findings), "\n"),
@@ -290,8 +341,9 @@ int sf_preflight_run(const struct sf_preflight *p, const struct sf_store_release
         const struct sf_config *config = live->config;
         _cleanup_(sf_buffer_free) struct sf_buffer findings = SF_BUFFER_INIT, notes = SF_BUFFER_INIT;
         _cleanup_free_ char *tree = sf_node_switch_tree(live, to->directory);
-        _cleanup_free_ char *old_tree = *p->from ? sf_node_switch_tree(live, p->from)
-                                                 : sf_fs_join(live->store->base, "view");
+        _cleanup_free_ char *old_tree = p->adoption ? strdup(p->adoption->origin)
+                                        : *p->from  ? sf_node_switch_tree(live, p->from)
+                                                    : sf_fs_join(live->store->base, "view");
         _cleanup_(free_steps) struct steps steps = { 0 };
 
         /* An image is checked where it boots, and where nothing runs there is nothing to hurt (doctor still tells). */
@@ -302,14 +354,15 @@ int sf_preflight_run(const struct sf_preflight *p, const struct sf_store_release
                 return r;
         r = tree && old_tree ? settle_older_steps(p, to->directory, &steps, err)
                              : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-        if (r == 0)
+        if (r == 0 && !p->adoption)
                 r = warn_of_adoption(p, old_tree, err);
         struct sf_checks checks = {
                 .root = config->root,
                 .prefix = config->prefix,
                 .tree = tree,
                 .version = to->foreign ? "" : to->name.version,
-                .old_tree = old_tree,
+                /* In /usr plugins lie where the distribution puts them: the trial of slurmd judges. */
+                .old_tree = p->adoption ? NULL : old_tree,
                 .old_version = p->from_version,
                 .conf = config->slurm_conf,
                 .node = config->node_name,
@@ -323,7 +376,9 @@ int sf_preflight_run(const struct sf_preflight *p, const struct sf_store_release
         if (r == 0 && live->slurmd.main_pid)
                 sf_readahead_release(tree, live->slurmd.main_pid, old_tree);
         if (r == 0)
-                r = check_units(&checks, to->unit, err);
+                r = sf_preflight_commands(p, to->unit, err);
+        if (r == 0)
+                r = check_units(&checks, err);
         if (r == 0)
                 r = ask_everything(&checks, live, &findings, err);
         warn(&notes);

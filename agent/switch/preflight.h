@@ -17,11 +17,17 @@ struct sf_preflight {
         const char *from;                 /* active release's directory, "" where none (or a hand-made view) */
         const char *from_version;         /* "" where it is not known */
         const char *to_version;
-        bool back;                        /* a rollback: the step itself is not questioned, and nobody need answer */
+        bool back;                          /* a rollback: the step itself is not questioned, and nobody need answer */
+        const struct sf_adoption *adoption; /* what is taken over; NULL = nothing */
 };
 
-/* The compatibility gate alone, before a byte is fetched. SF_ERR_INCOMPATIBLE. */
+/* The compatibility gate alone, before a byte is fetched. SF_ERR_INCOMPATIBLE. An adoption may be too wide a step for
+ * steps that run, which are named then, but not for a node without any (or that is drained first, or with --force). */
 int sf_preflight_gate(const struct sf_preflight *preflight, struct sf_error *err);
+
+/* A daemon that runs, or that a file of the site names, from outside of the prefix would not notice a switch:
+ * SF_ERR_USAGE, and the drop-in that would do is printed. type: of the release's slurmd, "" = not known. */
+int sf_preflight_commands(const struct sf_preflight *preflight, const char *type, struct sf_error *err);
 
 /* Steps of releases before the active one: refuse (SF_ERR_BUSY, naming them), wait for their end, or allow, as
  * configured. Expected downtime against SlurmdTimeout. Then every check of checks.h on the new release's tree. The

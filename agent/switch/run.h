@@ -7,6 +7,7 @@
 #include "agent/acquire/candidate.h"
 #include "agent/node/report.h"
 #include "agent/node/state.h"
+#include "agent/switch/adoption.h"
 #include "agent/switch/first_boot.h"
 #include "agent/switch/node_switch.h"
 #include "agent/switch/switch.h"
@@ -19,8 +20,9 @@ struct sf_switch_run {
         struct sf_report report;
         struct sf_state state;
         struct sf_node_switch live;
-        struct sf_candidate offer; /* the repository's side; closed where `bytes` is false */
-        char view[128];            /* directory that view points to at the start; "" where it points to none */
+        struct sf_adoption adoption; /* live.adoption points to it where this run adopts */
+        struct sf_candidate offer;   /* the repository's side; closed where `bytes` is false */
+        char view[128];              /* directory that view points to at the start; "" where it points to none */
         struct sf_store_release
                 from; /* what runs, or where nothing does, what view points to; directory "" where neither */
         struct sf_store_release to;
@@ -31,6 +33,13 @@ struct sf_switch_run {
         bool recorded;  /* the record is on the disk: from here on failure means going back */
         bool unchanged; /* there was nothing to do */
 };
+
+/* Whether this run takes over a slurmd (agent/switch/adoption.h): then `from` is what runs now. */
+int sf_switch_run_find_adoption(struct sf_switch_run *run, struct sf_error *err);
+/* `to` was adopted: SF_ERR_USAGE where it has been removed since. */
+int sf_switch_run_check_origin(const struct sf_switch_run *run, struct sf_error *err);
+/* Makes what is taken over a release of this node, and home. Called with the record on the disk. */
+int sf_switch_run_keep_origin(struct sf_switch_run *run, struct sf_error *err);
 
 /* What the second half has to know (agent/switch/handover.h): an object for sf_handover_run, and back. */
 json_t *sf_switch_run_pack(const struct sf_switch_run *run);

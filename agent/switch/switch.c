@@ -38,9 +38,10 @@ static struct sf_preflight preflight_of(struct sf_switch_run *run, const char *t
                 .live = &run->live,
                 .rows = run->offer.rows,
                 .from = run->from.directory,
-                .from_version = run->from.foreign ? "" : run->from.name.version,
+                .from_version = run->from.name.version,
                 .to_version = to_version,
                 .back = run->what->back,
+                .adoption = run->live.adoption,
         };
 }
 
@@ -66,7 +67,7 @@ static int plan_controllers(struct sf_switch_run *run, const char *to_version, s
 {
         const struct sf_node_plan plan = {
                 .rows = run->offer.rows,
-                .from_version = run->from.foreign ? "" : run->from.name.version,
+                .from_version = run->from.name.version,
                 .to_version = to_version,
                 .restart = run->what->restart,
         };
@@ -82,6 +83,8 @@ static int run_plan(struct sf_switch_run *run, struct sf_error *err)
 
         if (r == 0)
                 r = choose(run, err);
+        if (r == 0)
+                r = sf_switch_run_check_origin(run, err);
         if (r < 0)
                 return r;
         const struct sf_release_name *name = what->bytes ? &run->offer.release->name : &run->to.name;
@@ -95,7 +98,11 @@ static int run_plan(struct sf_switch_run *run, struct sf_error *err)
         run->report.step = SF_STEP_PREFLIGHT;
         sf_node_switch_ask(&run->live);
         struct sf_preflight preflight = preflight_of(run, name->version);
-        r = sf_preflight_gate(&preflight, err);
+        r = what->restart && !*run->to.origin
+                    ? sf_preflight_commands(&preflight, what->bytes ? run->offer.release->unit : run->to.unit, err)
+                    : 0;
+        if (r == 0)
+                r = sf_preflight_gate(&preflight, err);
         return r < 0 ? r : plan_controllers(run, name->version, err);
 }
 
@@ -149,6 +156,11 @@ static int run_fetch(struct sf_switch_run *run, struct sf_error *err)
 /* Active already, with every service in its tree: nothing more to do. */
 static bool is_settled(struct sf_switch_run *run)
 {
+        /* A slurmd of another origin is for the preflight to judge. */
+        for (size_t i = 0; run->what->restart && i < run->live.units.count; i++)
+                if (run->live.units.items[i].running &&
+                    sf_adoption_concerns(&run->live.units.items[i], run->store.prefix) && !*run->to.origin)
+                        return false;
         return strcmp(run->view, run->to.directory) == 0 &&
                !(run->what->restart && sf_node_switch_runs_elsewhere(&run->live, run->to.directory));
 }
@@ -287,6 +299,8 @@ static int run_activate(struct sf_switch_run *run, struct sf_error *err)
         r = sf_activate_current(&run->store, current, err);
         if (r == SF_ERR_EXISTS)
                 r = adopt(run, err);
+        if (r == 0)
+                r = sf_switch_run_keep_origin(run, err);
         if (r == 0 && !run->live.ctld.runs)
                 r = sf_controller_exchange(&run->live.ctld, err);
         if (r < 0)
@@ -294,7 +308,9 @@ static int run_activate(struct sf_switch_run *run, struct sf_error *err)
         /* The unit file is the one of what view says, whatever runs. */
         if (*current)
                 sf_store_find(&run->store, current, &viewed, NULL);
-        const struct sf_node_move move = { .from = &viewed, .to = &run->to, .back = run->what->back };
+        const struct sf_node_move move = { .from = run->live.adoption ? &run->from : &viewed,
+                                           .to = &run->to,
+                                           .back = run->what->back };
         return sf_node_switch_place(&run->live, &move, err);
 }
 
@@ -581,7 +597,9 @@ static int open_run(struct sf_switch_run *run, int *ret_code, struct sf_error *e
                                          : sf_state_load_or_set_aside(run->config->state, &run->state, err);
         if (r == 0)
                 r = open_services(run, err);
-        return r < 0 ? r : find_from(run, err);
+        if (r == 0)
+                r = find_from(run, err);
+        return r < 0 ? r : sf_switch_run_find_adoption(run, err);
 }
 
 /* --dry-run: costs and steps, by what would be done. */
@@ -734,6 +752,8 @@ static int second_half(struct sf_switch_run *run)
         if (r == 0)
                 r = sf_switch_run_unpack(run, letter, &err);
         if (r == 0)
+                r = sf_switch_run_find_adoption(run, &err);
+        if (r == 0)
                 r = sf_candidate_local(run->config, &run->offer, &err);
         if (r == 0 && run->what->restart)
                 sf_node_switch_ask(&run->live);
@@ -757,6 +777,7 @@ int sf_switch_run(const struct sf_switch *what)
         sf_candidate_close(&run.offer);
         sf_first_boot_free(&run.boot);
         sf_node_switch_close(&run.live);
+        sf_adoption_free(&run.adoption);
         sf_store_close(&run.store);
         if (run.lock >= 0)
                 close(run.lock);

@@ -19,6 +19,7 @@ struct sf_switch {
         bool flip;          /* make it the active one */
         bool restart;       /* and restart services that ran from the old one */
         bool back;          /* a rollback: back to the release before */
+        bool adopt;         /* take over a slurmd that something else installed */
 };
 
 /* Runs the steps, undoes them where one fails, reports. Returns the exit code. */

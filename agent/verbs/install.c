@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* agent/verbs/install.c - install, upgrade, stage, activate, rollback: one switch, of which each does its part. */
+/* agent/verbs/install.c - install, upgrade, adopt, stage, activate, rollback: one switch, of which each does a part. */
 #include "agent/switch/self_update.h"
 #include "agent/switch/switch.h"
 #include "agent/verbs/verbs.h"
@@ -17,16 +17,30 @@ int sf_verb_install(const struct sf_config *config, const struct sf_command_line
         return sf_switch_run(&u);
 }
 
+static struct sf_switch upgrade(const struct sf_config *config, const char *verb, const struct sf_command_line *line)
+{
+        return (struct sf_switch){ .config = config,
+                                   .verb = verb,
+                                   .wanted = line->argument_count ? line->arguments[0] : NULL,
+                                   .bytes = true,
+                                   .flip = true,
+                                   .restart = !config->no_restart };
+}
+
 int sf_verb_upgrade(const struct sf_config *config, const struct sf_command_line *line)
 {
-        struct sf_switch u = { .config = config,
-                               .verb = "upgrade",
-                               .wanted = line->argument_count ? line->arguments[0] : NULL,
-                               .bytes = true,
-                               .flip = true,
-                               .restart = !config->no_restart };
+        struct sf_switch u = upgrade(config, "upgrade", line);
 
         sf_self_update_follow(config, line);
+        return sf_switch_run(&u);
+}
+
+int sf_verb_adopt(const struct sf_config *config, const struct sf_command_line *line)
+{
+        struct sf_switch u = upgrade(config, "adopt", line);
+
+        sf_self_update_follow(config, line);
+        u.adopt = true;
         return sf_switch_run(&u);
 }
 

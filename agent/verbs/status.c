@@ -69,7 +69,12 @@ static void print_text(const struct situation *s)
                                u->service.sub_state, (int)u->pid, u->service.type, *u->conf ? ", " : "", u->conf);
         }
         for (size_t i = 0; i < s->count; i++) {
-                sf_output_line("installed  %s%s", name_of(&s->all[i]), s->all[i].foreign ? " (adopted)" : "");
+                const struct sf_store_release *release = &s->all[i];
+                if (*release->origin)
+                        sf_output_line("installed  %s (adopted: %s of %s)", name_of(release), release->name.version,
+                                       release->origin);
+                else
+                        sf_output_line("installed  %s%s", name_of(release), release->foreign ? " (adopted)" : "");
                 print_users(s, i);
         }
         if (s->pending.step)
@@ -148,6 +153,9 @@ static int look_at_processes(struct situation *s, const struct sf_store *store, 
                         r = sf_error_set(&why, SF_ERR_NOMEM, "no memory for a path");
         if (r == 0)
                 r = sf_process_find((const char *const *)trees, s->count, &s->users, &s->user_count, &why);
+        for (size_t i = 0; r == 0 && i < s->count; i++)
+                if (*s->all[i].origin)
+                        r = sf_process_add_steps(s->all[i].origin, i, &s->users, &s->user_count, &why);
         sf_process_free_names(trees);
         if (r == SF_ERR_UNSUPPORTED) {
                 sf_log_warning("%s: which releases are in use is not known", why.text);

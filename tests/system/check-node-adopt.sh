@@ -21,7 +21,7 @@ bed_in n1 sh -ec "systemctl stop slurmd
 cluster_wait "n1 idle" cluster_is n1 idle
 unit=$(bed_in n1 cat /etc/systemd/system/slurmd.service)
 
-job=$(submit -w n1 -o /dev/null --wrap 'for i in $(seq 15); do sleep 1; done')
+job=$(submit -w n1 -o /dev/null --wrap 'for i in $(seq 25); do sleep 1; done')
 cluster_wait "job $job to run" job_is "$job" RUNNING
 expect 2 bed_in n1 sf-node upgrade
 says "name the version"
@@ -40,4 +40,28 @@ foreign=$(bed_in n1 readlink /opt/slurm/view)
 bed_in n1 sh -c 'readlink /proc/$(systemctl show -P MainPID slurmd)/exe' | grep -q "^/opt/slurm/$foreign/" ||
         fail "slurmd does not run from the hand-made tree"
 
+job_succeeds "$job"
+
+# The same work in a directory of its own, as Spack, EasyBuild and hands leave it, with the site's unit and its arguments.
+elsewhere=$(printf '/opt/hand%*s' $((${#tree} - 9)) '' | tr ' ' /)
+bed_in n1 sh -ec "systemctl stop slurmd; cp -a /opt/slurm/$foreign /opt/hand
+        grep -rlZF $same_length /opt/hand | xargs -0 sed -i 's|$same_length|$elsewhere|g'
+        rm -rf /opt/slurm/view /var/lib/sf-node/state.json
+        sed -i 's|^ExecStart=.*|ExecStart=/usr/bin/env SITE=here /opt/hand/sbin/slurmd --systemd -v|' /etc/systemd/system/slurmd.service
+        systemctl daemon-reload; systemctl start slurmd"
+unit=$(bed_in n1 cat /etc/systemd/system/slurmd.service)
+job=$(submit -w n1 -o /dev/null --wrap 'while [ ! -e /tmp/end ]; do sleep 0.5; done')
+cluster_wait "job $job to run" job_is "$job" RUNNING
+expect 2 bed_in n1 sf-node upgrade "$RELEASES_NEXT"
+says "sf-node adopt"
+# It is of the series that is on offer, so its newest release would do; the test's newest are made to fail.
+expect 0 bed_in n1 sf-node adopt "$RELEASES_NEXT"
+active n1 "$RELEASES_NEXT"
+[ "$(bed_in n1 cat /etc/systemd/system/slurmd.service)" = "$unit" ] || fail "the site's unit was replaced"
+bed_in n1 sh -c 'tr "\0" " " </proc/$(systemctl show -P MainPID slurmd)/cmdline' | grep -q -- "--systemd -v" || fail "the unit's arguments are gone"
+job_is "$job" RUNNING || fail "the job is lost: $(job_state "$job")"
+expect 0 bed_in n1 sf-node rollback
+[ "$(bed_in n1 sh -c 'readlink /proc/$(systemctl show -P MainPID slurmd)/exe')" = /opt/hand/sbin/slurmd ] || fail "not given back"
+bed_in n1 test ! -e /etc/systemd/system/slurmd.service.d || fail "the drop-in stays"
+bed_in n1 touch /tmp/end
 job_succeeds "$job"

@@ -45,36 +45,45 @@ bed_packages()
                 sort -u | grep -vx libc6
 }
 
-# A directory with a bare node of this machine's own distribution, made once and kept.
-bed_base()
+# bed_make_base SUITE PACKAGES [HOOK...] : a directory with a bare node of a Debian suite, made once and kept, in BED_MADE.
+# Each HOOK is a command of a shell that has the new system's root in $1.
+bed_make_base()
 {
-        local cache packages key suite mirror
+        local cache suite=$1 packages=$2 key mirror hook hooks=()
+        shift 2
         cache=${SF_TEST_CACHE:-$top_builddir/tests/cache}
-        suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
-        packages=systemd,systemd-sysv,dbus,munge,iproute2,procps,netbase,$(bed_packages | paste -sd,)${BED_PACKAGES:+,$BED_PACKAGES}
-        key=$(echo "$suite $packages" | sha256sum | cut -c1-12)
-        BED_BASE=$cache/node-$suite-$key
-        [ ! -d "$BED_BASE" ] || return 0
+        key=$(echo "$suite $packages" "$@" | sha256sum | cut -c1-12)
+        BED_MADE=$cache/node-$suite-$key
+        [ ! -d "$BED_MADE" ] || return 0
         mkdir -p "$cache"
+        for hook in "$@"; do hooks+=("--customize-hook=$hook"); done
         (
                 flock 9
-                [ ! -d "$BED_BASE" ] || exit 0
-                echo "making a node base in $BED_BASE"
+                [ ! -d "$BED_MADE" ] || exit 0
+                echo "making a node base in $BED_MADE"
                 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v security | head -n 1)
-                rm -rf "$BED_BASE.new"
+                rm -rf "$BED_MADE.new"
                 # A resolver that refuses at once: a silent one costs slurmd ten seconds at every start.
                 mmdebstrap --quiet --variant=minbase --mode=root --include="$packages" \
                         --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Languages "none"' \
                         --aptopt='APT::Install-Recommends "false"' --dpkgopt='path-exclude=/usr/share/man/*' \
                         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-                        --dpkgopt=force-unsafe-io \
+                        --dpkgopt=force-unsafe-io "${hooks[@]}" \
                         --customize-hook='echo nameserver 127.0.0.1 >"$1/etc/resolv.conf"' \
-                        --customize-hook='chroot "$1" useradd --system --home-dir /nonexistent --shell /usr/sbin/nologin slurm' \
-                        --customize-hook='chroot "$1" useradd --create-home user' \
                         --customize-hook='rm -f "$1/etc/munge/munge.key"' \
-                        "$suite" "$BED_BASE.new" "$mirror"
-                mv "$BED_BASE.new" "$BED_BASE"
+                        "$suite" "$BED_MADE.new" "$mirror"
+                mv "$BED_MADE.new" "$BED_MADE"
         ) 9>"$cache/lock"
+}
+
+# A bare node of this machine's own distribution.
+bed_base()
+{
+        bed_make_base "$(. /etc/os-release && echo "$VERSION_CODENAME")" \
+                "systemd,systemd-sysv,dbus,munge,iproute2,procps,netbase,$(bed_packages | paste -sd,)${BED_PACKAGES:+,$BED_PACKAGES}" \
+                'chroot "$1" useradd --system --home-dir /nonexistent --shell /usr/sbin/nologin slurm' \
+                'chroot "$1" useradd --create-home user'
+        BED_BASE=$BED_MADE
 }
 
 bed_begin()
