@@ -180,7 +180,7 @@ static const struct sf_verb verbs[] = {
           run_withdraw },
         { "prune", "[RELEASE...]", "take old releases off the offer, delete what no reader may still fetch", 0,
           SIZE_MAX, prune_options, run_prune },
-        { "keys", "init|rotate ROLE|show", "make, replace or list the keys that sign", 1, 2, keys_options, run_keys },
+        { "keys", "init|add ROLE|rotate ROLE|show", "make, replace or list the keys that sign", 1, 2, keys_options, run_keys },
         { "refresh", "", "sign the timestamp and what is about to expire anew, warn of the rest", 0, 0, refresh_options,
           run_refresh },
         { "matrix", "", "list releases and how far they have come", 0, 0, matrix_options, run_matrix },

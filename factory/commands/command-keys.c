@@ -46,6 +46,20 @@ static int init(const struct sf_factory *factory, const struct sf_command_line *
         return 0;
 }
 
+/* A role of a later version of this program, for a repository that was made before it. */
+static int add(const struct sf_factory *factory, const char *role, const struct sf_metadata_options *options,
+               struct sf_error *err)
+{
+        const char *online = factory->keys.items[0];
+        const struct sf_keys_init init = { .online_keys = online,
+                                           .offline_keys = factory->offline_keys ? factory->offline_keys : online };
+        int r = sf_keys_add(options, role, &init, err);
+
+        if (r == 0)
+                sf_log_info("%s: role %s added", factory->repository, role);
+        return r;
+}
+
 static int show(const struct sf_metadata_options *options, json_t *result, struct sf_error *err)
 {
         json_t *rows = json_array();
@@ -69,10 +83,12 @@ int sf_command_keys(const struct sf_factory *factory, const struct sf_command_li
                 return init(factory, line, options, err);
         if (strcmp(what, "show") == 0 && !role)
                 return show(options, result, err);
+        if (strcmp(what, "add") == 0 && role)
+                return add(factory, role, options, err);
         if (strcmp(what, "rotate") == 0 && role)
                 return sf_keys_rotate(options, role, sf_option_get(line, "retire"), sf_option_get(line, "new-key"),
                                       err);
-        return sf_error_set(err, SF_ERR_USAGE, "init, rotate ROLE or show expected, not '%s%s%s'", what,
+        return sf_error_set(err, SF_ERR_USAGE, "init, add ROLE, rotate ROLE or show expected, not '%s%s%s'", what,
                             role ? " " : "", role ? role : "");
 }
 

@@ -207,7 +207,8 @@ int sf_publish_agents(const struct sf_publish_agents *publish, char *ret_version
         if (r == 0)
                 r = sf_metadata_open(publish->options, &metadata, err);
         if (r == 0 && !sf_metadata_body(metadata, SF_ROLE_AGENT))
-                r = sf_error_set(err, SF_ERR_NOT_FOUND, "%s has no role " SF_ROLE_AGENT ": its keys are older",
+                r = sf_error_set(err, SF_ERR_NOT_FOUND,
+                                 "%s has no role " SF_ROLE_AGENT ": 'keys add " SF_ROLE_AGENT "' makes one",
                                  publish->options->repository);
         if (r == 0)
                 r = put_all(publish, metadata, programs, err);

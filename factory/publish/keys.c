@@ -107,6 +107,46 @@ static int add_initial_role(const struct initial_role *role, const struct sf_key
         return 0;
 }
 
+/* What another role signed before is not its any more. */
+static void take_paths(json_t *roles, const char *pattern)
+{
+        json_t *role, *path;
+        size_t i, k;
+
+        json_array_foreach (roles, i, role) {
+                json_t *paths = json_object_get(role, "paths");
+                json_array_foreach (paths, k, path)
+                        if (strcmp(json_string_value(path), pattern) == 0)
+                                break;
+                if (k < json_array_size(paths))
+                        json_array_remove(paths, k);
+        }
+}
+
+int sf_keys_add(const struct sf_metadata_options *options, const char *role, const struct sf_keys_init *init,
+                struct sf_error *err)
+{
+        _cleanup_metadata_ struct sf_metadata *metadata = NULL;
+        const struct initial_role *wanted = NULL;
+        int r;
+
+        for (size_t i = 0; i < sizeof initial_roles / sizeof *initial_roles; i++)
+                if (initial_roles[i].path && strcmp(initial_roles[i].name, role) == 0)
+                        wanted = &initial_roles[i];
+        if (!wanted)
+                return sf_error_set(err, SF_ERR_USAGE, "no role %s can be added", role);
+        if ((r = sf_metadata_open(options, &metadata, err)) < 0)
+                return r;
+        if (sf_metadata_body(metadata, role))
+                return sf_error_set(err, SF_ERR_EXISTS, "%s has a role %s already", options->repository, role);
+        json_t *targets = sf_metadata_edit(metadata, "targets");
+        take_paths(json_object_get(json_object_get(targets, "delegations"), "roles"), wanted->path);
+        if ((r = add_initial_role(wanted, init, NULL, targets, err)) < 0 ||
+            (r = sf_metadata_add_role(metadata, role, err)) < 0)
+                return r;
+        return sf_metadata_commit(metadata, err);
+}
+
 static int put_rollout(struct sf_metadata *metadata, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;

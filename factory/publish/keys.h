@@ -30,13 +30,18 @@ struct sf_keys_init {
  * SF_ERR_EXISTS. options->keys is ignored: the two directories above are used. */
 int sf_keys_init(const struct sf_metadata_options *options, const struct sf_keys_init *init, struct sf_error *err);
 
+/* Adds a delegated role that `init` makes today and this repository does not have yet, with its own key: targets is
+ * signed anew, so its key has to be at hand. A role that is there is SF_ERR_EXISTS; another name SF_ERR_USAGE. */
+int sf_keys_add(const struct sf_metadata_options *options, const char *role, const struct sf_keys_init *init,
+                struct sf_error *err);
+
 /* Replaces the keys of `role`. New root keys: N+1.root.json is signed by the old and the new ones; other top-level
  * roles: by root, and the role's own metadata is signed anew; releases and rollout: by targets. The new key is the
  * file `new_key` (path or URI), or generated into the directory the old one lies in where NULL. `retire` is the
  * keyid (or an unambiguous beginning) to take out, NULL = the role's only key. The old file is kept as
  * <name>.retired. After a failure the new key's file is deleted only where the repository on disk does not name it. */
-int sf_keys_rotate(const struct sf_metadata_options *options, const char *role, const char *retire,
-                   const char *new_key, struct sf_error *err);
+int sf_keys_rotate(const struct sf_metadata_options *options, const char *role, const char *retire, const char *new_key,
+                   struct sf_error *err);
 
 /* One line per role and key, or with --json one object each, appended to rows. Then the role's key files that are
  * not in force. */

@@ -95,6 +95,26 @@ static int add_role(struct sf_metadata *metadata, const char *name, json_t *body
         return 0;
 }
 
+/* Before snapshot and timestamp, which name it: the order of roles is the order of writing. */
+int sf_metadata_add_role(struct sf_metadata *metadata, const char *role, struct sf_error *err)
+{
+        _cleanup_json_ json_t *empty = json_pack("{s:s, s:{}}", "_type", "targets", "targets");
+        int r = empty ? add_role(metadata, role, empty, err) : sf_error_set(err, SF_ERR_NOMEM, "no memory for a role");
+
+        if (r < 0)
+                return r;
+        size_t last = metadata->role_count - 1, at = last;
+        struct sf_metadata_role added = metadata->roles[last];
+        while (at && (strcmp(metadata->roles[at - 1].name, "snapshot") == 0 ||
+                      strcmp(metadata->roles[at - 1].name, "timestamp") == 0)) {
+                metadata->roles[at] = metadata->roles[at - 1];
+                at--;
+        }
+        added.changed = true;
+        metadata->roles[at] = added;
+        return 0;
+}
+
 /* Reads REPO/metadata/[version.]role.json; version 0 means a name without one. */
 static int read_role(const struct sf_metadata *metadata, const char *role, const char *type, int64_t version,
                      struct sf_tufmeta *ret, struct sf_error *err)

@@ -41,7 +41,10 @@ struct sf_metadata; /* opaque: the metadata as loaded plus what is to change */
 /* Loads REPO/metadata, verifying it with the client's own rules except expiry. No repository: SF_ERR_NOT_FOUND. */
 int sf_metadata_open(const struct sf_metadata_options *options, struct sf_metadata **ret, struct sf_error *err);
 void sf_metadata_close(struct sf_metadata *metadata);
-static inline void sf_cleanup_metadata(struct sf_metadata **m) { sf_metadata_close(*m); }
+static inline void sf_cleanup_metadata(struct sf_metadata **m)
+{
+        sf_metadata_close(*m);
+}
 #define _cleanup_metadata_ __attribute__((cleanup(sf_cleanup_metadata)))
 
 /* The content of a target as it stands (staged or published), at most max bytes. SF_ERR_NOT_FOUND. */
@@ -74,6 +77,8 @@ unsigned sf_metadata_warn_expiry(const struct sf_metadata *metadata);
  * it is all there is and has the same keys: then it is kept, and the rest is made. */
 int sf_metadata_create(const struct sf_metadata_options *options, json_t *root, json_t *targets,
                        struct sf_metadata **ret, struct sf_error *err);
+/* A delegated role that targets' "delegations" name by now, but which has no metadata yet: starts empty. */
+int sf_metadata_add_role(struct sf_metadata *metadata, const char *role, struct sf_error *err);
 /* The "signed" part of a role for reading; NULL where the repository has no such role. Borrowed. */
 const json_t *sf_metadata_body(const struct sf_metadata *metadata, const char *role);
 /* The same for changing it: the commit gives it a new version and signs it again, with the keys that the role had when

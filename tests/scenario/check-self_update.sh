@@ -58,6 +58,9 @@ says "the repository offers no sf-node"
 exits 3 agent self-update --verify-only
 says "does not vouch for sf-node $now"
 
+exits 3 factory keys add agent --repo repo --keys online --offline-keys offline
+says "has a role agent already"
+exits 2 factory keys add timestamp --repo repo --keys online --offline-keys offline
 # The role is an offline one.
 check "its key is offline" test -e offline/agent.1.pem
 exits 3 factory publish-agent --force --repo repo --keys online "sf-node-$now"
