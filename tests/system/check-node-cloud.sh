@@ -47,7 +47,15 @@ http {
 END
 bed_outside "$nginx" -p "$BED/web" -c "$BED/web/nginx.conf" -e "$BED/web/error.log" &
 web=$!
-trap 'kill $web 2>/dev/null; bed_end' EXIT
+end()
+{
+        local status=$?
+        kill $web 2>/dev/null || true
+        set +e
+        (exit $status)
+        bed_end
+}
+trap end EXIT
 
 # The machine: its seed, and the site's authority among those it believes.
 mkdir -p "$n1/var/lib/cloud/seed/nocloud" "$n1/etc/cloud/cloud.cfg.d" "$n1/etc/ssl/certs"
@@ -84,8 +92,11 @@ CLUSTER_WAIT=120 cluster_wait "n1 idle" cluster_is n1 idle || {
 echo "n1 joined $((SECONDS - began)) s after its start"
 active n1 "$RELEASES_BASE"
 job_succeeds "$(submit --wrap hostname)"
-expect 0 bed_in n1 cloud-init status --wait
-says "status: done"
+# A minimal system has no ssh, no locales and no disk to grow: their modules may fail, not the one that ran the script.
+bed_in n1 cloud-init status --wait || true
+said=$(bed_in n1 cat /run/cloud-init/result.json)
+echo "$said"
+case $said in *scripts* | *runcmd* | *write*) fail "cloud-init has errors" ;; esac
 # Nothing was said between the lines of cloud-init itself.
 said=$(bed_in n1 cat /var/log/cloud-init-output.log)
 case $said in *sf-node*) fail "cloud-init's log has words of the script: $said" ;; esac
