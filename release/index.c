@@ -179,6 +179,13 @@ static int parse_requires(const json_t *object, const char *where, struct sf_ind
         return r < 0 ? r : parse_libraries(requires, where, ret->libraries, sizeof ret->libraries, err);
 }
 
+/* Releases that something else built have none. */
+static int parse_optional_blob(const json_t *object, const char *where, const char *key, struct sf_blob *ret,
+                               struct sf_error *err)
+{
+        return json_object_get(object, key) ? parse_blob(object, where, key, ret, err) : 0;
+}
+
 /* On error, what was allocated stays in *ret for sf_index_free. */
 static int parse_release(const json_t *object, const char *where, const struct sf_index *index,
                          struct sf_index_release *ret, struct sf_error *err)
@@ -203,6 +210,10 @@ static int parse_release(const json_t *object, const char *where, const struct s
                 r = parse_blob(object, where, "manifest", &ret->manifest, err);
         if (r == 0)
                 r = parse_blob(object, where, "filelist", &ret->filelist, err);
+        if (r == 0)
+                r = parse_optional_blob(object, where, "sbom", &ret->sbom, err);
+        if (r == 0)
+                r = parse_optional_blob(object, where, "provenance", &ret->provenance, err);
         if (r == 0)
                 r = parse_deltas(object, where, ret, err);
         return r;
@@ -330,11 +341,13 @@ static json_t *release_json(const struct sf_index_release *release)
                         return NULL;
                 }
         }
-        return json_pack("{s:s,s:s,s:s,s:I,s:I,s:s,s:o*,s:o,s:o,s:o}", "name", release->name.text, "created",
+        return json_pack("{s:s,s:s,s:s,s:I,s:I,s:s,s:o*,s:o,s:o,s:o*,s:o*,s:o}", "name", release->name.text, "created",
                          release->created, "tree", sf_digest_hex(&release->tree, tree), "download",
                          (json_int_t)release->download, "installed", (json_int_t)release->installed, "unit",
                          release->unit, "requires", requires_json(&release->requires), "manifest",
-                         blob_json(&release->manifest), "filelist", blob_json(&release->filelist), "deltas", deltas);
+                         blob_json(&release->manifest), "filelist", blob_json(&release->filelist), "sbom",
+                         release->sbom.size ? blob_json(&release->sbom) : NULL, "provenance",
+                         release->provenance.size ? blob_json(&release->provenance) : NULL, "deltas", deltas);
 }
 
 int sf_index_write(const struct sf_index *index, struct sf_buffer *ret, struct sf_error *err)

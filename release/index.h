@@ -8,6 +8,7 @@
  *                       "unit": "notify",
  *                       "requires": {"libc": "2.34", "cpu": "x86-64", "libraries": ["libc.so.6", "libssl.so.3"]},
  *                       "manifest": {"sha256": "...", "size": 1234}, "filelist": {"sha256": "...", "size": 20000},
+ *                       "sbom": {"sha256": "...", "size": 9000}, "provenance": {"sha256": "...", "size": 7000},
  *                       "deltas": [ {"from": "<tree digest>", "codec": "elf", "memory": 90000000,
  *                                    "filelist": {"sha256": "...", "size": 4000},
  *                                    "content": {"sha256": "...", "size": 24060}} ] } ] }
@@ -57,6 +58,9 @@ struct sf_index_release {
         struct sf_index_requires requires;
         struct sf_blob manifest;       /* OCI image manifest */
         struct sf_blob filelist;       /* zstd frame of the file list */
+        struct sf_blob sbom;           /* SPDX 2.3 JSON; size 0 = none */
+        /* in-toto statement: as it is in a build, in a DSSE envelope in a repository; size 0 = none */
+        struct sf_blob provenance;
         struct sf_index_delta *deltas; /* owned */
         size_t delta_count;
 };

@@ -39,6 +39,9 @@ char *sf_layout_agent_target(const char *version, const char *arch); /* agent/<v
 /* Media and artifact types of our blobs. */
 #define SF_MEDIA_LAYER "application/vnd.oci.image.layer.v1.tar+zstd"
 #define SF_MEDIA_FILELIST "application/vnd.slurm-factory.filelist.v1+zstd"
+#define SF_MEDIA_SBOM       "application/spdx+json"
+#define SF_MEDIA_STATEMENT  "application/vnd.in-toto+json" /* in-toto's media type, also the DSSE payload type */
+#define SF_MEDIA_PROVENANCE "application/vnd.in-toto.provenance+dsse"
 #define SF_MEDIA_DELTA "application/vnd.slurm-factory.delta.v1"
 
 /* Every layer's tar members start with this. */

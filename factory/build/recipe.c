@@ -94,6 +94,22 @@ static int read_layer(struct sf_recipe *recipe, struct sf_error *err)
                             recipe->conf.entries[0].file, layer);
 }
 
+/* SPDX 2.3, annex D, as far as it can be told without the list of licenses: words, AND, OR, WITH and parentheses. */
+static int read_license(struct sf_recipe *recipe, struct sf_error *err)
+{
+        static const char words[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-+: ()";
+        const char *license = sf_conf_get(&recipe->conf, "package", "license");
+        int depth = 0;
+
+        recipe->license = license ? license : "";
+        for (const char *c = recipe->license; *c && depth >= 0; c++)
+                depth += *c == '(' ? 1 : *c == ')' ? -1 : 0;
+        if (depth != 0 || recipe->license[strspn(recipe->license, words)])
+                return sf_error_set(err, SF_ERR_USAGE, "%s: license \"%s\" is no SPDX expression",
+                                    recipe->conf.entries[0].file, recipe->license);
+        return 0;
+}
+
 static int read_package(struct sf_recipe *recipe, struct sf_error *err)
 {
         const struct {
@@ -116,6 +132,7 @@ static int read_package(struct sf_recipe *recipe, struct sf_error *err)
                 recipe->build = "";
         if ((r = need(recipe, "package", "name", &recipe->name, err)) < 0 ||
             (r = need(recipe, "package", "version", &recipe->version, err)) < 0 || (r = read_layer(recipe, err)) < 0 ||
+            (r = read_license(recipe, err)) < 0 ||
             (r = sf_conf_get_bool(&recipe->conf, "package", "strip", &recipe->strip, err)) < 0)
                 return r;
         for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)

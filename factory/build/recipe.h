@@ -4,6 +4,7 @@
  *     [package]
  *     name = json-c
  *     version = 0.16
+ *     license = MIT            an SPDX expression, for the release's bill of materials; no part of the identity
  *     layer = deps             the layer of the release that holds it: deps (the default), mpi, slurm
  *     depends = a b            other recipes whose files fill the prefix first
  *     also = c                 recipes of the same release that this one is built without
@@ -77,8 +78,9 @@ struct sf_recipe_step {
 
 struct sf_recipe {
         const char *name, *version;
-        const char *layer; /* one of sf_recipe_layers */
-        const char *build; /* "" */
+        const char *layer;   /* one of sf_recipe_layers */
+        const char *license; /* an SPDX license expression; "" = not said */
+        const char *build;   /* "" */
         struct sf_words depends, also, os, remove;
         bool strip;
         struct sf_recipe_source *sources; /* at least one */

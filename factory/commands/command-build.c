@@ -12,7 +12,9 @@
 #include "base/output.h"
 #include "base/stop.h"
 #include "factory/build/builder.h"
+#include "factory/build/provenance.h"
 #include "factory/build/root.h"
+#include "factory/build/sbom.h"
 #include "factory/build/source.h"
 #include "factory/commands/command.h"
 #include "factory/pack/pack.h"
@@ -171,9 +173,16 @@ static void print_finding(void *ctx, const char *text)
 }
 
 /* What a release was packed from: equal text, equal release. */
-static int describe(const struct session *s, struct sf_buffer *ret, struct sf_error *err)
+static int describe(const struct session *s, const struct sf_buffer *sbom, struct sf_buffer *ret, struct sf_error *err)
 {
-        int r = sf_buffer_printf(ret, err, "slurm-factory %s\nepoch %lld\n", SF_VERSION, (long long)sf_pack_epoch());
+        char hex[SF_DIGEST_HEX + 1];
+        struct sf_digest digest;
+
+        sf_digest_of(sbom->data, sbom->len, &digest);
+        int r = sf_buffer_printf(ret, err, "sbom %s\n", sf_digest_hex(&digest, hex));
+        if (r == 0)
+                r = sf_buffer_printf(ret, err, "slurm-factory %s\nepoch %lld\n", SF_VERSION,
+                                     (long long)sf_pack_epoch());
 
         for (size_t i = 0; i < s->plan.count && r == 0; i++)
                 r = sf_buffer_printf(ret, err, "layer %s\n", s->plan.layers[i].key.name);
@@ -230,13 +239,22 @@ static int compose_trees(const struct session *s, const struct sf_release_name *
         return 0;
 }
 
-static int pack(const struct session *s, const struct sf_release_name *name, const char *builds, json_t *result,
+static int write_provenance(void *ctx, const struct sf_index_release *release, struct sf_buffer *ret,
+                            struct sf_error *err)
+{
+        const struct session *s = ctx;
+
+        return sf_provenance_write(&s->plan, release->name.text, &release->manifest.digest, ret, err);
+}
+
+static int pack(struct session *s, const struct sf_release_name *name, const struct sf_buffer *sbom, json_t *result,
                 struct sf_error *err)
 {
+        _cleanup_free_ char *builds = sf_cache_path(&s->cache, "builds", NULL);
         _cleanup_(trees_free) struct trees trees = { 0 };
         struct sf_pack_result packed;
         char download[32], installed[32];
-        int r = compose_trees(s, name, &trees, err);
+        int r = builds ? compose_trees(s, name, &trees, err) : sf_error_set(err, SF_ERR_NOMEM, "pack");
 
         if (r < 0)
                 return r;
@@ -249,6 +267,9 @@ static int pack(const struct session *s, const struct sf_release_name *name, con
                 .sysroot = *s->root ? s->root : NULL,
                 .builds = builds,
                 .epoch = sf_pack_epoch(),
+                .sbom = sbom,
+                .describe = write_provenance,
+                .describe_ctx = s,
                 .finding = print_finding,
         };
         sf_log_status("%s: packing", name->text);
@@ -264,10 +285,9 @@ static int pack(const struct session *s, const struct sf_release_name *name, con
         return sf_fs_remove_tree(trees.directory, err);
 }
 
-static int provide_release(const struct session *s, json_t *result, struct sf_error *err)
+static int provide_release(struct session *s, json_t *result, struct sf_error *err)
 {
-        _cleanup_(sf_buffer_free) struct sf_buffer from = SF_BUFFER_INIT;
-        _cleanup_free_ char *builds = sf_cache_path(&s->cache, "builds", NULL);
+        _cleanup_(sf_buffer_free) struct sf_buffer from = SF_BUFFER_INIT, sbom = SF_BUFFER_INIT;
         _cleanup_free_ char *directory = NULL, *marker = NULL;
         _cleanup_close_ int lock = -1;
         struct sf_release_name name;
@@ -275,11 +295,12 @@ static int provide_release(const struct session *s, json_t *result, struct sf_er
 
         if ((r = sf_release_name_make(s->plan.version, s->toolchain.name, s->toolchain.arch, s->plan.build, &name,
                                       err)) < 0 ||
-            (r = describe(s, &from, err)) < 0 || (r = sf_cache_lock(&s->cache, name.text, true, &lock, err)) < 0)
+            (r = sf_sbom_write(&s->plan, name.text, sf_pack_epoch(), &sbom, err)) < 0 ||
+            (r = describe(s, &sbom, &from, err)) < 0 || (r = sf_cache_lock(&s->cache, name.text, true, &lock, err)) < 0)
                 return r;
         directory = sf_cache_path(&s->cache, "builds", name.text);
         marker = directory ? sf_fs_join(directory, "from") : NULL;
-        if (!builds || !marker)
+        if (!marker)
                 return sf_error_set(err, SF_ERR_NOMEM, "pack");
         json_object_set_new(result, "release", sf_json_text(name.text));
         json_object_set_new(result, "directory", sf_json_text(directory));
@@ -287,7 +308,7 @@ static int provide_release(const struct session *s, json_t *result, struct sf_er
                 sf_log_info("%s: packed already, in %s", name.text, directory);
                 return 0;
         }
-        if ((r = pack(s, &name, builds, result, err)) < 0)
+        if ((r = pack(s, &name, &sbom, result, err)) < 0)
                 return r;
         return sf_fs_write(marker, from.data, from.len, 0644, err);
 }

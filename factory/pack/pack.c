@@ -309,6 +309,20 @@ static int write_image(struct packing *p, struct sf_error *err)
         return r < 0 ? r : put_blob(p, &manifest, &p->release.manifest, err);
 }
 
+/* What is in the release, and what it was made from. */
+static int write_papers(struct packing *p, struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer statement = SF_BUFFER_INIT;
+        int r = 0;
+
+        p->release.name = *p->pack->name;
+        if (p->pack->sbom)
+                r = put_blob(p, p->pack->sbom, &p->release.sbom, err);
+        if (r == 0 && p->pack->describe)
+                r = p->pack->describe(p->pack->describe_ctx, &p->release, &statement, err);
+        return r < 0 || !p->pack->describe ? r : put_blob(p, &statement, &p->release.provenance, err);
+}
+
 static int write_release(struct packing *p, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
@@ -370,6 +384,8 @@ int sf_pack_release(const struct sf_pack *pack, struct sf_pack_result *ret, stru
                 r = write_filelist(&p, err);
         if (r == 0)
                 r = write_image(&p, err);
+        if (r == 0)
+                r = write_papers(&p, err);
         if (r == 0)
                 r = write_release(&p, err);
         return r < 0 ? r : finish(&p, ret, err);

@@ -4,7 +4,8 @@
  *
  *     BUILDS/<release>/release.json          an index (release/index.h) with this one release: the entry publish adds
  *     BUILDS/<release>/filelist              text of the file list (release/filelist.h), for people and for deltas
- *     BUILDS/<release>/blobs/sha256/<hex>    layers (tar+zstd), file list (zstd), OCI config, OCI manifest
+ *     BUILDS/<release>/blobs/sha256/<hex>    layers (tar+zstd), file list (zstd), OCI config, OCI manifest,
+ *                                            bill of materials (SPDX), provenance statement (in-toto)
  *
  * The same trees and options always give the same bytes, whatever the files' times, owners, modes or inode order.
  * The release directory appears complete or not at all; an older one of the same name is replaced.
@@ -20,7 +21,7 @@
 #include "factory/pack/leave_out.h"
 #include "factory/pack/prefixes.h"
 #include "factory/pack/static_archive.h"
-#include "release/version.h"
+#include "release/index.h"
 
 struct sf_pack_layer {
         const char *name;      /* "deps", "slurm" */
@@ -47,6 +48,11 @@ struct sf_pack {
                                   * its name fits */
         const char *builds;  /* directory of releases, made where missing: CACHE/builds */
         int64_t epoch;       /* time stamp of members and of the OCI config: sf_pack_epoch() */
+        /* Text of the bill of materials; NULL = none. */
+        const struct sf_buffer *sbom;
+        /* Appends the provenance statement of the finished release: its manifest and layers are known. NULL = none. */
+        int (*describe)(void *ctx, const struct sf_index_release *release, struct sf_buffer *ret, struct sf_error *err);
+        void *describe_ctx;
         /* Told every reason to refuse, one line each without LF; may be NULL. */
         void (*finding)(void *ctx, const char *text);
         /* Told what is worth a line but no reason to refuse (import); may be NULL. */

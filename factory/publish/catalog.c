@@ -174,20 +174,26 @@ static int make_artifact(const char *repository, const struct sf_index_release *
 int sf_catalog_artifacts(const struct sf_index_release *release, const char *repository, struct sf_repo_artifact **ret,
                          size_t *ret_count, struct sf_error *err)
 {
-        _cleanup_free_ struct sf_repo_artifact *artifacts = calloc(1 + release->delta_count, sizeof *artifacts);
+        _cleanup_free_ struct sf_repo_artifact *artifacts = calloc(3 + release->delta_count, sizeof *artifacts);
+        size_t count = 1;
         int r;
 
         if (!artifacts)
                 return no_memory(err);
         r = make_artifact(repository, release, SF_MEDIA_FILELIST, &release->filelist, 1, &artifacts[0], err);
+        if (r == 0 && release->sbom.size)
+                r = make_artifact(repository, release, SF_MEDIA_SBOM, &release->sbom, 1, &artifacts[count++], err);
+        if (r == 0 && release->provenance.size)
+                r = make_artifact(repository, release, SF_MEDIA_PROVENANCE, &release->provenance, 1,
+                                  &artifacts[count++], err);
         for (size_t i = 0; i < release->delta_count && r == 0; i++) {
                 const struct sf_blob pair[] = { release->deltas[i].filelist, release->deltas[i].content };
-                r = make_artifact(repository, release, SF_MEDIA_DELTA, pair, 2, &artifacts[1 + i], err);
+                r = make_artifact(repository, release, SF_MEDIA_DELTA, pair, 2, &artifacts[count++], err);
         }
         if (r < 0)
                 return r;
         *ret = sf_steal_pointer(artifacts);
-        *ret_count = 1 + release->delta_count;
+        *ret_count = count;
         return 0;
 }
 

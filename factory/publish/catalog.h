@@ -29,7 +29,13 @@ struct sf_catalog {
         struct sf_rollout rollout;
 };
 
-#define SF_CATALOG_INIT { NULL, NULL, 0, { NULL, 0, NULL, 0 } }
+#define SF_CATALOG_INIT                  \
+        {                                \
+                NULL, NULL, 0,           \
+                {                        \
+                        NULL, 0, NULL, 0 \
+                }                        \
+        }
 
 /* A file that was damaged since it was signed is SF_ERR_CORRUPT naming it. */
 int sf_catalog_open(struct sf_metadata *metadata, struct sf_catalog *ret, struct sf_error *err);
@@ -45,12 +51,12 @@ int sf_catalog_choose(const struct sf_catalog *catalog, const char *wanted, stru
 /* Stages what differs from what is published. An index beyond SF_INDEX_TEXT_MAX is SF_ERR_LIMIT. */
 int sf_catalog_stage(const struct sf_catalog *catalog, struct sf_error *err);
 
-/* For OCI tools: makes the entries of index.json anew from what is offered: each release that is not withdrawn, its
- * file list and its deltas. Stores the manifests that this needs; the file itself is written by sf_repo_index_store. */
+/* For OCI tools: makes the entries of index.json anew from what is offered: each release that is not withdrawn, and
+ * what hangs on it. Stores the manifests that this needs; the file itself is written by sf_repo_index_store. */
 int sf_catalog_tag(const struct sf_catalog *catalog, const char *repository, struct sf_repo_index *tags,
                    struct sf_error *err);
-/* The manifests of what hangs on a release in index.json: file list and deltas. Stored where `repository` is not
- * NULL, else only their digests are told. *ret is owned by the caller (free()). */
+/* The manifests of what hangs on a release in index.json: file list, bill of materials, provenance and deltas. Stored
+ * where `repository` is not NULL, else only their digests are told. *ret is owned by the caller (free()). */
 int sf_catalog_artifacts(const struct sf_index_release *release, const char *repository, struct sf_repo_artifact **ret,
                          size_t *ret_count, struct sf_error *err);
 

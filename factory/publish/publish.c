@@ -15,6 +15,7 @@
 #include "factory/pack/pack.h"
 #include "factory/publish/catalog.h"
 #include "factory/publish/deltas.h"
+#include "factory/publish/dsse.h"
 #include "factory/publish/metadata.h"
 #include "factory/publish/page.h"
 #include "factory/publish/repo.h"
@@ -178,6 +179,8 @@ static int copy_blobs(struct session *s, const struct sf_build *build, struct sf
                         return r;
         }
         r = copy_blob(s, build->blobs, &release->filelist, err);
+        if (r == 0 && release->sbom.size)
+                r = copy_blob(s, build->blobs, &release->sbom, err);
         return r < 0 ? r : copy_blob(s, build->blobs, &release->manifest, err);
 }
 
@@ -210,10 +213,38 @@ static int start_entry(struct publication *p, const struct sf_index *index, stru
                 if (before->delta_count)
                         memcpy(p->release.deltas, before->deltas, before->delta_count * sizeof *before->deltas);
                 p->release.delta_count = before->delta_count;
+                p->release.provenance = before->provenance;
         } else if (sf_pack_epoch() == 0) {
                 sf_oci_time(publish->now, p->release.created);
         }
         return 0;
+}
+
+/* The statement of where the release comes from, signed; one that is published and whole stays. A statement in a build
+ * is not signed: the keys are here. */
+static int sign_provenance(struct publication *p, struct sf_error *err)
+{
+        const struct sf_publish *publish = p->session->publish;
+        const struct sf_blob *statement = &sf_build_release(&p->build)->provenance;
+        _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT, envelope = SF_BUFFER_INIT;
+        char hex[SF_DIGEST_HEX + 1];
+        _cleanup_free_ char *path = sf_fs_join(p->build.blobs, sf_digest_hex(&statement->digest, hex));
+        bool there = false;
+        int r = path ? 0 : no_memory(err);
+
+        if (r == 0 && p->release.provenance.size && !sf_digest_equal(&p->release.provenance.digest, &statement->digest))
+                r = has_blob(p->session, &p->release.provenance, &there, err);
+        if (r < 0 || there || !statement->size)
+                return r;
+        if (publish->dry_run) {
+                p->release.provenance = (struct sf_blob){ .size = 0 };
+                return 0;
+        }
+        r = sf_fs_read(path, MANIFEST_MAX, &text, err);
+        if (r == 0)
+                r = sf_dsse_sign(p->session->metadata, publish->keys, SF_ROLE_RELEASES, SF_MEDIA_STATEMENT, &text,
+                                 &envelope, err);
+        return r < 0 ? r : sf_repo_put(publish->repository, envelope.data, envelope.len, &p->release.provenance, err);
 }
 
 /* --- its deltas ------------------------------------------------------------------------------------------------- */
@@ -367,6 +398,8 @@ static int add_release(struct session *s, struct publication *p, const char *wan
                 r = start_entry(p, index, err);
         if (r == 0)
                 r = copy_blobs(s, &p->build, err);
+        if (r == 0)
+                r = sign_provenance(p, err);
         if (r == 0)
                 r = mend_deltas(p, index, err);
         if (r == 0)

@@ -123,6 +123,10 @@ static int mark_release(struct search *s, const struct sf_index_release *release
 
         if (r == 0)
                 r = mark_blob(s, &release->filelist.digest, &again, err);
+        if (r == 0 && release->sbom.size)
+                r = mark_blob(s, &release->sbom.digest, &again, err);
+        if (r == 0 && release->provenance.size)
+                r = mark_blob(s, &release->provenance.digest, &again, err);
         for (size_t i = 0; r == 0 && i < release->delta_count; i++) {
                 r = mark_blob(s, &release->deltas[i].filelist.digest, &again, err);
                 if (r == 0)
