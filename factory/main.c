@@ -16,7 +16,7 @@
 
 #define CONFIG_FILE "/etc/slurm-factory.conf"
 
-enum { EXIT_DONE = 0, EXIT_USAGE = 2, EXIT_FAILED = 3 };
+enum { EXIT_DONE = 0, EXIT_FOUND = 1, EXIT_USAGE = 2, EXIT_FAILED = 3 };
 
 static const struct sf_option options[] = {
         { "config", 'c', "FILE", "configuration instead of " CONFIG_FILE, false },
@@ -105,12 +105,13 @@ static const char *const withdraw_options[] = { "repo", "endpoint", "keys", "rea
 static const char *const prune_options[] = { "repo", "keys", "keep", "grace-days", "dry-run", NULL };
 static const char *const matrix_options[] = { "all",           "missing",   "plan", "repo",
                                               "slurm-version", "toolchain", "arch", NULL };
+static const char *const advisories_options[] = { "repo", "endpoint", NULL };
 static const char *const clean_options[] = { "full", NULL };
 
 static int exit_code(int code)
 {
         if (code >= 0)
-                return EXIT_DONE;
+                return code == SF_COMMAND_FOUND ? EXIT_FOUND : EXIT_DONE;
         return code == SF_ERR_USAGE ? EXIT_USAGE : EXIT_FAILED;
 }
 
@@ -160,6 +161,8 @@ VERB(keys)
 VERB(refresh)
 VERB(prune)
 VERB(matrix)
+VERB(advisories)
+VERB(sbom)
 VERB(clean)
 
 static const struct sf_verb verbs[] = {
@@ -173,6 +176,9 @@ static const struct sf_verb verbs[] = {
         { "publish", "RELEASE...", "add releases to a repository", 1, SIZE_MAX, publish_options, run_publish },
         { "publish-agent", "FILE...", "add the agent itself, one file per architecture, and its script for new nodes",
           1, SIZE_MAX, publish_agent_options, run_publish_agent },
+        { "advisories", "FILE", "what published releases contain that advisories (OSV) are about; exit code 1 if any",
+          1, 1, advisories_options, run_advisories },
+        { "sbom", "RELEASE", "print the bill of materials of a release that was built", 1, 1, NULL, run_sbom },
         { "delta", "FROM TO", "make one delta and show what each method costs", 2, 2, delta_options, run_delta },
         { "export", "RELEASE", "write a release as a tar file or an image, for use without sf-node", 1, 1,
           export_options, run_export },

@@ -34,12 +34,17 @@ struct sf_factory {
         struct sf_conf conf; /* private: owns what the configuration gave */
 };
 
-/* Every command returns 0 or an error, and may set members of `result`, which is printed with --json. */
+/* What a command that looks for something returns where it found it: exit code 1. */
+#define SF_COMMAND_FOUND 100
+
+/* Every command returns 0 (or SF_COMMAND_FOUND) or an error, and may set members of `result`, which is printed with
+ * --json. */
 typedef int sf_command_fn(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
                           struct sf_error *err);
 
 sf_command_fn sf_command_build_deps, sf_command_build_slurm, sf_command_matrix, sf_command_clean;
 sf_command_fn sf_command_check; /* build-slurm --check */
+sf_command_fn sf_command_advisories, sf_command_sbom;
 sf_command_fn sf_command_root, sf_command_mirror, sf_command_trust;
 sf_command_fn sf_command_import, sf_command_publish, sf_command_delta, sf_command_withdraw;
 sf_command_fn sf_command_export;

@@ -154,7 +154,7 @@ expect_factory() {
 expect_factory 2
 expect_factory 2 no-such-verb
 expect_factory 2 --jobs
-for verb in build-deps build-slurm import publish delta withdraw keys refresh matrix clean; do
+for verb in advisories sbom build-deps build-slurm import publish delta withdraw keys refresh matrix clean; do
         expect_factory 2 $verb --no-such-option
 done
 expect_factory 2 build-slurm --jobs many

@@ -124,6 +124,55 @@ python3 look.py "$digest" "$patch" | cmp - first || fail "mended, other papers"
 run 0 prune --repo repo --keys keys
 python3 look.py "$digest" "$patch" >out || fail "prune took papers away"
 
+echo "== advisories against what is published"
+run 0 build-slurm --slurm-version 9.9.2
+run 0 publish 9.9.2 --repo repo --keys keys
+# osv ID NAME EVENTS: one advisory
+osv() { printf '{"id": "%s", "summary": "a hole\\u001b[2J", "database_specific": {"cvss": 9.8}, "affected": [{"package": {"ecosystem": "OSS-Fuzz", "name": "%s"}, "ranges": [{"type": "ECOSYSTEM", "events": [%s]}]}]}' "$@"; }
+osv T-1 readline '{"introduced": "0"}, {"fixed": "8.3"}' >one.json
+run 1 advisories one.json --repo repo
+[ "$(grep -c '^T-1: readline 8.2 in 9.9.[12]-.*, fixed in 8.3: a hole' out)" = 2 ] || fail "two releases have it"
+! LC_ALL=C grep -q "$(printf '\033')" out || fail "an escape sequence of the advisory reaches the terminal"
+run 1 advisories one.json --repo repo --json
+python3 -c 'import json; o = json.load(open("out")); assert o["result"] == "ok" and len(o["affected"]) == 2 and o["unclear"] == [] and o["releases"] == 2 and {a["release"][:5] for a in o["affected"]} == {"9.9.1", "9.9.2"}, o' || fail "the JSON"
+echo "[$(osv T-2 readline '{"introduced": "8.3"}'), $(osv T-3 slurm '{"introduced": "9.9.2"}')]" >list.json
+run 1 advisories list.json --repo repo
+[ "$(wc -l <out)" = 1 ] && grep -q '^T-3: slurm 9.9.2 in 9.9.2-' out || fail "only Slurm 9.9.2"
+run 0 withdraw 9.9.2 --repo repo --keys keys --reason T-3
+run 0 advisories list.json --repo repo
+grep -q '^T-3: .*(withdrawn)' out || fail "a withdrawn release is listed"
+run 0 withdraw 9.9.2 --repo repo --keys keys --undo
+echo "{\"vulns\": [$(osv T-4 nothing-of-ours '{"introduced": "0"}')]}" >none.json
+run 0 advisories none.json --repo repo
+echo '{"id": "T-5", "affected": [{"package": {"name": "readline"}, "ranges": [{"type": "GIT", "repo": "x", "events": [{"introduced": "0"}]}]}]}' >git.json
+run 1 advisories git.json --repo repo
+grep -q 'cannot be told' out || fail "commits cannot be judged"
+echo '{"id": "T-6", "withdrawn": "2026-01-01T00:00:00Z", "affected": [{"package": {"name": "readline"}, "versions": ["8.2"]}]}' >withdrawn.json
+run 0 advisories withdrawn.json --repo repo
+for bad in '{"id": 7}' '[' '{"id": "T-7", "affected": [{"package": {"name": "readline"}, "ranges": [{"type": "SEMVER", "events": [{"introduced": 0}]}]}]}'; do
+        echo "$bad" >bad.json
+        run 3 advisories bad.json --repo repo
+        grep -q 'bad.json' err || fail "the file is not named for $bad"
+done
+run 3 advisories nowhere.json --repo repo
+run 2 advisories one.json
+run 3 advisories one.json --repo nowhere
+sbom=$(python3 look.py "$digest" "$patch" | cut -d' ' -f1)
+run 0 sbom 9.9.1
+cmp <(head -c -1 out) "repo/blobs/sha256/$sbom" || fail "sbom prints another one"
+cp "repo/blobs/sha256/$sbom" kept
+sed -i s/8.2/8.4/ "repo/blobs/sha256/$sbom"
+run 3 advisories one.json --repo repo
+grep -q 'sha256 mismatch' err || fail "a bill of materials that was changed is believed"
+cp kept "repo/blobs/sha256/$sbom"
+mkdir -p tree/sbin
+cp small/main.c tree/sbin/slurmd
+run 0 import tree --slurm-version 9.9.3 --placeholder "/$(head -c 300 /dev/zero | tr '\0' p)"
+run 0 publish 9.9.3 --repo repo --keys keys
+run 1 advisories list.json --repo repo
+grep -q '^T-3: slurm 9.9.3 in 9.9.3-' out && grep -q 'warning: 9.9.3-.* has no bill of materials' err || fail "an imported release"
+run 3 sbom 9.9.3
+
 echo "== a license that changes makes another bill of materials, and builds nothing"
 sed -i 's/^license = .*/license = (MIT OR Apache-2.0)/' data/recipes/readline.ini
 run 0 build-slurm --slurm-version 9.9.1
