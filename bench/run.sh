@@ -99,3 +99,6 @@ else
 fi
 section "$here/install.sh"
 section "$here/series.sh"
+for agent in static-build/*/sf-node; do
+        [ ! -x "$agent" ] || section "$here/start.sh" "$agent"
+done
