@@ -99,6 +99,5 @@ else
 fi
 section "$here/install.sh"
 section "$here/series.sh"
-for agent in static-build/*/sf-node; do
-        [ ! -x "$agent" ] || section "$here/start.sh" "$agent"
-done
+agent=static-build/$(dpkg --print-architecture 2>/dev/null)/sf-node
+[ ! -x "$agent" ] || section "$here/start.sh" "$agent"
