@@ -12,6 +12,7 @@ ROWS = [
     ("second", "second Slurm version, same toolchain", "5 min, then 1 m 45 s", None),
     ("micro-old", "a release with nothing compiled before", "-", None),
     ("micro", "micro release after its predecessor", "-", "a third of the row above"),
+    ("dependency", "a dependency changed, Slurm compiled again with ccache", "-", None),
     ("published", "anyone, popular combination, from a published cache", "2 min", "seconds on loopback"),
     ("rebuild", "rebuild of the same", "45 s", "1 s"),
     ("deltas-micro", "publish with deltas from predecessors of the same series", "-", "60 s"),
