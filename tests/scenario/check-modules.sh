@@ -5,7 +5,8 @@
 set -euo pipefail
 program=$top_builddir/tests/installer/check-activate
 [ -x "$program" ] || { echo "skipped: no check-activate was built"; exit 77; }
-"$program" 2>&1 | tee "${said:=$(mktemp)}"
+said=$(mktemp)
+"$program" 2>&1 | tee "$said"
 missing=$(grep SKIPPED "$said" || :)
 rm -f "$said"
 [ -z "$missing" ] || { echo "skipped: $missing"; exit 77; }
