@@ -37,6 +37,10 @@ static const struct {
         { "NamespaceType", "namespace" },
 };
 
+/* Types of which slurmctld loads every plugin that there is, for other clusters' sake (src/interfaces/select.c to 24.11,
+ * switch.c: plugin_get_plugins_of_type()). 23.11 has those of Cray, 24.05 has not. */
+static const char *const loaded_whole[] = { "select", "switch" };
+
 /* What the new release's library says, read once. */
 struct judge {
         const struct sf_plugins *plugins;
@@ -122,6 +126,9 @@ static bool is_replaced(const struct judge *j, const char *type)
 {
         struct found found = find(j->plugins, type, NULL);
 
+        for (size_t i = 0; i < sizeof loaded_whole / sizeof *loaded_whole; i++)
+                if (strcmp(type, loaded_whole[i]) == 0 && found.any)
+                        return true;
         return !found.any || found.fresh;
 }
 

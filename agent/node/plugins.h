@@ -10,7 +10,7 @@
  *   type, is among the texts of its libslurmfull.so) and have a plugin for it that the old release did not have;
  * - what a daemon has loaded without being told to, the old release's own default or something internal: the release
  *   must have it, or have a plugin of that type which the old one did not have (its default was renamed), or none of
- *   that type at all (it is gone, or built in).
+ *   that type at all (it is gone, or built in). Of a type that is loaded as a whole any other plugin will do.
  *
  * Running steps load what they need from their own tree, which stays until they end. */
 #ifndef SF_AGENT_NODE_PLUGINS_H

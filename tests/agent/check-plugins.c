@@ -100,6 +100,8 @@ static int make_trees(void **state)
         strcpy(scratch, "/tmp/sf-plugins-XXXXXX");
         if (!mkdtemp(scratch))
                 return -1;
+        tree("23.11", (const char *const[]){ "select/cons_tres", "select/cray_aries", NULL }, old, sizeof old);
+        tree("24.05", (const char *const[]){ "select/cons_tres", NULL }, old, sizeof old);
         tree("24.11", of_24_11, old, sizeof old);
         tree("25.11", of_25_11, new, sizeof new);
         tree("25.11-small", without_munge, new, sizeof new);
@@ -130,6 +132,7 @@ static void named_by_configuration(void **state)
         expect("25.11", "25.11-small", "AuthType=auth/munge\n", "slurm.conf:1: AuthType=auth/munge)");
         expect("24.11", "25.11-small", "JobSubmitPlugins=require_timelimit,lua\n", "job_submit_lua.so");
         expect("24.11", "25.11-small", "GresTypes=gpu,fpga\n", "");
+        expect("23.11", "24.05", "SelectType=select/cray_aries\n", "select_cray_aries.so, which the release lacks (");
         /* what the old release did not have either is nothing to lose */
         expect("24.11", "25.11", "PriorityType=priority/multifactor\n", "");
         expect("24.11", "25.11", "Prolog=/etc/slurm/prolog.sh\nSlurmctldHost=a/b\n", "");
@@ -173,6 +176,7 @@ static void loaded_without_a_name(void **state)
         loaded_by_default("25.11", "24.11", "topology/flat", "");
         loaded_by_default("26.05", "25.11", "url_parser/internal", "");
         loaded_by_default("26.05", "24.11", "url_parser/internal", "");
+        loaded_by_default("23.11", "24.05", "select/cray_aries", "");
         loaded_by_default("25.11", "25.11-small", "auth/munge",
                           "the running slurmd uses lib/slurm/auth_munge.so, which the release lacks");
 }
