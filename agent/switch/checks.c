@@ -243,13 +243,18 @@ static int check_client(const struct sf_checks *c, struct sf_buffer *ret, struct
 static int check_trial(const struct sf_checks *c, const struct sf_slurm_conf *conf, const char *node,
                        struct sf_buffer *ret, struct sf_error *err)
 {
-        struct sf_conf_trial trial = {
-                .prefix = c->prefix, .conf = conf, .node = node, .directory = "/run", .timeout = TRIAL_SECONDS
-        };
+        struct sf_conf_trial trial = { .prefix = c->prefix,
+                                       .conf = conf,
+                                       .node = node,
+                                       .version = c->version,
+                                       .directory = "/run",
+                                       .timeout = TRIAL_SECONDS };
+        struct sf_conf_trial old_trial = trial;
         struct sf_error why = SF_ERROR_INIT, old_why = SF_ERROR_INIT;
         _cleanup_(sf_buffer_free) struct sf_buffer note = SF_BUFFER_INIT;
         int r = sf_conf_trial_slurmd(&trial, c->tree, &why);
-        int old = c->old_tree ? sf_conf_trial_slurmd(&trial, c->old_tree, &old_why) : 0;
+        old_trial.version = c->old_version ? c->old_version : "";
+        int old = c->old_tree ? sf_conf_trial_slurmd(&old_trial, c->old_tree, &old_why) : 0;
 
         if (r == SF_ERR_USAGE)
                 return sf_buffer_printf(

@@ -17,20 +17,20 @@
 #include "base/error.h"
 
 struct sf_checks {
-        const char *root;             /* "" on a live node; files below are looked up under it */
-        const char *prefix;           /* "/opt/slurm" */
-        const char *tree;             /* the release in question, an absolute path */
-        const char *version;          /* its version, "" where unknown */
-        const char *old_tree;         /* the active one before a switch; NULL = there is none */
-        const char *old_version;      /* its version; NULL or "" where unknown */
-        const char *conf;             /* slurm.conf, without root */
-        const char *node;             /* NodeName, where it is known; NULL = by the host's name */
+        const char *root;        /* "" on a live node; files below are looked up under it */
+        const char *prefix;      /* "/opt/slurm" */
+        const char *tree;        /* the release in question, an absolute path */
+        const char *version;     /* its version, "" where unknown */
+        const char *old_tree;    /* the active one before a switch; NULL = there is none */
+        const char *old_version; /* its version; NULL or "" where unknown */
+        const char *conf;        /* slurm.conf, without root */
+        const char *node;        /* NodeName, where it is known; NULL = by the host's name */
         /* receives lines that are worth knowing but no reason to refuse; NULL = dropped */
         struct sf_buffer *notes;
         const struct sf_service *unit; /* the node's slurmd as loaded; NULL = no systemd here */
-        const struct sf_units *units; /* every unit that runs from the prefix; NULL = no systemd here */
-        const char *unit_type;        /* what the release's own slurmd unit is: "notify"; NULL = not known */
-        bool old_steps;               /* steps of the old release are running */
+        const struct sf_units *units;  /* every unit that runs from the prefix; NULL = no systemd here */
+        const char *unit_type;         /* what the release's own slurmd unit is: "notify"; NULL = not known */
+        bool old_steps;                /* steps of the old release are running */
 };
 
 bool sf_check_has_conf(const struct sf_checks *c); /* is there a slurm.conf? */
@@ -48,7 +48,7 @@ int sf_check_plugin_dir(const struct sf_checks *c, struct sf_buffer *ret,
                         struct sf_error *err); /* PluginDir in slurm.conf */
 int sf_check_conf(const struct sf_checks *c, struct sf_buffer *ret,
                   struct sf_error *err); /* options it does not know */
-int sf_check_slurmdbd(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err);      /* slurmdbd.conf */
+int sf_check_slurmdbd(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err); /* slurmdbd.conf */
 int sf_check_space(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err); /* room to switch at all */
 
 #endif

@@ -13,6 +13,7 @@
 #include "base/fs.h"
 #include "base/proc.h"
 #include "release/layout.h"
+#include "release/version.h"
 
 #define CGROUP_MAX (1u << 20)
 
@@ -129,13 +130,30 @@ static int link_others(const struct sf_conf_trial *t, const char *directory, str
         return r;
 }
 
+int sf_conf_trial_cgroup_text(const char *live, const char *version, struct sf_buffer *ret, struct sf_error *err)
+{
+        static const char key[] = "CgroupPlugin";
+        int r = 0;
+
+        for (const char *line = live; *line && r == 0;) {
+                size_t len = strcspn(line, "\n");
+                const char *word = line + strspn(line, " \t");
+                if (strncasecmp(word, key, sizeof key - 1) != 0)
+                        r = sf_buffer_printf(ret, err, "%.*s\n", (int)len, line);
+                line += len + (line[len] == '\n');
+        }
+        /* "disabled" came with 24.05; without it a slurmd ends at once. */
+        bool has_disabled = !*version || sf_version_compare_series(version, "24.05") >= 0;
+        return r < 0 ? r : sf_buffer_printf(ret, err, "%s=%s\n", key, has_disabled ? "disabled" : "cgroup/v1");
+}
+
 static int copy_cgroup_conf(const struct sf_conf_trial *t, const char *directory, struct sf_error *err)
 {
         _cleanup_free_ char *from = sf_slurm_conf_beside(t->conf, "cgroup.conf");
         _cleanup_free_ char *to = sf_format("%s/cgroup.conf", directory);
-        _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
+        _cleanup_(sf_buffer_free) struct sf_buffer live = SF_BUFFER_INIT, text = SF_BUFFER_INIT;
         struct sf_error why = SF_ERROR_INIT;
-        int r = from && to ? sf_fs_read(from, CGROUP_MAX, &text, &why)
+        int r = from && to ? sf_fs_read(from, CGROUP_MAX, &live, &why)
                            : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
 
         if (r == SF_ERR_NOT_FOUND)
@@ -143,7 +161,7 @@ static int copy_cgroup_conf(const struct sf_conf_trial *t, const char *directory
         else if (r < 0 && *why.text)
                 return sf_error_set(err, r, "%s", why.text);
         if (r == 0)
-                r = sf_buffer_puts(&text, "\nCgroupPlugin=disabled\n", err);
+                r = sf_conf_trial_cgroup_text(live.len ? sf_buffer_text(&live) : "", t->version, &text, err);
         return r < 0 ? r : sf_fs_write(to, text.data, text.len, 0600, err);
 }
 

@@ -51,13 +51,17 @@ int sf_controller_return(struct sf_controller *c, struct sf_error *err)
 {
         struct sf_controller_mark mark = { .phase = SF_CONTROLLER_RESTORING };
 
-        if (!c->crosses || c->follows || !(c->started || c->restored))
+        if (!c->crosses || c->follows)
+                return 0;
+        /* From here on its restart is one like any other's. */
+        c->crosses = false;
+        if (!c->started && !c->restored)
                 return 0;
         snprintf(mark.release, sizeof mark.release, "%s", c->leaving);
         snprintf(mark.leaving, sizeof mark.leaving, "%s", c->leaving);
         snprintf(mark.location, sizeof mark.location, "%s", c->location);
         int r = sf_controller_copy_restore(c->config->state, &mark, err);
-        c->started = c->restored = c->up = c->crosses = false;
+        c->started = c->restored = c->up = false;
         return r < 0 ? r : sf_controller_end(c->config->state, err);
 }
 

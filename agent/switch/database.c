@@ -30,6 +30,8 @@
 #define TABLE_MAX (16u << 20)
 #define FIRST_LOG "slurmdbd-first-start.log"
 
+#define RECOVER_STOP_MS 600000
+
 int sf_database_plan(struct sf_database *d, bool restart, struct sf_error *err)
 {
         struct sf_version from, to;
@@ -82,33 +84,72 @@ static int run_hooks(const struct sf_database *d, const char *directory, struct 
         return r < 0 ? r : sf_hooks_run(directory, environment, err);
 }
 
-static char *mark_path(const struct sf_config *config)
+/* What is being done to the database, for whoever comes after a crash. */
+#define CONVERTING "converting"
+#define RESTORING  "restoring"
+
+static char *mark_path(const struct sf_config *config, const char *name)
 {
-        return sf_format("%s/database/converting", config->state);
+        return sf_format("%s/database/%s", config->state, name);
 }
 
-static int put_mark(const struct sf_database *d, struct sf_error *err)
+static int put_mark(const struct sf_database *d, const char *name, struct sf_error *err)
 {
-        _cleanup_free_ char *path = mark_path(d->config);
+        _cleanup_free_ char *place = sf_fs_join(d->config->state, "database");
+        _cleanup_free_ char *path = mark_path(d->config, name);
+        int r = place && path ? sf_fs_mkdirs(place, 0700, err)
+                              : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
 
-        return path ? sf_fs_write(path, d->to_version, strlen(d->to_version), 0600, err)
-                    : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+        return r < 0 ? r : sf_fs_write(path, d->to_version, strlen(d->to_version), 0600, err);
 }
 
-bool sf_database_was_converted(const struct sf_config *config)
+static bool has_mark(const struct sf_config *config, const char *name)
 {
-        _cleanup_free_ char *path = mark_path(config);
+        _cleanup_free_ char *path = mark_path(config, name);
 
         return path && sf_fs_exists(path);
 }
 
-int sf_database_end(const struct sf_config *config, struct sf_error *err)
+static int drop_mark(const struct sf_config *config, const char *name, struct sf_error *err)
 {
-        _cleanup_free_ char *path = mark_path(config);
+        _cleanup_free_ char *path = mark_path(config, name);
 
         if (!path)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
         return unlink(path) < 0 && errno != ENOENT ? sf_error_errno(err, "%s", path) : 0;
+}
+
+int sf_database_end(const struct sf_config *config, struct sf_error *err)
+{
+        int r = drop_mark(config, CONVERTING, err);
+
+        return r < 0 ? r : drop_mark(config, RESTORING, err);
+}
+
+/* A restore that was begun has to come to its end: what is half restored is nobody's database. */
+static int restore(struct sf_database *d, struct sf_error *err)
+{
+        int r = put_mark(d, RESTORING, err);
+
+        d->restoring = r == 0;
+        if (r == 0)
+                r = run_hooks(d, SF_DATABASE_RESTORE, err);
+        if (r == 0)
+                r = sf_database_end(d->config, err);
+        d->restoring &= r < 0;
+        return r < 0 ? sf_error_prefix(err, "restoring slurmdbd's database") : 0;
+}
+
+static int back_up(struct sf_database *d, struct sf_error *err)
+{
+        int r = run_hooks(d, SF_DATABASE_BACKUP, err);
+
+        if (r < 0)
+                return sf_error_prefix(err, "slurmdbd's backup");
+        d->backed_up = true;
+        r = put_mark(d, CONVERTING, err);
+        d->converted = r == 0;
+        return r;
 }
 
 /* The first start of slurmdbd. */
@@ -258,41 +299,59 @@ int sf_database_restart(struct sf_database *d, struct sf_service_bus *bus, const
 {
         int r = sf_service_run(bus, SF_SERVICE_STOP, d->unit, timeout_ms, err);
 
-        if (r == 0 && (r = run_hooks(d, d->back ? SF_DATABASE_RESTORE : SF_DATABASE_BACKUP, err)) < 0)
-                sf_error_prefix(err, d->back ? "restoring slurmdbd's database" : "slurmdbd's backup");
-        if (r < 0)
-                return r;
-        d->backed_up = !d->back;
-        if (!d->back) {
-                d->converted = true;
-                r = put_mark(d, err);
-                if (r == 0)
-                        r = start_once(d, tree, err);
-        }
+        if (r == 0 && d->back)
+                r = restore(d, err);
+        /* A conversion that broke off goes on, from the backup that there is. */
+        if (r == 0 && !d->back && !d->converted)
+                r = back_up(d, err);
+        if (r == 0 && !d->back)
+                r = start_once(d, tree, err);
         return r < 0 ? r : sf_service_run(bus, SF_SERVICE_START, d->unit, timeout_ms, err);
 }
 
 int sf_database_may_return(const struct sf_database *d, struct sf_error *err)
 {
+        if (d->restoring) {
+                sf_error_set(
+                        err, 0,
+                        "the database may be half restored, so neither slurmdbd was started on it: mend the program "
+                        "in " SF_DATABASE_RESTORE " or restore the backup yourself, then start %s; or 'sf-node "
+                        "activate' another release",
+                        d->unit);
+                return 0;
+        }
         if (!d->crosses || !d->converted || sf_hooks_exist(SF_DATABASE_RESTORE))
                 return 1;
         sf_error_set(err, 0,
                      "slurmdbd of %s was started on the database, and no program in " SF_DATABASE_RESTORE
-                     " gives it back, so "
-                     "nothing was undone: either mend it and stay (systemctl status %s), or restore the backup "
-                     "yourself and go "
-                     "back with 'sf-node rollback'",
+                     " gives it back, so nothing was undone: either mend it and stay (systemctl status %s), or restore "
+                     "the backup yourself and go back with 'sf-node rollback'",
                      d->to_version, d->unit);
         return 0;
 }
 
 int sf_database_return(struct sf_database *d, struct sf_error *err)
 {
-        if (!d->crosses || !d->converted)
-                return 0;
-        int r = run_hooks(d, SF_DATABASE_RESTORE, err);
-        if (r < 0)
-                return sf_error_prefix(err, "restoring slurmdbd's database");
-        d->converted = d->crosses = false;
-        return sf_database_end(d->config, err);
+        int r = d->crosses && d->converted ? restore(d, err) : 0;
+
+        /* From here on its restart is one like any other's. */
+        if (r == 0)
+                d->converted = d->crosses = d->back = false;
+        return r;
+}
+
+int sf_database_recover(struct sf_database *d, struct sf_service_bus *bus, bool *ret_converted, struct sf_error *err)
+{
+        int r = 0;
+
+        *ret_converted = false;
+        if (has_mark(d->config, RESTORING)) {
+                if (bus && d->unit)
+                        r = sf_service_run(bus, SF_SERVICE_STOP, d->unit, RECOVER_STOP_MS, err);
+                if (r == 0)
+                        r = restore(d, err);
+                return r < 0 ? r : 1;
+        }
+        *ret_converted = d->crosses = d->converted = has_mark(d->config, CONVERTING);
+        return 0;
 }

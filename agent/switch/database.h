@@ -28,6 +28,7 @@ struct sf_database {
         bool back;    /* ... an older one */
         /* During the switch. */
         bool backed_up, converted; /* converted: slurmdbd of the new series was started on the database */
+        bool restoring;            /* a restore was begun and has not succeeded */
 };
 
 /* Where the two kinds of programs are. */
@@ -46,13 +47,15 @@ int sf_database_restart(struct sf_database *d, struct sf_service_bus *bus, const
 /* May the switch be undone? The same answers as sf_controller_may_return(). */
 int sf_database_may_return(const struct sf_database *d, struct sf_error *err);
 
-/* Did a run that broke off start slurmdbd of another series on the database (STATE/database/converting)? Going back
- * would leave an older slurmdbd with tables that it cannot use. */
-bool sf_database_was_converted(const struct sf_config *config);
-/* The end, good or bad: the mark for recovery goes. */
-int sf_database_end(const struct sf_config *config, struct sf_error *err);
-
 /* Restores the backup with the site's programs where a conversion was begun. The service is stopped. */
 int sf_database_return(struct sf_database *d, struct sf_error *err);
+
+/* After a crash. A restore that broke off is run again, with slurmdbd stopped: the programs must bear that. 1 = so it
+ * was, and the database is the older release's.
+ * *ret_converted: slurmdbd of another series was started on the database (STATE/database/converting); an older one
+ * cannot use its tables, so home is where the switch led, and sf_database_restart() goes on with the first start. */
+int sf_database_recover(struct sf_database *d, struct sf_service_bus *bus, bool *ret_converted, struct sf_error *err);
+/* The end, good or bad: the marks for recovery go. */
+int sf_database_end(const struct sf_config *config, struct sf_error *err);
 
 #endif

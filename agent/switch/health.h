@@ -29,20 +29,20 @@ enum sf_health_witness {
 struct sf_health_proof {
         char node[128]; /* NodeName */
         enum sf_health_witness witness;
-        double seconds;                 /* from slurmd's start until it was believed, site checks apart */
+        double seconds; /* from slurmd's start until it was believed, site checks apart */
         bool contact;   /* slurmctld has talked to the new slurmd already */
 };
 
 struct sf_health {
-        struct sf_slurm slurm;              /* the new release's clients */
-        const char *node;                   /* NodeName, NULL = what slurmd says */
-        const char *version;                /* what slurmd must be, "" = anything (an adopted tree) */
+        struct sf_slurm slurm;                /* the new release's clients */
+        const char *node;                     /* NodeName, NULL = what slurmd says */
+        const char *version;                  /* what slurmd must be, "" = anything (an adopted tree) */
         const struct sf_slurm_record *before; /* the record before anything was touched; NULL = not known */
-        pid_t pid;                          /* the unit's main process */
-        uint64_t slurmd_port;               /* SlurmdPort of slurm.conf; 0 = not known */
-        time_t since;                       /* before it was restarted: nothing older counts */
-        double started;                     /* when it was up again, CLOCK_MONOTONIC seconds */
-        unsigned timeout;                   /* seconds until it is given up */
+        pid_t pid;                            /* the unit's main process */
+        uint64_t slurmd_port;                 /* SlurmdPort of slurm.conf; 0 = not known */
+        time_t since;                         /* before it was restarted: nothing older counts */
+        double started;                       /* when it was up again, CLOCK_MONOTONIC seconds */
+        unsigned timeout;                     /* seconds until it is given up */
         const char *hooks;     /* directory of executables, run in strcmp order; each must end with 0. NULL = none */
         unsigned hook_timeout; /* seconds for each */
         /* The record that a release before this one was refused for. slurmctld drains a node that registers with

@@ -173,12 +173,18 @@ static int choose_home(struct sf_node_switch *live, struct sf_transaction *recor
                 .to_tree = tree,
         };
         const char *home = NULL;
+        bool converted = false;
         int r = tree ? sf_controller_recover(&crash, &home, err)
                      : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
 
-        if (r == 0 && !home && sf_database_was_converted(live->config))
+        live->dbd.config = live->config;
+        live->dbd.from_version = record->from;
+        live->dbd.to_version = record->to;
+        if (r == 0)
+                r = sf_database_recover(&live->dbd, live->bus, &converted, err);
+        if (r == 0 && converted)
                 home = record->to;
-        *bound = r == 0 && home;
+        *bound = r > 0 || (r == 0 && home);
         if (r < 0 || !home)
                 return r;
         look_again(live);

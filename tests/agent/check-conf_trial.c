@@ -53,9 +53,32 @@ static void copies(void **state)
         text_is("Prolog=a\\#b\\\\c\nMailProg=\"\"\n", "Prolog=a\\#b\\\\c\nMailProg=\"\"\n");
 }
 
+/* 23.11 has no CgroupPlugin=disabled: its slurmd ends with "cannot find cgroup plugin for disabled". */
+static void turns_cgroups_off(void **state)
+{
+        static const char live[] =
+                "ConstrainCores=yes\n cgroupplugin = cgroup/v2\n#CgroupPlugin=x\nConstrainDevices=no";
+        static const char *const versions[] = { "26.05.1", "24.05.0", "", "23.11.10" };
+        struct sf_buffer text = SF_BUFFER_INIT;
+
+        (void)state;
+        for (size_t i = 0; i < 4; i++) {
+                text.len = 0;
+                assert_int_equal(sf_conf_trial_cgroup_text(live, versions[i], &text, NULL), 0);
+                assert_string_equal(
+                        sf_buffer_text(&text),
+                        i < 3 ? "ConstrainCores=yes\n#CgroupPlugin=x\nConstrainDevices=no\nCgroupPlugin=disabled\n"
+                              : "ConstrainCores=yes\n#CgroupPlugin=x\nConstrainDevices=no\nCgroupPlugin=cgroup/v1\n");
+        }
+        text.len = 0;
+        assert_int_equal(sf_conf_trial_cgroup_text("", "25.11.4", &text, NULL), 0);
+        assert_string_equal(sf_buffer_text(&text), "CgroupPlugin=disabled\n");
+        sf_buffer_free(&text);
+}
+
 int main(void)
 {
-        const struct CMUnitTest tests[] = { cmocka_unit_test(copies) };
+        const struct CMUnitTest tests[] = { cmocka_unit_test(copies), cmocka_unit_test(turns_cgroups_off) };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
