@@ -205,6 +205,16 @@ static int judge_one(struct judge *j, const char *type, const char *name, const 
                                 named->file, named->number, named->pairs[0].key, named->pairs[0].value);
 }
 
+/* data_parser_v0_0_42.so calls itself "data_parser/v0.0.42". */
+static bool has_dotted(const struct sf_buffer *file, const char *text, const char *slash)
+{
+        _cleanup_free_ char *dotted = strdup(text);
+
+        for (char *c = dotted ? dotted + (slash - text) : NULL; c && (c = strchr(c, '_'));)
+                *c = '.';
+        return dotted && memmem(file->data, file->len, dotted, strlen(dotted) + 1) != NULL;
+}
+
 /* What a plugin calls itself: of all ways to cut its file's name in two the one that stands in the file. */
 static bool read_type(const char *path, char *stem, char type[NAME_MAX_], char name[NAME_MAX_])
 {
@@ -214,7 +224,7 @@ static bool read_type(const char *path, char *stem, char type[NAME_MAX_], char n
                 return false;
         for (char *c = stem; (c = strchr(c, '_')); c++) {
                 *c = '/';
-                bool it = memmem(file.data, file.len, stem, strlen(stem) + 1) != NULL;
+                bool it = memmem(file.data, file.len, stem, strlen(stem) + 1) != NULL || has_dotted(&file, stem, c);
                 *c = '_';
                 if (!it)
                         continue;

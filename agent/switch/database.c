@@ -340,18 +340,20 @@ int sf_database_return(struct sf_database *d, struct sf_error *err)
         return r;
 }
 
-int sf_database_recover(struct sf_database *d, struct sf_service_bus *bus, bool *ret_converted, struct sf_error *err)
+int sf_database_recover(struct sf_database *d, struct sf_service_bus *bus, bool back, bool *ret_converted,
+                        struct sf_error *err)
 {
+        bool converting = has_mark(d->config, CONVERTING);
         int r = 0;
 
         *ret_converted = false;
-        if (has_mark(d->config, RESTORING)) {
+        if (has_mark(d->config, RESTORING) || (back && converting && sf_hooks_exist(SF_DATABASE_RESTORE))) {
                 if (bus && d->unit)
                         r = sf_service_run(bus, SF_SERVICE_STOP, d->unit, RECOVER_STOP_MS, err);
                 if (r == 0)
                         r = restore(d, err);
                 return r < 0 ? r : 1;
         }
-        *ret_converted = d->crosses = d->converted = has_mark(d->config, CONVERTING);
+        *ret_converted = d->crosses = d->converted = converting;
         return 0;
 }

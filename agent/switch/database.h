@@ -51,10 +51,12 @@ int sf_database_may_return(const struct sf_database *d, struct sf_error *err);
 int sf_database_return(struct sf_database *d, struct sf_error *err);
 
 /* After a crash. A restore that broke off is run again, with slurmdbd stopped: the programs must bear that. 1 = so it
- * was, and the database is the older release's.
+ * was, and the database is the older release's. back: slurmctld of this node has not taken part yet, so a conversion is
+ * undone where the site's programs can.
  * *ret_converted: slurmdbd of another series was started on the database (STATE/database/converting); an older one
  * cannot use its tables, so home is where the switch led, and sf_database_restart() goes on with the first start. */
-int sf_database_recover(struct sf_database *d, struct sf_service_bus *bus, bool *ret_converted, struct sf_error *err);
+int sf_database_recover(struct sf_database *d, struct sf_service_bus *bus, bool back, bool *ret_converted,
+                        struct sf_error *err);
 /* The end, good or bad: the marks for recovery go. */
 int sf_database_end(const struct sf_config *config, struct sf_error *err);
 

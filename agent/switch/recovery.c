@@ -181,7 +181,7 @@ static int choose_home(struct sf_node_switch *live, struct sf_transaction *recor
         live->dbd.from_version = record->from;
         live->dbd.to_version = record->to;
         if (r == 0)
-                r = sf_database_recover(&live->dbd, live->bus, &converted, err);
+                r = sf_database_recover(&live->dbd, live->bus, home && strcmp(home, record->to) != 0, &converted, err);
         if (r == 0 && converted)
                 home = record->to;
         *bound = r > 0 || (r == 0 && home);

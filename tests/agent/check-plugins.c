@@ -74,9 +74,10 @@ static void expect(const char *old, const char *new, const char *line, const cha
 
 static int make_trees(void **state)
 {
-        static const char *const of_24_11[] = { "topology/default", "topology/tree", "topology/3d_torus",
-                                                "auth/munge",       "auth/none",     "job_container/tmpfs",
-                                                "job_submit/lua",   "gres/gpu",      NULL };
+        static const char *const of_24_11[] = {
+                "topology/default",    "topology/tree",  "topology/3d_torus", "auth/munge",          "auth/none",
+                "job_container/tmpfs", "job_submit/lua", "gres/gpu",          "data_parser/v0_0_40", NULL
+        };
         static const char *const of_25_11[] = { "topology/flat",
                                                 "topology/tree",
                                                 "auth/munge",
@@ -139,7 +140,7 @@ static void named_by_configuration(void **state)
 }
 
 /* Plugins that this very process has mapped from the old tree. */
-static void loaded_by_default(const char *old, const char *new, const char *plugin, const char *said)
+static void loaded_as(const char *old, const char *new, const char *plugin, const char *says, const char *said)
 {
         struct sf_buffer findings = SF_BUFFER_INIT;
         struct sf_error err = SF_ERROR_INIT;
@@ -150,7 +151,8 @@ static void loaded_by_default(const char *old, const char *new, const char *plug
         snprintf(path, sizeof path, "%s/%s/lib/slurm/%s.so", scratch, old, plugin);
         *strrchr(path, '/') = '_';
         snprintf(command, sizeof command,
-                 "echo 'const char plugin_type[] = \"%s\";' | ${CC:-cc} -shared -fPIC -x c -o %s -", plugin, path);
+                 "echo 'const char plugin_type[] = \"%s\";' | ${CC:-cc} -shared -fPIC -x c -o %s -",
+                 says ? says : plugin, path);
         assert_int_equal(system(command), 0);
         void *handle = dlopen(path, RTLD_NOW);
         assert_non_null(handle);
@@ -169,6 +171,11 @@ static void loaded_by_default(const char *old, const char *new, const char *plug
         dlclose(handle);
 }
 
+static void loaded_by_default(const char *old, const char *new, const char *plugin, const char *said)
+{
+        loaded_as(old, new, plugin, NULL, said);
+}
+
 static void loaded_without_a_name(void **state)
 {
         (void)state;
@@ -177,6 +184,7 @@ static void loaded_without_a_name(void **state)
         loaded_by_default("26.05", "25.11", "url_parser/internal", "");
         loaded_by_default("26.05", "24.11", "url_parser/internal", "");
         loaded_by_default("23.11", "24.05", "select/cray_aries", "");
+        loaded_as("26.05", "24.11", "data_parser/v0_0_45", "data_parser/v0.0.45", "");
         loaded_by_default("25.11", "25.11-small", "auth/munge",
                           "the running slurmd uses lib/slurm/auth_munge.so, which the release lacks");
 }

@@ -177,3 +177,44 @@ both "$OLD"
 cluster_wait "job $third is accounted" accounted "$third"
 job_is "$long" RUNNING || fail "job $long is $(job_state "$long")"
 program real
+
+settled() { [ ! -e "$BED/nodes/ctl/disk/var/lib/sf-node/transaction.json" ] && bed_in ctl systemctl is-active --quiet slurmdbd slurmctld; }
+
+# killed HOW MARK VERB... : sf-node dies when the mark is on the disk, before the site's programs or the first start run
+killed()
+{
+        local how=$1 mark=$2
+        shift 2
+        kills_at ctl "$mark" 1 "$how"
+        bed_in ctl sf-node "$@" >"$BED/said" 2>&1 &
+        CLUSTER_WAIT=60 cluster_wait "$mark" kills_done ctl || { cat "$BED/said"; fail "$* did not come to $mark"; }
+        if [ "$how" = stop ]; then
+                bed_cut ctl
+                wait
+                bed_boot ctl 10.77.0.2
+        else
+                wait
+        fi
+        CLUSTER_WAIT=90 cluster_wait "the end of recovery" settled || { bed_in ctl journalctl -o cat --no-pager -t sf-node -u sf-node-recover | tail; fail "not settled"; }
+}
+
+story "killed before the first start: the database is restored, for slurmctld was not switched yet"
+killed kill converting upgrade --force "$NEW"
+both "$OLD"
+cluster_wait "job $third is accounted" accounted "$third" || fail "job $third is lost"
+for how in kill stop; do
+        story "$how while a rollback restores the database: it is restored again"
+        expect 0 bed_in ctl sf-node upgrade --force "$NEW"
+        both "$NEW"
+        killed "$how" restoring rollback --restore-state
+        both "$OLD"
+        cluster_wait "job $third is accounted" accounted "$third" || fail "job $third is lost"
+        cluster_wait "job $long" job_is "$long" RUNNING || fail "job $long is $(job_state "$long")"
+done
+
+story "killed before the first start, without a restore hook: it is made up for"
+bed_in ctl rm /etc/sf-node/restore.d/10-database
+killed kill converting upgrade --force "$NEW"
+both "$NEW"
+cluster_wait "job $third is accounted" accounted "$third" || fail "job $third is lost"
+cluster_wait "job $long" job_is "$long" RUNNING || fail "job $long is $(job_state "$long")"
