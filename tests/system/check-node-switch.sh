@@ -18,7 +18,7 @@ node_cluster_shared()
         sed 's/^SlurmctldHost=.*/SlurmctldHost=n1(127.0.0.9)/' "$BED/files/all/etc/slurm/slurm.conf" \
                 >"$BED/files/all/etc/slurm/lost.conf"
         mkdir -p "$BED/files/all/etc/slurm"
-        printf '#!/bin/sh\n[ ! -e /tmp/slow-epilog ] || sleep 6\n' >"$BED/files/all/etc/slurm/epilog.sh"
+        printf '#!/bin/sh\n[ ! -e /tmp/slow-epilog ] || sleep 6\ntouch /tmp/epilog-done\n' >"$BED/files/all/etc/slurm/epilog.sh"
         chmod 755 "$BED/files/all/etc/slurm/epilog.sh"
         echo 'Epilog=/etc/slurm/epilog.sh' >>"$BED/files/all/etc/slurm/slurm.conf"
         cluster_up 2
@@ -122,16 +122,29 @@ gone || fail "a record is left"
 bed_in n1 umount -l /opt/slurm
 active n1 "$RELEASES_BASE"
 
-story "an epilog is under way when slurmd is to stop: the stop gets the time it needs, and content is not to blame for it"
-epilog() { bed_in n1 sh -c 'pgrep -f epilog.sh >/dev/null'; }
-bed_in n1 touch /tmp/slow-epilog
-submit -w n1 -o /dev/null --wrap true >/dev/null
-cluster_wait "the epilog" epilog
+story "an epilog is under way: it is waited for while slurmd still answers"
+epilog() { bed_in n1 pgrep -x epilog.sh; }
+slow_epilog()
+{
+        bed_in n1 sh -c 'rm -f /tmp/epilog-done; touch /tmp/slow-epilog'
+        submit -w n1 -o /dev/null --wrap true >/dev/null
+        cluster_wait "the epilog" epilog
+}
+slow_epilog
 expect 0 bed_in n1 sf-node upgrade "$RELEASES_GOOD"
+says "(epilog.sh), a script that slurmd waits for"
 active n1 "$RELEASES_GOOD"
-bed_in n1 rm /tmp/slow-epilog
+bed_in n1 test -e /tmp/epilog-done || fail "the epilog was cut off"
+
+story "one that is not waited for, and a unit that gives slurmd two seconds to stop: the stop gets the time that the site gives scripts"
+bed_in n1 sh -c 'mkdir -p /etc/systemd/system/slurmd.service.d; printf "[Service]\nTimeoutStopSec=2\n" >/etc/systemd/system/slurmd.service.d/site.conf
+        systemctl daemon-reload; printf "[service]\nquiet_timeout = 0\n" >/etc/sf-node/conf.d/quiet.conf'
+slow_epilog
 expect 0 bed_in n1 sf-node rollback
 active n1 "$RELEASES_BASE"
+bed_in n1 test -e /tmp/epilog-done || fail "the epilog was cut off"
+[ "$(bed_in n1 systemctl show -P TimeoutStopUSec slurmd)" = 2s ] || fail "the limit stayed: $(bed_in n1 systemctl show -P TimeoutStopUSec slurmd)"
+bed_in n1 sh -c 'rm -r /tmp/slow-epilog /etc/systemd/system/slurmd.service.d /etc/sf-node/conf.d/quiet.conf; systemctl daemon-reload'
 
 story "--dry-run never acts, not even where something was interrupted"
 bed_in n1 sh -c 'echo "{\"verb\":\"upgrade\",\"from\":\"'"$base"'\",\"to\":\"'"$good"'\",\"home\":\"'"$base"'\",\"step\":\"health\",\"time\":\"\"}" \
