@@ -137,6 +137,21 @@ static int make_foreign_link(int base, const char *date, char out[128], struct s
         return sf_error_errno(err, "cannot make " LINK_START "%s", out);
 }
 
+/* overlayfs renames no directory of a lower layer (without redirect_dir): EXDEV, though both names are side by side. To
+ * copy it here would leave a moment without view. */
+static int refuse_exchange(const struct sf_store *store, struct sf_error *err)
+{
+        if (errno != EXDEV)
+                return sf_error_errno(err, "cannot exchange %s/" SF_NODE_VIEW " with a link", store->base);
+        return sf_error_set(
+                err, SF_ERR_FAILED,
+                "%s/" SF_NODE_VIEW " is a mount point, or a directory in the lower layer of an overlay file "
+                "system, which cannot rename it: move it yourself while nothing runs from it (cp -a " SF_NODE_VIEW
+                " copy; rm -r " SF_NODE_VIEW "; mv copy " SF_NODE_VIEW "), or make it a link to a "
+                "directory in releases/ in the image",
+                store->base);
+}
+
 int sf_activate_adopt(const struct sf_store *store, const char *date, char out[128], struct sf_error *err)
 {
         char directory[128], path[sizeof LINK_START + 128];
@@ -157,7 +172,7 @@ int sf_activate_adopt(const struct sf_store *store, const char *date, char out[1
                 return r;
         snprintf(path, sizeof path, LINK_START "%s", directory);
         if (renameat2(base, path, base, SF_NODE_VIEW, RENAME_EXCHANGE) < 0) {
-                r = sf_error_errno(err, "cannot exchange %s/" SF_NODE_VIEW " with a link", store->base);
+                r = refuse_exchange(store, err);
                 unlinkat(base, path, 0);
                 return r;
         }

@@ -266,12 +266,13 @@ int sf_release_name_compare(const struct sf_release_name *a, const struct sf_rel
 }
 
 /* True where `wanted` (what a user typed) names `name`: the whole name, or its leading parts up to a '-' or '.'
- * ("25.11.6", "25.11", "25.11.6-noble"). */
+ * ("25.11.6", "25.11", "25.11.6-noble"), or its version as a package writes it ("25.11.0rc1" for 25.11.0-0rc1). */
 static bool name_matches(const struct sf_release_name *name, const char *wanted)
 {
         size_t len = strlen(wanted);
 
-        return len > 0 && strncmp(name->text, wanted, len) == 0 && strchr("-.", name->text[len]) != NULL;
+        return len > 0 && ((strncmp(name->text, wanted, len) == 0 && strchr("-.", name->text[len]) != NULL) ||
+                           sf_version_is_same(name->version, wanted));
 }
 
 /* What a user typed: "25.11.1" is itself where it is on offer, and else 25.11.1-2. */
@@ -282,8 +283,8 @@ static bool is_meant(const struct sf_release_name *names, size_t count, const ch
         if (!name_matches(&names[i], wanted))
                 return false;
         for (size_t k = 0; k < count && !exact; k++)
-                exact = strcmp(names[k].version, wanted) == 0;
-        return !exact || strcmp(names[i].version, wanted) == 0;
+                exact = sf_version_is_same(names[k].version, wanted);
+        return !exact || sf_version_is_same(names[i].version, wanted);
 }
 
 static int ambiguous(const struct sf_release_name *names, size_t count, const char *wanted,

@@ -24,10 +24,10 @@ struct sf_report {
         char to[160];          /* release asked for, "" where the verb names none */
         char still[160];       /* release that is active now: what a failure line ends with */
         uint64_t bytes_fetched;
-        double started;  /* CLOCK_MONOTONIC seconds */
-        double downtime; /* seconds slurmd was away, negative = it was not restarted */
-        char proof[256]; /* why a restarted slurmd is believed, a sentence; "" where none was restarted */
-        json_t *details; /* members that this verb adds to the JSON object; NULL = none. The caller's. */
+        double started;   /* CLOCK_MONOTONIC seconds */
+        double downtime;  /* seconds slurmd was away, negative = it was not restarted */
+        char proof[1280]; /* why each restarted slurmd is believed, a sentence for each; "" where none was restarted */
+        json_t *details;  /* members that this verb adds to the JSON object; NULL = none. The caller's. */
 };
 
 void sf_report_start(struct sf_report *report, const char *verb);

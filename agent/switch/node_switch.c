@@ -448,8 +448,17 @@ static const char *conf_of(const struct sf_node_switch *live, const struct sf_un
         return slurmd && *slurmd->conf ? slurmd->conf : live->config->slurm_conf;
 }
 
+static void note_proof(struct sf_node_switch *live, const struct sf_health_proof *proof)
+{
+        char text[256];
+        size_t used = strlen(live->other_proofs);
+
+        sf_health_describe(proof, text, sizeof text);
+        snprintf(live->other_proofs + used, sizeof live->other_proofs - used, "%s%s", used ? "; " : "", text);
+}
+
 /* Further slurmd of this host: each is a node of its own. Site checks are for the host, and come with the first. */
-static int watch_others(const struct sf_node_switch *live, const struct sf_health *first, struct sf_error *err)
+static int watch_others(struct sf_node_switch *live, const struct sf_health *first, struct sf_error *err)
 {
         const struct sf_unit_of_node *slurmd = sf_units_slurmd(&live->units);
         int r = 0;
@@ -469,6 +478,8 @@ static int watch_others(const struct sf_node_switch *live, const struct sf_healt
                 r = sf_health_wait(&health, &proof, &refused, err);
                 if (r < 0)
                         sf_error_prefix(err, "%s", u->name);
+                else
+                        note_proof(live, &proof);
         }
         return r;
 }
@@ -500,6 +511,7 @@ int sf_node_switch_health(struct sf_node_switch *live, const struct sf_store_rel
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
         if (!live->restarted)
                 return 0;
+        live->other_proofs[0] = '\0';
         int r = watch_others(live, &health, err);
         return r < 0 ? r : sf_health_wait(&health, &live->proof, &live->refused, err);
 }

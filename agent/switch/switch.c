@@ -333,6 +333,10 @@ static int run_health(struct sf_switch_run *run, struct sf_error *err)
                 r = sf_node_switch_health(&run->live, &run->to, !run->what->back, err);
         if (r == 0 && *run->live.proof.node) {
                 sf_health_describe(&run->live.proof, run->report.proof, sizeof run->report.proof);
+                size_t used = strlen(run->report.proof);
+                if (*run->live.other_proofs)
+                        snprintf(run->report.proof + used, sizeof run->report.proof - used, "; %s",
+                                 run->live.other_proofs);
                 sf_log_info("%s", run->report.proof);
         }
         return r;

@@ -2,6 +2,7 @@
 /* The switch: one atomic rename, a hand-made install adopted instead of destroyed, and modules that a real Lmod
  * reads. */
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -190,6 +192,46 @@ static void test_adopt(void **state)
         assert_true(releases[1].foreign && releases[2].foreign);
 }
 
+/* In a mount namespace of its own: 0 = as it should be, 77 = no mounts here. */
+static int adopt_on_overlay(const struct node *n)
+{
+        struct sf_error err = SF_ERROR_INIT;
+        char directory[128], options[512];
+        const char *base = n->store.base;
+
+        _cleanup_free_ char *command = sf_format(
+                "mkdir -p %s/t/l/view/bin %s/t/u %s/t/w && echo x >%s/t/l/view/bin/sinfo", base, base, base, base);
+        _cleanup_free_ char *kept = below(n, "view/bin/sinfo"), *place = below(n, "t"),
+                            *left = below(n, "releases/foreign-20261123");
+        if (unshare(CLONE_NEWNS) < 0 || mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || mkdir(place, 0700) < 0 ||
+            mount("tmpfs", place, "tmpfs", 0, NULL) < 0 || system(command) != 0)
+                return 77;
+        snprintf(options, sizeof options, "lowerdir=%s/l,upperdir=%s/u,workdir=%s/w,redirect_dir=off", place, place,
+                 place);
+        if (mount("overlay", base, "overlay", 0, options) < 0)
+                return 77;
+        if (sf_activate_adopt(&n->store, "20261123", directory, &err) != SF_ERR_FAILED)
+                return 1;
+        if (!strstr(err.text, "lower layer of an overlay"))
+                return 2;
+        return !sf_fs_exists(kept) ? 3 : access(left, F_OK) == 0 ? 4 : 0;
+}
+
+/* A real overlay: directories of its lower layer cannot be renamed. Nothing is changed, and what helps is named. */
+static void test_adopt_on_overlay(void **state)
+{
+        int status;
+        pid_t pid = fork();
+
+        if (pid == 0)
+                _exit(adopt_on_overlay(*state));
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        if (WEXITSTATUS(status) == 77)
+                skip();
+        assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 /* --- modules --------------------------------------------------------------------------------------------------- */
 
 static void put_modules(struct node *n)
@@ -315,9 +357,9 @@ static void test_sessions(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                NODE_TEST(test_switch),   NODE_TEST(test_switch_is_atomic), NODE_TEST(test_foreign_links),
-                NODE_TEST(test_adopt),    NODE_TEST(test_modules),          NODE_TEST(test_real_lmod),
-                NODE_TEST(test_sessions),
+                NODE_TEST(test_switch),    NODE_TEST(test_switch_is_atomic), NODE_TEST(test_foreign_links),
+                NODE_TEST(test_adopt),     NODE_TEST(test_adopt_on_overlay), NODE_TEST(test_modules),
+                NODE_TEST(test_real_lmod), NODE_TEST(test_sessions),
         };
         return cmocka_run_group_tests_name("activate", tests, NULL, NULL);
 }

@@ -155,6 +155,7 @@ static void understands_what_is_wanted(void **state)
                 const char *wanted, *chosen;
                 int result;
         } cases[] = {
+                { "25.11.0-0rc1", "25.11.0rc1-noble-amd64", 0 }, /* as its daemon calls itself */
                 { "24.11", "24.11.10-noble-amd64", 0 },
                 { "24.11.5", "24.11.5-noble-amd64", 0 },
                 { "24.11.5-noble", "24.11.5-noble-amd64", 0 },

@@ -138,7 +138,7 @@ bed_in n1 test -e /tmp/epilog-done || fail "the epilog was cut off"
 
 story "one that is not waited for, and a unit that gives slurmd two seconds to stop: the stop gets the time that the site gives scripts"
 bed_in n1 sh -c 'mkdir -p /etc/systemd/system/slurmd.service.d; printf "[Service]\nTimeoutStopSec=2\n" >/etc/systemd/system/slurmd.service.d/site.conf
-        systemctl daemon-reload; printf "[service]\nquiet_timeout = 0\n" >/etc/sf-node/conf.d/quiet.conf'
+        systemctl daemon-reload; mkdir -p /etc/sf-node/conf.d; printf "[service]\nquiet_timeout = 0\n" >/etc/sf-node/conf.d/quiet.conf'
 slow_epilog
 expect 0 bed_in n1 sf-node rollback
 active n1 "$RELEASES_BASE"
