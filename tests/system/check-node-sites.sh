@@ -124,6 +124,7 @@ printf "[Service]\nKillMode=mixed\n" >/etc/systemd/system/slurmd@v2.service.d/ki
         [ "$(bed_in n2 systemctl show -P KillMode slurmd@v2)" = process ] || fail "a refused upgrade reloaded systemd"
         bed_in n2 rm -r /etc/systemd/system/slurmd@v2.service.d
         expect 0 bed_in n2 sf-node upgrade "$RELEASES_GOOD"
+        says "v1" && says "v2" # each is proven
         runs n2 "$RELEASES_GOOD" slurmd@v1 slurmd@v2
         # One of them was started from the old release by hand: there is something to do.
         bed_in n2 sf-node status | grep -q 'slurmd@v1.service active' || fail "status does not know slurmd@v1"
