@@ -37,8 +37,8 @@ static const struct {
         { "NamespaceType", "namespace" },
 };
 
-/* Types of which slurmctld loads every plugin that there is, for other clusters' sake (src/interfaces/select.c to 24.11,
- * switch.c: plugin_get_plugins_of_type()). 23.11 has those of Cray, 24.05 has not. */
+/* Types of which slurmctld loads every plugin that there is, for other clusters' sake: plugin_get_plugins_of_type() in
+ * src/interfaces/select.c (to 24.11) and switch.c. 23.11 has those of Cray, 24.05 has not. */
 static const char *const loaded_whole[] = { "select", "switch" };
 
 /* What the new release's library says, read once. */

@@ -45,7 +45,7 @@ struct sf_node_switch {
         struct sf_slurm_record refused; /* the record that a release was refused for, in this run; started 0 = none */
         double up;                      /* CLOCK_MONOTONIC seconds when slurmd was last up again */
         struct sf_health_proof proof;   /* why the restarted slurmd is believed; node "" before that */
-        char other_proofs[1024];        /* why further slurmd of this host are, a sentence each; "" where there are none */
+        char other_proofs[1024];        /* why further slurmd of this host are, a sentence each; "" = none */
         time_t restarted;               /* when slurmd was last restarted, 0 = not yet */
         double downtime;                /* seconds it was away, summed over restarts; negative = it was not */
         bool changed;                   /* unit file or view are not as they were found */
