@@ -19,7 +19,7 @@ static const struct sf_option options[] = {
         { "json", 0, NULL, "print one JSON object on one line", false },
         { "quiet", 'q', NULL, "only warnings and errors", false },
         { "verbose", 'v', NULL, "say more", false },
-        { "all", 0, NULL, "withdrawn releases too", false },
+        { "all", 0, NULL, "list: withdrawn releases too; log: every switch on record", false },
         { "no-activate", 0, NULL, "stop before the switch", false },
         { "init", 0, NULL, "also make what a bare node or image lacks; nothing that exists is touched", false },
         { "conf-server", 0, "HOSTS", "with --init: slurmd has its configuration from HOST[:PORT][,...], or dns",
@@ -50,6 +50,7 @@ static const struct sf_option options[] = {
 static const char *const global_options[] = { "config", "repo", "root",  "prefix",  "toolchain",
                                               "arch",   "json", "quiet", "verbose", NULL };
 static const char *const list_options[] = { "all", "limit-rate", "jitter", NULL };
+static const char *const log_options[] = { "all", NULL };
 static const char *const trust_options[] = { "force", NULL };
 static const char *const install_options[] = { "no-activate", "init",       "conf-server", "with-munge",
                                                "with-pam",    "with-nss",   "force",       "dry-run",
@@ -81,6 +82,7 @@ VERB(stage)
 VERB(activate)
 VERB(rollback)
 VERB(status)
+VERB(log)
 VERB(verify)
 VERB(doctor)
 VERB(gc)
@@ -101,6 +103,7 @@ static const struct sf_verb verbs[] = {
           run_activate },
         { "rollback", "", "back to the release before", 0, 0, switch_options, run_rollback },
         { "status", "", "what is installed and active", 0, 0, NULL, run_status },
+        { "log", "", "the last switches of this node, with their reasons", 0, 0, log_options, run_log },
         { "verify", "[RELEASE]", "every file against the signed list", 0, 1, verify_options, run_verify },
         { "doctor", "", "what would hurt Slurm on this node", 0, 0, NULL, run_doctor },
         { "gc", "", "remove releases that nothing uses", 0, 0, gc_options, run_gc },

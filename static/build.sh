@@ -111,7 +111,7 @@ build_openssl()
         done
         # shellcheck disable=SC2086
         ./Configure $openssl --prefix="$prefix" --openssldir=/etc/ssl --libdir=lib CC="$cc" AR="${cross}ar" RANLIB="${cross}ranlib" \
-                $without $flags -DOPENSSL_SMALL_FOOTPRINT
+                $without ${flags/-Os/-Oz} -DOPENSSL_SMALL_FOOTPRINT
         make -j"$jobs" build_libs
         make install_dev
 }
@@ -173,7 +173,7 @@ build_curl()
 {
         # http, https and file; proxies; nothing else.
         PKG_CONFIG_LIBDIR=$prefix/lib/pkgconfig ./configure --host="$machine-linux-musl" --prefix="$prefix" CC="$cc" AR="${cross}ar" \
-                RANLIB="${cross}ranlib" CFLAGS="$flags" CPPFLAGS="-I$prefix/include" LDFLAGS="-static -L$prefix/lib" --disable-shared --enable-static \
+                RANLIB="${cross}ranlib" CFLAGS="${flags/-Os/-Oz}" CPPFLAGS="-I$prefix/include" LDFLAGS="-static -L$prefix/lib" --disable-shared --enable-static \
                 --with-openssl="$prefix" --enable-threaded-resolver --enable-proxy --enable-ipv6 --disable-verbose \
                 --without-nghttp2 --without-brotli --without-zstd --without-zlib --without-libpsl --without-libssh2 --without-librtmp \
                 --without-libidn2 --without-gssapi --without-libgsasl --without-ca-bundle --without-ca-path --disable-ldap --disable-ldaps \

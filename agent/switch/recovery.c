@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/node/active.h"
+#include "agent/node/history.h"
 #include "agent/node/journal.h"
 #include "agent/node/lock.h"
 #include "agent/node/report.h"
@@ -227,6 +228,19 @@ static int go_home(const struct sf_config *config, const struct sf_store *store,
         return r < 0 ? sf_error_set(err, why.code, "%s", why.text) : 0;
 }
 
+static void add_to_history(const struct sf_config *config, const struct sf_transaction *record, enum sf_result result)
+{
+        struct sf_error err = SF_ERROR_INIT;
+        struct sf_report report;
+
+        sf_report_start(&report, record->verb);
+        report.step = SF_STEP_RECOVER;
+        snprintf(report.from, sizeof report.from, "%s", record->from);
+        snprintf(report.to, sizeof report.to, "%s", record->to);
+        if (sf_history_add(config->state, &report, result, NULL, &err) < 0)
+                sf_log_detail("%s", err.text);
+}
+
 /* The release that went home for good is the one that rollback would leave again. */
 static int note_state(const struct sf_config *config, const struct sf_transaction *record, bool finished,
                       struct sf_error *err)
@@ -246,6 +260,7 @@ static int note_state(const struct sf_config *config, const struct sf_transactio
         snprintf(state.to, sizeof state.to, "%s", record->to);
         snprintf(state.time, sizeof state.time, "%s", record->time);
         state.result = finished ? SF_RESULT_FINISHED : SF_RESULT_UNDONE;
+        add_to_history(config, record, state.result);
         return sf_state_save(config->state, &state, err);
 }
 

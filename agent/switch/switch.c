@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "agent/node/active.h"
+#include "agent/node/history.h"
 #include "agent/node/journal.h"
 #include "agent/node/lease.h"
 #include "agent/node/lock.h"
@@ -535,6 +536,27 @@ static int go_back(struct sf_switch_run *run, const struct sf_error *why, struct
         return SF_EXIT_HUMAN;
 }
 
+/* What "sf-node log" shows: every run that had the lock and would have switched. */
+static void record_end(struct sf_switch_run *run, enum sf_result result, const struct sf_error *why)
+{
+        struct sf_error err = SF_ERROR_INIT;
+
+        if (run->config->dry_run || !run->what->flip || run->lock < 0 || (why && why->code == SF_ERR_USAGE))
+                return;
+        if (sf_history_add(run->config->state, &run->report, result, why, &err) < 0)
+                sf_log_detail("%s", err.text);
+}
+
+static int report_failure(struct sf_switch_run *run, int code, const struct sf_error *why)
+{
+        record_end(run,
+                   code == SF_EXIT_RETURNED ? SF_RESULT_RETURNED
+                   : code == SF_EXIT_HUMAN  ? SF_RESULT_NEEDS_HUMAN
+                                            : SF_RESULT_FAILED,
+                   why);
+        return sf_report_failed(&run->report, code, why);
+}
+
 static int finish_failed(struct sf_switch_run *run, const struct sf_error *why, int code)
 {
         struct sf_error final = *why;
@@ -547,7 +569,7 @@ static int finish_failed(struct sf_switch_run *run, const struct sf_error *why, 
                                         run->record.from, run->record.to, final.text);
         }
         run->report.downtime = run->live.downtime;
-        return sf_report_failed(&run->report, code, &final);
+        return report_failure(run, code, &final);
 }
 
 /* --- beginning and end ----------------------------------------------------------------------------------------- */
@@ -660,6 +682,8 @@ static int finish_done(struct sf_switch_run *run)
                                              (!run->what->flip && run->offer.plan.way == SF_FETCH_PLAN_NOTHING)
                                      ? SF_RESULT_UNCHANGED
                                      : SF_RESULT_DONE;
+        if (run->report.result == SF_RESULT_DONE)
+                record_end(run, SF_RESULT_DONE, NULL);
         sf_switch_run_summarize(run, summary, sizeof summary);
         return sf_report_done(&run->report, run->config->dry_run ? NULL : summary);
 }
@@ -699,7 +723,7 @@ static int pick_up(struct sf_switch_run *run, struct sf_error *why)
         run->report.step = SF_STEP_RECOVER;
         if (code == SF_EXIT_RETURNED && strcmp(run->report.still, run->report.to) == 0)
                 return finish_done(run);
-        return sf_report_failed(&run->report, code, why);
+        return report_failure(run, code, why);
 }
 
 /* Beyond the caller's reach where that is possible; else here, deaf to signals. */

@@ -13,6 +13,7 @@ int sf_verb_list(const struct sf_config *config, const struct sf_command_line *l
 int sf_verb_install(const struct sf_config *config, const struct sf_command_line *line);
 int sf_verb_upgrade(const struct sf_config *config, const struct sf_command_line *line);
 int sf_verb_adopt(const struct sf_config *config, const struct sf_command_line *line);
+int sf_verb_log(const struct sf_config *config, const struct sf_command_line *line);
 int sf_verb_stage(const struct sf_config *config, const struct sf_command_line *line);
 int sf_verb_recover(const struct sf_config *config, const struct sf_command_line *line);
 int sf_verb_gc(const struct sf_config *config, const struct sf_command_line *line);
