@@ -100,6 +100,10 @@ build_openssl()
         # this version does not know ends its configuration.
         # P-256 without its tables of 150 kB: a handshake takes a millisecond more.
         sed -i 's/ECP_NISTZ256_ASM//; s/ecp_nistz256\.c ecp_nistz256-[a-z0-9_]*\.[sS]//' crypto/ec/build.info
+        # Without the second of two codes for processors that lack AES-NI, and without the stitched CBC and SHA of TLS 1.2: the
+        # plain ones serve.
+        sed -i 's/ BSAES_ASM//' crypto/aes/build.info
+        sed -i '/CBC_HMAC_SHA_CAPABLE/d' include/crypto/aes_platform.h
         local word without=
         for word in shared module dso engine legacy tests apps docs ui-console comp cmp cms ct ts ocsp srp srtp psk dtls ssl3 tls1 \
                 tls1_1 weak-ssl-ciphers dsa idea seed camellia aria bf cast des rc2 rc4 rc5 md4 mdc2 rmd160 whirlpool sm2 sm3 sm4 \
@@ -173,7 +177,7 @@ build_curl()
 {
         # http, https and file; proxies; nothing else.
         PKG_CONFIG_LIBDIR=$prefix/lib/pkgconfig ./configure --host="$machine-linux-musl" --prefix="$prefix" CC="$cc" AR="${cross}ar" \
-                RANLIB="${cross}ranlib" CFLAGS="${flags/-Os/-Oz}" CPPFLAGS="-I$prefix/include" LDFLAGS="-static -L$prefix/lib" --disable-shared --enable-static \
+                RANLIB="${cross}ranlib" CFLAGS="$flags" CPPFLAGS="-I$prefix/include" LDFLAGS="-static -L$prefix/lib" --disable-shared --enable-static \
                 --with-openssl="$prefix" --enable-threaded-resolver --enable-proxy --enable-ipv6 --disable-verbose \
                 --without-nghttp2 --without-brotli --without-zstd --without-zlib --without-libpsl --without-libssh2 --without-librtmp \
                 --without-libidn2 --without-gssapi --without-libgsasl --without-ca-bundle --without-ca-path --disable-ldap --disable-ldaps \

@@ -45,6 +45,35 @@ int sf_switch_run_keep_origin(struct sf_switch_run *run, struct sf_error *err);
 json_t *sf_switch_run_pack(const struct sf_switch_run *run);
 int sf_switch_run_unpack(struct sf_switch_run *run, const json_t *letter, struct sf_error *err);
 
+/* What the step to that version means for slurmctld and slurmdbd, as far as they are this node's. */
+int sf_switch_run_plan_controllers(struct sf_switch_run *run, const char *to_version, struct sf_error *err);
+
+/* The steps, see the table in switch.c. A negative value ends the run. */
+int sf_switch_step_plan(struct sf_switch_run *run, struct sf_error *err);
+int sf_switch_step_fetch(struct sf_switch_run *run, struct sf_error *err);
+int sf_switch_step_preflight(struct sf_switch_run *run, struct sf_error *err);
+int sf_switch_step_init(struct sf_switch_run *run, struct sf_error *err);
+int sf_switch_step_drain(struct sf_switch_run *run, struct sf_error *err);
+int sf_switch_step_quiet(struct sf_switch_run *run, struct sf_error *err);
+int sf_switch_step_activate(struct sf_switch_run *run, struct sf_error *err);
+int sf_switch_step_restart(struct sf_switch_run *run, struct sf_error *err);
+int sf_switch_step_health(struct sf_switch_run *run, struct sf_error *err);
+int sf_switch_step_done(struct sf_switch_run *run, struct sf_error *err);
+
+/* state.json from run->state. A failure is only warned of. */
+void sf_switch_run_save_state(struct sf_switch_run *run);
+/* Takes the record of the transaction away, then the marks that belong to it. */
+int sf_switch_run_end_record(struct sf_switch_run *run, struct sf_error *err);
+/* run->to stays: into state.json, and the record goes. */
+int sf_switch_run_save_switch(struct sf_switch_run *run, enum sf_result result, struct sf_error *err);
+
+/* For "sf-node log". why: NULL for a good end. A failure is only said in detail. */
+void sf_switch_run_tell_log(struct sf_switch_run *run, enum sf_result result, const struct sf_error *why);
+/* Reports a failure, also to the log; returns the exit code. */
+int sf_switch_run_refuse(struct sf_switch_run *run, int code, const struct sf_error *why);
+/* The same, after the way back where services were touched. code: 0, or what it is where nothing was. */
+int sf_switch_run_fail(struct sf_switch_run *run, const struct sf_error *why, int code);
+
 /* The line for people at the good end. */
 void sf_switch_run_summarize(const struct sf_switch_run *run, char *out, size_t room);
 
