@@ -6,10 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct sf_option *find_option(const struct sf_program *program, const char *name, size_t len)
+static bool is_of(const struct sf_option *option, const struct sf_verb *verb)
+{
+        return !option->verb || (verb && strcmp(option->verb, verb->name) == 0);
+}
+
+/* verb: NULL where none was read yet. */
+static const struct sf_option *find_option(const struct sf_program *program, const struct sf_verb *verb,
+                                           const char *name, size_t len)
 {
         for (const struct sf_option *o = program->options; o->name; o++)
-                if (strlen(o->name) == len && strncmp(o->name, name, len) == 0)
+                if (strlen(o->name) == len && strncmp(o->name, name, len) == 0 && is_of(o, verb))
                         return o;
         return NULL;
 }
@@ -52,10 +59,11 @@ static void print_option(struct sf_buffer *out, const struct sf_option *o)
         sf_buffer_printf(out, NULL, "  %-28s %s\n", left, o->help);
 }
 
-static void print_listed_options(struct sf_buffer *out, const struct sf_program *program, const char *const *names)
+static void print_listed_options(struct sf_buffer *out, const struct sf_program *program, const struct sf_verb *verb,
+                                 const char *const *names)
 {
         for (const struct sf_option *o = program->options; o->name; o++)
-                if (is_listed(names, o->name))
+                if (is_listed(names, o->name) && is_of(o, verb))
                         print_option(out, o);
 }
 
@@ -69,7 +77,7 @@ static void print_program_help(struct sf_buffer *out, const struct sf_program *p
                 sf_buffer_printf(out, NULL, "  %-28s %s\n", left, v->help);
         }
         sf_buffer_printf(out, NULL, "\nOptions for every verb:\n");
-        print_listed_options(out, program, program->global_options);
+        print_listed_options(out, program, NULL, program->global_options);
         sf_buffer_printf(out, NULL,
                          "      --help                   this text, or a verb's own\n"
                          "      --version                the version of the program\n");
@@ -81,10 +89,10 @@ static void print_verb_help(struct sf_buffer *out, const struct sf_program *prog
                          *verb->synopsis ? " " : "", verb->synopsis, verb->help);
         if (verb->options && verb->options[0]) {
                 sf_buffer_printf(out, NULL, "\nOptions of this verb:\n");
-                print_listed_options(out, program, verb->options);
+                print_listed_options(out, program, verb, verb->options);
         }
         sf_buffer_printf(out, NULL, "\nOptions for every verb:\n");
-        print_listed_options(out, program, program->global_options);
+        print_listed_options(out, program, NULL, program->global_options);
 }
 
 static void print_names(struct sf_buffer *out, const struct sf_program *program, const char *const *names)
@@ -161,9 +169,10 @@ static int take_long(struct walk *w, const char *text, struct sf_error *err)
                 print_completion(&w->line->text, w->program);
                 return 1;
         }
-        const struct sf_option *option = find_option(w->program, text, len);
+        const struct sf_option *option = find_option(w->program, w->line->verb, text, len);
         if (!option)
-                return sf_error_set(err, SF_ERR_USAGE, "unknown option --%.*s", (int)len, text);
+                return sf_error_set(err, SF_ERR_USAGE, "unknown option --%.*s%s", (int)len, text,
+                                    w->line->verb ? "" : " before the verb");
         if (equals && !option->argument)
                 return sf_error_set(err, SF_ERR_USAGE, "option --%s takes no value", option->name);
         return add_value(w, option, equals ? equals + 1 : NULL, err);
@@ -272,11 +281,15 @@ int sf_verb_parse(const struct sf_program *program, int argc, char **argv, struc
 
 bool sf_verb_is_asked(const struct sf_program *program, int argc, char **argv, const char *name)
 {
+        const struct sf_verb *verb = NULL;
+
         for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+                if (!verb && argv[i][0] != '-')
+                        verb = find_verb(program, argv[i]);
                 if (strncmp(argv[i], "--", 2) != 0)
                         continue;
                 size_t len = strcspn(argv[i] + 2, "=");
-                const struct sf_option *option = find_option(program, argv[i] + 2, len);
+                const struct sf_option *option = find_option(program, verb, argv[i] + 2, len);
                 if (option && strcmp(option->name, name) == 0)
                         return true;
                 /* The next word may be a value that looks like an option. */

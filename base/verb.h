@@ -18,6 +18,8 @@ struct sf_option {
         const char *argument; /* "DIR", or NULL for a switch */
         const char *help;     /* one line, no full stop */
         bool repeats;         /* may be given more than once */
+        const char *verb;     /* NULL, or the one verb of which this entry is: a name may mean different things, then
+                               * it stands after the verb */
 };
 
 /* One value of the parsed command line. */

@@ -114,11 +114,11 @@ int sf_command_publish(const struct sf_factory *factory, const struct sf_command
         const struct sf_tarballs tarballs = { publish.repository,    builds,           publish.releases,
                                               publish.release_count, factory->gpg_key, publish.dry_run };
         /* A bucket is sent within sf_publish_run; what is refused there is not sent at all. */
-        if (sf_option_given(line, "tarballs") && repository.bucket)
+        if (sf_option_given(line, "tarball") && repository.bucket)
                 r = sf_tarballs_write(&tarballs, err);
         if (r == 0)
                 r = sf_publish_run(&publish, err);
-        if (r == 0 && sf_option_given(line, "tarballs") && !repository.bucket)
+        if (r == 0 && sf_option_given(line, "tarball") && !repository.bucket)
                 r = sf_tarballs_write(&tarballs, err);
         if (r == 0)
                 r = sf_command_repository_finish(&repository, err);

@@ -296,7 +296,7 @@ static int judge_range(struct question *q, const json_t *range, bool *judged, st
 {
         const char *type = json_string_value(json_object_get(range, "type")), *version = NULL;
         const json_t *list = json_object_get(range, "events"), *element;
-        struct progress progress = { NULL };
+        struct progress progress = { 0 };
         size_t i;
         int r;
 

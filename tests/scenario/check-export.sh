@@ -68,10 +68,10 @@ expect 3 'corrupt\|not what\|not the' env SLURM_FACTORY_CACHE_DIR="$scratch/bad"
 # --- into a repository, at the addresses that scripts know -----------------------------------------------------------------------
 repo() { "$factory" "$@" -q --repo repository --keys keys; }
 repo keys init
-repo publish 25.11.4 --tarballs --dry-run
+repo publish 25.11.4 --tarball --dry-run
 [ ! -e repository/noble ] || fail "a dry run wrote a tar file"
-repo publish 25.11.4 --tarballs
-cmp $name repository/noble/25.11/amd64/$name || fail "publish --tarballs"
+repo publish 25.11.4 --tarball
+cmp $name repository/noble/25.11/amd64/$name || fail "publish --tarball"
 repo prune
 [ -s repository/noble/25.11/amd64/$name ] || fail "prune took a tar file"
 

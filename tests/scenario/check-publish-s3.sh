@@ -155,14 +155,14 @@ header "blobs/sha256/$blob" content-type | grep -q 'application/octet-stream' ||
 
 # Tar files at the addresses that scripts know; an older release does not replace a newer one's.
 tar=test/24.11/amd64/slurm-24.11-test-amd64-software.tar.gz
-s3 publish 24.11.5 24.11.6 --tarballs >said 2>&1 || fail "publish --tarballs"
+s3 publish 24.11.5 24.11.6 --tarball >said 2>&1 || fail "publish --tarball"
 grep -q '24.11.5.*24.11.6-test-amd64 is newer' said || fail "two releases of a series"
 header $tar cache-control | grep -q 'max-age=60$' || fail "Cache-Control of a tar file"
 header $tar content-type | grep -q 'application/gzip' || fail "Content-Type of a tar file"
 curl -fsS -o tarball.tar.gz "$at/slurm/site/$tar"
 tar -xzf tarball.tar.gz
 grep -qx 'release 24.11.6-test-amd64' view/.relocate/description && sh view/relocate.sh >/dev/null || fail "the tar file"
-s3 publish 24.11.5 --tarballs >said 2>&1 || fail "publish --tarballs of an older release"
+s3 publish 24.11.5 --tarball >said 2>&1 || fail "publish --tarball of an older release"
 curl -fsS "$at/slurm/site/$tar" | cmp - tarball.tar.gz || fail "an older release replaced a newer one's tar file"
 : >proxy/log
 s3 -q publish 24.11.6
