@@ -233,7 +233,7 @@ needs_exe_wrapper = true
 END
         meson setup sd . --cross-file cross.ini --buildtype=plain -Doptimization=s -Db_ndebug=true -Dstatic-libsystemd=pic \
                 -Dmode=release --auto-features=disabled -Dzstd=false -Dxz=false -Dlz4=false -Dgcrypt=false -Dacl=false -Dtests=false \
-                -Dman=false -Dhtml=false "-Dc_args=$flags -I$here/shim -I$prefix/include -include $here/shim/musl-compat.h -D__UAPI_DEF_ETHHDR=0 -Wno-error -Wno-error=format -Wno-error=incompatible-pointer-types"
+                -Dman=false -Dhtml=false "-Dc_args=${flags/-Os/-Oz} -I$here/shim -I$prefix/include -include $here/shim/musl-compat.h -D__UAPI_DEF_ETHHDR=0 -Wno-error -Wno-error=format -Wno-error=incompatible-pointer-types"
         ninja -C sd version.h
         # Two sources that sd-bus does not need have no musl form.
         ninja -j"$jobs" -k0 -C sd libsystemd.a || :

@@ -14,9 +14,9 @@
 
 #define PLACE    "/run/systemd/system"
 #define NAME     "zzzz-sf-node-stop.conf" /* systemd takes the last name's word */
-#define SLACK    10   /* seconds, for the rest of a stop */
-#define LONGEST  3600 /* where nobody has a limit */
-#define CAUTIOUS 200  /* where slurmctld's limit is not known: two thirds of its default of 300 */
+#define SLACK    10                       /* seconds, for the rest of a stop */
+#define LONGEST  3600                     /* where nobody has a limit */
+#define CAUTIOUS 200                      /* where slurmctld's limit is not known: two thirds of its default of 300 */
 
 static const char *const script_keys[] = { "Prolog", "Epilog", "PlugStackConfig" };
 
