@@ -268,7 +268,10 @@ PKG_CONFIG_LIBDIR=$prefix/lib/pkgconfig "$tree/configure" --quiet --host="$machi
         --sysconfdir=/etc --localstatedir=/var PKG_CONFIG="pkg-config --static" CC="$cc" AR="${cross}gcc-ar" RANLIB="${cross}gcc-ranlib" \
         CFLAGS="$flags -g -flto" CPPFLAGS="-I$prefix/include" LDFLAGS="$(echo $link)" >"$build/agent.log" 2>&1 ||
         { tail -n 20 "$build/agent.log" >&2; exit 1; }
-make -j"$jobs" units/templates.h >>"$build/agent.log" 2>&1 && make -j"$jobs" sf-node >>"$build/agent.log" 2>&1 || { tail -n 20 "$build/agent.log" >&2; exit 1; }
+# Bytes before speed where no content is decoded.
+rooms="agent/libagent.a transport/libtransport.a tuf/libtuf.a release/librelease.a"
+make -j"$jobs" units/templates.h >>"$build/agent.log" 2>&1 &&
+        make -j"$jobs" $rooms CFLAGS="${flags/-Os/-Oz} -g -flto" >>"$build/agent.log" 2>&1 && make -j"$jobs" sf-node >>"$build/agent.log" 2>&1 || { tail -n 20 "$build/agent.log" >&2; exit 1; }
 "${cross}objcopy" --only-keep-debug sf-node "$out/sf-node.debug"
 "${cross}strip" --strip-all -R .comment -o "$out/sf-node" sf-node
 "$here/sizes.py" "$out/sf-node.map" "$out/sf-node" >"$out/sizes"
