@@ -98,7 +98,7 @@ mkdir -p root/sub
 says '24.11.5'
 echo "ok: relative paths"
 
-"$top_builddir/sf-node" --root root --repo good --toolchain test --arch amd64 stage --jitter 30 24.11.5 >waiting 2>&1 &
+"$top_builddir/sf-node" --root root --repo good --toolchain test --arch amd64 stage --jitter 3000 24.11.5 >waiting 2>&1 &
 waits=$!
 sleep 0.3
 node 0 gc --dry-run
