@@ -38,6 +38,8 @@ static const struct sf_option options[] = {
         { "local-cache", 0, "DIR", "use layers of another cache directory too", false, NULL },
         { "layers", 0, NULL, "also put the release's layers into the repository's build cache", false, NULL },
         { "tarball", 0, NULL, "also put tar files of the releases into the repository (see export)", false, "publish" },
+        { "registry", 0, "docker://HOST/NAME", "also send the releases to this OCI registry, through skopeo", false,
+          NULL },
         { "keep-going", 0, NULL, "after a failure build what does not depend on it", false, NULL },
         { "from", 0, "WHAT", "make the root from a directory, a tarball, or an image as skopeo names it", false, NULL },
         { "no-packages", 0, NULL, "install nothing into the root", false, NULL },
@@ -70,7 +72,7 @@ static const struct sf_option options[] = {
         { "format", 0, "F", "what to export: tar.gz (default), tar.zst or oci", false, NULL },
         { "base", 0, "ROOT_OR_IMAGE", "oci: the system below the release: a directory, a tar file, an image", false,
           NULL },
-        { "gpg-key", 0, "KEY", "sign exported tar files with this key of gpg", false, NULL },
+        { "gpg-key", 0, "KEY", "sign tar files, and images in a registry, with this key of gpg", false, NULL },
         { "reason", 0, "TEXT", "what nodes are told about the withdrawal", false, NULL },
         { "undo", 0, NULL, "offer the withdrawn release again", false, NULL },
         { "keep", 0, "N", "of each series keep the newest N releases; default: all", false, NULL },
@@ -100,8 +102,8 @@ static const char *const refresh_options[] = { "repo", "endpoint", "keys", "offl
 static const char *const import_options[] = { "placeholder", "slurm-version", "toolchain",   "layer",  "exclude",
                                               "tarball",     "keyring",       "fingerprint", "static", "arch",
                                               "build",       "needs-agent",   "force",       NULL };
-static const char *const publish_options[] = { "repo",    "endpoint", "keys",  "delta-from", "layers",
-                                               "tarball", "gpg-key",  "force", "dry-run",    NULL };
+static const char *const publish_options[] = { "repo",     "endpoint", "keys",  "delta-from", "layers", "tarball",
+                                               "registry", "gpg-key",  "force", "dry-run",    NULL };
 static const char *const publish_agent_options[] = { "repo", "endpoint", "keys", "offline-keys", "force", NULL };
 static const char *const delta_options[] = { "output", NULL };
 static const char *const export_options[] = { "format", "base", "output", "gpg-key", NULL };

@@ -13,6 +13,7 @@
 #include "factory/publish/agents.h"
 #include "factory/publish/layers.h"
 #include "factory/publish/publish.h"
+#include "factory/publish/registry.h"
 #include "factory/publish/tarball.h"
 #include "release/agents.h"
 
@@ -90,6 +91,24 @@ static int publish_layers(const struct sf_metadata_options *options, const struc
         return r;
 }
 
+/* The repository is complete and open to its readers by now, whatever becomes of this. */
+static int publish_images(const struct sf_publish *publish, const struct sf_command_line *line, const char *gpg_key,
+                          struct sf_error *err)
+{
+        const struct sf_registry registry = { .address = sf_option_get(line, "registry"),
+                                              .repository = publish->repository,
+                                              .builds = publish->builds,
+                                              .releases = publish->releases,
+                                              .release_count = publish->release_count,
+                                              .gpg_key = gpg_key,
+                                              .replace = publish->replace,
+                                              .dry_run = publish->dry_run };
+        int r = registry.address ? sf_registry_send(&registry, err) : 0;
+
+        return r < 0 && !publish->dry_run ? sf_error_prefix(err, "published in the repository, but not sent: registry")
+                                          : r;
+}
+
 int sf_command_publish(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
                        struct sf_error *err)
 {
@@ -101,7 +120,8 @@ int sf_command_publish(const struct sf_factory *factory, const struct sf_command
         int r;
 
         (void)result;
-        if ((r = builds_of(factory, &cache, &builds, err)) < 0 ||
+        if ((sf_option_given(line, "registry") && (r = sf_registry_check(sf_option_get(line, "registry"), err)) < 0) ||
+            (r = builds_of(factory, &cache, &builds, err)) < 0 ||
             (r = collect(line, "delta-from", &delta_from, err)) < 0 ||
             (r = sf_command_repository_open(factory, sf_option_given(line, "dry-run"), &repository, err)) < 0)
                 return r;
@@ -122,9 +142,9 @@ int sf_command_publish(const struct sf_factory *factory, const struct sf_command
                 r = sf_tarballs_write(&tarballs, err);
         if (r == 0)
                 r = sf_command_repository_finish(&repository, err);
-        if (r < 0 || !sf_option_given(line, "layers") || publish.dry_run)
-                return r;
-        return publish_layers(&repository.options, line, &cache, builds, err);
+        if (r == 0 && sf_option_given(line, "layers") && !publish.dry_run)
+                r = publish_layers(&repository.options, line, &cache, builds, err);
+        return r < 0 ? r : publish_images(&publish, line, factory->gpg_key, err);
 }
 
 int sf_command_withdraw(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,

@@ -4,7 +4,7 @@
 # Root on a Debian machine only; elsewhere the tests that miss something skip aloud. SF_TEST_NO_PACKAGES=1 leaves the system alone.
 # Services that packages bring are not started: policy-rc.d says so while they are installed.
 set -euo pipefail
-packages="nginx-light skopeo umoci zstd systemd-container mmdebstrap debian-archive-keyring iproute2 faketime lmod mandoc strace
+packages="nginx-light skopeo docker-registry umoci zstd systemd-container mmdebstrap debian-archive-keyring iproute2 faketime lmod mandoc strace
         clang clang-format libclang-rt-14-dev python3-cryptography openssh-client gnupg sqv
         meson ninja-build gperf python3-jinja2 libmount-dev libblkid-dev"
 

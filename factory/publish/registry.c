@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* factory/publish/registry.c - see registry.h. skopeo speaks to the registry; here is decided which tag goes where. */
+#include "factory/publish/registry.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "base/stop.h"
+#include "factory/pack/builds.h"
+#include "factory/pack/oci.h"
+#include "factory/publish/repo.h"
+#include "release/layout.h"
+
+#define SCHEME     "docker://"
+#define OUTPUT_MAX ((size_t)64 << 20)
+#define TRIES      "--retry-times=2"
+
+struct sending {
+        const struct sf_registry *registry;
+        char *layout; /* a layout of one image whose blobs are the repository's */
+        struct sf_build build;
+        struct sf_digest digest; /* of the release's manifest */
+        json_t *tags;            /* that the registry has */
+};
+
+static void sending_free(struct sending *s)
+{
+        struct sf_error unused = SF_ERROR_INIT;
+
+        if (s->layout)
+                sf_fs_remove_tree(s->layout, &unused);
+        free(s->layout);
+        sf_build_close(&s->build);
+        json_decref(s->tags);
+}
+
+static int no_memory(struct sf_error *err)
+{
+        return sf_error_set(err, SF_ERR_NOMEM, "out of memory for a registry");
+}
+
+int sf_registry_check(const char *address, struct sf_error *err)
+{
+        const char *plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+        size_t scheme = strlen(SCHEME);
+        bool good = strncmp(address, SCHEME, scheme) == 0;
+        const char *part = good ? address + scheme : address;
+        size_t count = 0;
+
+        /* HOST[:PORT], then the parts of the name, of plain characters each. */
+        for (; good; count++, part++) {
+                size_t length = strspn(part, plain);
+                good = length > 0;
+                part += length;
+                if (good && count == 0 && *part == ':') {
+                        length = strspn(part + 1, "0123456789");
+                        good = length > 0;
+                        part += 1 + length;
+                }
+                if (*part != '/')
+                        break;
+        }
+        return good && count > 0 && !*part
+                       ? 0
+                       : sf_error_set(err, SF_ERR_USAGE, "--registry %s: docker://HOST/NAME expected, without a tag",
+                                      address);
+}
+
+/* --- skopeo ----------------------------------------------------------------------------------------------------- */
+
+/* output: may be NULL. errors: what it said on standard error, for those who look for a reason. */
+static int skopeo(const char *const argv[], struct sf_buffer *output, struct sf_buffer *errors, struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer own = SF_BUFFER_INIT;
+        const struct sf_proc proc = { .argv = argv,
+                                      .env = (const char *const *)environ,
+                                      .output = output ? output : &own,
+                                      .output_max = OUTPUT_MAX,
+                                      .errors = errors,
+                                      .stop = &sf_stop_requested };
+
+        return sf_proc_check(&proc, err);
+}
+
+/* Does the registry say that there is no such thing? The words are those of the distribution API's error codes and of
+ * skopeo for a bare 404; some registries refuse what does not exist. */
+static bool is_missing(const struct sf_buffer *errors)
+{
+        static const char *const words[] = { "manifest unknown", "name unknown", "not found", "404",
+                                             "unauthorized",     "denied",       "NotFound" };
+
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+                if (strstr(sf_buffer_text(errors), words[i]))
+                        return true;
+        return false;
+}
+
+static int inspect(const struct sending *s, const char *tag, bool *ret_there, struct sf_digest *ret,
+                   struct sf_error *err)
+{
+        _cleanup_free_ char *image = sf_format("%s:%s", s->registry->address, tag);
+        _cleanup_(sf_buffer_free) struct sf_buffer manifest = SF_BUFFER_INIT, errors = SF_BUFFER_INIT;
+        const char *const argv[] = { "skopeo", "inspect", TRIES, "--raw", image, NULL };
+        struct sf_error why = SF_ERROR_INIT;
+        int r = image ? skopeo(argv, &manifest, &errors, &why) : no_memory(err);
+
+        *ret_there = r == 0;
+        if (r < 0)
+                return r == SF_ERR_FAILED && is_missing(&errors) ? 0 : sf_error_set(err, r, "%s", why.text);
+        sf_digest_of(manifest.data, manifest.len, ret);
+        return 0;
+}
+
+/* A registry that has never seen the name has no tags. */
+static int list_tags(struct sending *s, struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT, errors = SF_BUFFER_INIT;
+        const char *const argv[] = { "skopeo", "list-tags", s->registry->address, NULL };
+        _cleanup_json_ json_t *document = NULL;
+        struct sf_error why = SF_ERROR_INIT;
+        int r = skopeo(argv, &text, &errors, &why);
+
+        json_decref(s->tags);
+        s->tags = NULL;
+        if (r < 0)
+                return r == SF_ERR_FAILED && is_missing(&errors) ? 0 : sf_error_set(err, r, "%s", why.text);
+        r = sf_json_parse("skopeo list-tags", text.data, text.len, &document, err);
+        if (r == 0)
+                s->tags = json_incref(json_object_get(document, "Tags"));
+        return r;
+}
+
+/* source: as skopeo names it. */
+static int copy(const struct sending *s, const char *source, const char *tag, struct sf_error *err)
+{
+        _cleanup_free_ char *image = sf_format("%s:%s", s->registry->address, tag);
+        _cleanup_free_ char *blobs = sf_format("--src-shared-blob-dir=%s/blobs", s->registry->repository);
+        const char *argv[12] = {
+                "skopeo", "--insecure-policy", "copy", "--quiet", "--preserve-digests", TRIES, blobs, source, image
+        };
+
+        if (!image || !blobs)
+                return no_memory(err);
+        if (s->registry->gpg_key) {
+                argv[9] = "--sign-by";
+                argv[10] = s->registry->gpg_key;
+        }
+        return skopeo(argv, NULL, NULL, err);
+}
+
+/* --- the image -------------------------------------------------------------------------------------------------- */
+
+/* A layout of this image alone: skopeo cannot name a directory with a colon, nor an image that has no tag of ours. */
+static int make_layout(struct sending *s, const struct sf_index_release *release, struct sf_error *err)
+{
+        static const char version[] = "{\"imageLayoutVersion\":\"1.0.0\"}";
+        const char *parent = getenv("TMPDIR");
+        _cleanup_free_ char *directory = sf_format("%s/slurm-factory-XXXXXX", parent && *parent ? parent : "/tmp");
+        _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
+        _cleanup_json_ json_t *index = json_pack("{s:i, s:s, s:[o]}", "schemaVersion", 2, "mediaType", SF_OCI_INDEX,
+                                                 "manifests", sf_oci_descriptor(SF_OCI_MANIFEST, &release->manifest));
+        int r;
+
+        if (!directory || !index)
+                return no_memory(err);
+        if (!mkdtemp(directory))
+                return sf_error_errno(err, "cannot make %s", directory);
+        s->layout = sf_steal_pointer(directory);
+        _cleanup_free_ char *layout = sf_fs_join(s->layout, SF_LAYOUT_OCI_LAYOUT);
+        _cleanup_free_ char *path = sf_fs_join(s->layout, SF_LAYOUT_OCI_INDEX);
+        if (!layout || !path)
+                return no_memory(err);
+        if ((r = sf_oci_dump(index, &text, err)) < 0 ||
+            (r = sf_fs_write(layout, version, strlen(version), 0644, err)) < 0)
+                return r;
+        return sf_fs_write(path, text.data, text.len, 0644, err);
+}
+
+/* Sends one tag, unless the registry has it already. With a key it is copied all the same, to be signed. */
+static int send_tag(const struct sending *s, const char *source, const char *tag, bool replace, struct sf_error *err)
+{
+        const char *address = s->registry->address + strlen(SCHEME);
+        struct sf_digest found;
+        bool there;
+        int r = inspect(s, tag, &there, &found, err);
+        bool same = r == 0 && there && sf_digest_equal(&found, &s->digest);
+
+        if (r < 0)
+                return r;
+        if (there && !same && !replace)
+                return sf_error_set(err, SF_ERR_EXISTS, "%s has other content; --force replaces it", tag);
+        if (s->registry->dry_run) {
+                sf_log_info("%s:%s: %s", address, tag, same ? "is there" : "would be sent");
+                return 0;
+        }
+        if ((!same || s->registry->gpg_key) && (r = copy(s, source, tag, err)) < 0)
+                return sf_error_prefix(err, "%s", tag);
+        sf_log_info("%s:%s: %s%s", address, tag, same ? "was there" : "sent", s->registry->gpg_key ? ", signed" : "");
+        return 0;
+}
+
+/* --- series ----------------------------------------------------------------------------------------------------- */
+
+/* Would both get the same tag, with `other` the newer one? */
+static bool is_newer(const struct sf_release_name *name, const struct sf_release_name *other)
+{
+        struct sf_version a, b;
+
+        return !*other->build && strcmp(name->toolchain, other->toolchain) == 0 &&
+               strcmp(name->arch, other->arch) == 0 && sf_version_parse(name->version, &a, NULL) == 0 &&
+               sf_version_parse(other->version, &b, NULL) == 0 && sf_version_same_series(&a, &b) &&
+               sf_version_compare(&a, &b) < 0;
+}
+
+static int find_newer(const struct sending *s, const struct sf_release_name *name, struct sf_release_name *ret,
+                      bool *ret_found, struct sf_error *err)
+{
+        const struct sf_registry *registry = s->registry;
+        struct sf_release_name other;
+        const json_t *tag;
+        size_t i;
+        int r = 0;
+
+        *ret_found = false;
+        json_array_foreach (s->tags, i, tag)
+                if (sf_release_name_parse(json_string_value(tag) ? json_string_value(tag) : "", &other, NULL) == 0 &&
+                    is_newer(name, &other)) {
+                        *ret = other;
+                        *ret_found = true;
+                }
+        for (i = 0; i < registry->release_count && r == 0 && !*ret_found; i++) {
+                _cleanup_(sf_build_close) struct sf_build build = { 0 };
+                r = sf_build_open(registry->builds, registry->releases[i], &build, err);
+                if (r == 0 && is_newer(name, &sf_build_release(&build)->name)) {
+                        *ret = sf_build_release(&build)->name;
+                        *ret_found = true;
+                }
+        }
+        return r;
+}
+
+static int send_series(struct sending *s, const struct sf_release_name *name, const char *source, struct sf_error *err)
+{
+        struct sf_release_name newer;
+        struct sf_version version;
+        bool found;
+        int r = list_tags(s, err);
+
+        if (r == 0)
+                r = sf_version_parse(name->version, &version, err);
+        if (r == 0)
+                r = find_newer(s, name, &newer, &found, err);
+        if (r < 0)
+                return r;
+        _cleanup_free_ char *tag = sf_format("%u.%02u-%s-%s", version.major, version.minor, name->toolchain,
+                                             name->arch);
+        if (!tag)
+                return no_memory(err);
+        if (found) {
+                sf_log_info("%s:%s: left as it is, %s is newer", s->registry->address + strlen(SCHEME), tag,
+                            newer.text);
+                return 0;
+        }
+        return send_tag(s, source, tag, true, err);
+}
+
+/* --- all of them ------------------------------------------------------------------------------------------------ */
+
+static int is_offered(const struct sf_registry *registry, const char *release, bool *ret, struct sf_error *err)
+{
+        _cleanup_free_ struct sf_release_name *names = NULL;
+        size_t count = 0;
+        int r = sf_repo_releases(registry->repository, &names, &count, err);
+
+        *ret = false;
+        for (size_t i = 0; i < count && r == 0; i++)
+                *ret |= strcmp(names[i].text, release) == 0;
+        return r;
+}
+
+static int send_release(const struct sf_registry *registry, const char *wanted, struct sf_error *err)
+{
+        _cleanup_(sending_free) struct sending s = { .registry = registry };
+        bool offered = registry->dry_run;
+        int r = sf_build_open(registry->builds, wanted, &s.build, err);
+
+        if (r < 0)
+                return r;
+        const struct sf_index_release *release = sf_build_release(&s.build);
+        if (!offered && (r = is_offered(registry, release->name.text, &offered, err)) < 0)
+                return r;
+        if (!offered) {
+                sf_log_warning("%s is withdrawn: not sent to the registry", release->name.text);
+                return 0;
+        }
+        s.digest = release->manifest.digest;
+        if ((r = make_layout(&s, release, err)) < 0)
+                return r;
+        _cleanup_free_ char *layout = sf_format("oci:%s", s.layout);
+        /* A signature names a tag and lies by the digest: the second tag is copied from the first one, so that skopeo
+         * keeps the first one's signature. */
+        _cleanup_free_ char *first = sf_format("%s:%s", registry->address, release->name.text);
+        if (!layout || !first)
+                return no_memory(err);
+        r = send_tag(&s, layout, release->name.text, registry->replace, err);
+        return r < 0 || *release->name.build ? r : send_series(&s, &release->name, first, err);
+}
+
+int sf_registry_send(const struct sf_registry *registry, struct sf_error *err)
+{
+        int r = 0;
+
+        for (size_t i = 0; i < registry->release_count && r == 0; i++)
+                r = send_release(registry, registry->releases[i], err);
+        return r < 0 ? sf_error_prefix(err, "%s", registry->address) : 0;
+}

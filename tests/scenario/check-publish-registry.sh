@@ -1,0 +1,194 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# publish --registry, against Debian's docker-registry with a password: tags by release and by series, what is sent, refusals,
+# signatures that skopeo itself checks, and a repository that stays published whatever the registry does.
+set -euo pipefail
+: "${top_srcdir:=.}" "${top_builddir:=.}"
+
+top_builddir=$(realpath "$top_builddir") top_srcdir=$(realpath "$top_srcdir")
+for tool in docker-registry skopeo gpg python3 curl; do
+        command -v "$tool" >/dev/null || { echo "skipped: no $tool here"; exit 77; }
+done
+unset SLURM_FACTORY_CACHE_DIR SOURCE_DATE_EPOCH XDG_RUNTIME_DIR http_proxy https_proxy HTTPS_PROXY all_proxy ALL_PROXY no_proxy NO_PROXY
+scratch=$(mktemp -d)
+server=
+cleanup() {
+        [ -z "$server" ] || kill "$server" 2>/dev/null || true
+        [ ! -e "$scratch/gpg" ] || gpgconf --homedir "$scratch/gpg" --kill all 2>/dev/null || true
+        rm -rf "$scratch"
+}
+trap cleanup EXIT
+cd "$scratch"
+export HOME=$scratch/home TMPDIR=$scratch/tmp GNUPGHOME=$scratch/gpg
+mkdir -p home/.config/containers/registries.d tmp
+mkdir -m 700 gpg
+
+fail() { echo "FAILED: $*" >&2; [ ! -e said ] || tail -n 5 said >&2; exit 1; }
+expect() { # CODE PATTERN COMMAND...
+        local code=$1 pattern=$2 got=0
+        shift 2
+        "$@" >said 2>&1 || got=$?
+        [ "$got" = "$code" ] || fail "exit code $got instead of $code: $*"
+        grep -q -- "$pattern" said || fail "nothing says '$pattern': $*"
+}
+
+# --- a registry, and what skopeo knows of it ------------------------------------------------------------------------------
+
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+host=127.0.0.1:$port
+python3 -W ignore -c 'import crypt; print("user:" + crypt.crypt("secret", crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16)))' >htpasswd
+cat >registry.yml <<END
+version: 0.1
+storage:
+  filesystem:
+    rootdirectory: $scratch/registry
+http:
+  addr: $host
+auth:
+  htpasswd:
+    realm: test
+    path: $scratch/htpasswd
+END
+# Its settings are variables REGISTRY_... too.
+start() {
+        env -u REGISTRY_AUTH_FILE docker-registry serve registry.yml >>registry.log 2>&1 &
+        server=$!
+        for _ in $(seq 100); do
+                (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && return
+                sleep 0.1
+        done
+        fail "docker-registry does not start: $(tail -n 3 registry.log)"
+}
+stop() { kill "$server"; wait "$server" 2>/dev/null || true; server=; }
+start
+# No TLS on the loopback.
+printf '[[registry]]\nlocation = "%s"\ninsecure = true\n' "$host" >home/.config/containers/registries.conf
+export REGISTRY_AUTH_FILE=$scratch/auth.json
+printf '{"auths": {"%s": {"auth": "%s"}}}\n' "$host" "$(printf user:secret | base64)" >auth.json
+
+factory() { "$top_builddir/slurm-factory" --cache "${cache:-cache}" --data "$top_srcdir/etc" "$@"; }
+publish() { factory publish "$@" --repo "repo:1" --keys keys; }
+to=docker://$host/site/slurm
+tags() { skopeo list-tags "$to" | python3 -c 'import json, sys; print(*sorted(json.load(sys.stdin)["Tags"]))'; }
+digest() { skopeo inspect --raw "$to:$1" | sha256sum | cut -d' ' -f1; }
+published() { python3 -c 'import json, sys
+print([d["digest"][7:] for d in json.load(open("repo:1/index.json"))["manifests"] if d.get("annotations", {}).get("io.slurm-factory.release") == sys.argv[1] and "artifactType" not in d][0])' "$1"; }
+requests() { grep -cE "$1" registry.log || true; }
+
+placeholder=/media/$(printf 'x%.0s' {1..280})
+head -c 20000 /dev/urandom >random
+release() { # VERSION [OPTION...]
+        local version=$1
+        shift
+        rm -rf tree && mkdir -p tree/sbin
+        printf '#!/bin/sh\n# %s/sbin\necho slurm %s %s\n' "$placeholder" "$version" "$*" >tree/sbin/slurmd
+        chmod 755 tree/sbin/slurmd
+        cp random tree/sbin/data
+        factory -q import tree --placeholder "$placeholder" --slurm-version "$version" --toolchain test --arch amd64 "$@"
+}
+for version in 24.11.5 24.11.6 25.05.2; do release $version; done
+release 24.11.7 --build site
+mkdir keys "repo:1"
+factory -q keys init --repo "repo:1" --keys keys
+
+# --- what is sent ---------------------------------------------------------------------------------------------------------
+
+for wrong in "$host/site/slurm" "docker://$host" "docker://$host/" "docker://$host/a:tag" "docker://$host/a@sha256:0" docker:/// oci:x; do
+        expect 2 'docker://HOST/NAME expected' publish 24.11.6 --registry "$wrong"
+done
+[ ! -e "repo:1/index.json" ] || ! grep -q 24.11.6 "repo:1/index.json" || fail "published although the address is wrong"
+expect 0 'slurm:24.11.6-test-amd64: would be sent' publish 24.11.6 --registry "$to" --dry-run
+grep -q 'slurm:24.11-test-amd64: would be sent' said || fail "a dry run does not tell the series"
+[ ! -e registry/docker/registry/v2/repositories ] || fail "a dry run sent something"
+
+expect 0 'slurm:24.11.6-test-amd64: sent' publish 24.11.6 --registry "$to"
+[ "$(tags)" = "24.11-test-amd64 24.11.6-test-amd64" ] || fail "tags: $(tags)"
+# The digest is the one that the signed index names.
+for tag in 24.11.6-test-amd64 24.11-test-amd64; do
+        [ "$(digest $tag)" = "$(published 24.11.6-test-amd64)" ] || fail "$tag is another image than the published one"
+done
+expect 0 'slurm:24.11-test-amd64: would be sent\|left as it is' publish 24.11.5 --registry "$to" --dry-run
+# An older one gets its own tag only; so does one with a build name.
+expect 0 '24.11-test-amd64: left as it is, 24.11.6-test-amd64 is newer' publish 24.11.5 --registry "$to"
+expect 0 '24.11.7-test-amd64-site: sent' publish 24.11.7 --registry "$to"
+[ "$(digest 24.11-test-amd64)" = "$(published 24.11.6-test-amd64)" ] || fail "an older release took the series"
+[ "$(digest 24.11.5-test-amd64)" = "$(published 24.11.5-test-amd64)" ] || fail "24.11.5"
+[ "$(tags)" = "24.11-test-amd64 24.11.5-test-amd64 24.11.6-test-amd64 24.11.7-test-amd64-site" ] || fail "tags: $(tags)"
+# Nothing goes twice.
+: >registry.log
+expect 0 'slurm:24.11.6-test-amd64: was there' publish 24.11.6 --registry "$to"
+[ "$(requests '"?(PUT|POST|PATCH) ')" = 0 ] || fail "what is there was sent again"
+# A newer one takes the series; an older one beside it in the same run does not.
+release 24.11.8
+expect 0 '24.11-test-amd64: left as it is, 24.11.8-test-amd64 is newer' publish 25.05.2 24.11.6 24.11.8 --registry "$to"
+[ "$(digest 24.11-test-amd64)" = "$(published 24.11.8-test-amd64)" ] || fail "the newest did not take its series"
+[ "$(digest 25.05-test-amd64)" = "$(published 25.05.2-test-amd64)" ] || fail "another series"
+grep -qE 'HTTP/1.1" 201|PUT .*manifests' registry.log || fail "the registry's log does not tell what was sent"
+skopeo --insecure-policy copy --quiet "$to:24.11-test-amd64" oci:pulled:x || fail "skopeo cannot fetch it"
+
+# --- what is refused ------------------------------------------------------------------------------------------------------
+
+# A second repository has other content by that name.
+mkdir -p other && cp -r cache other/ && rm -rf other/cache/builds/24.11.8*
+echo other >>random
+cache=other/cache release 24.11.8
+mkdir repo2
+factory -q keys init --repo repo2 --keys keys2
+second() { cache=other/cache factory publish "$@" --repo repo2 --keys keys2; }
+before=$(digest 24.11.8-test-amd64)
+expect 3 'published in the repository, but not sent.*24.11.8-test-amd64 has other content; --force' second 24.11.8 --registry "$to"
+[ "$(digest 24.11.8-test-amd64)" = "$before" ] || fail "other content was replaced"
+expect 0 '24.11.8-test-amd64: sent' second 24.11.8 --registry "$to" --force
+[ "$(digest 24.11-test-amd64)" != "$before" ] || fail "--force does not replace"
+# Withdrawn: not sent.
+factory -q withdraw 25.05.2 --repo "repo:1" --keys keys
+expect 0 '25.05.2-test-amd64 is withdrawn: not sent' publish 25.05.2 --registry "$to/more"
+! skopeo list-tags "$to/more" >/dev/null 2>&1 || fail "a withdrawn release was sent"
+
+# The repository is published, whatever becomes of the registry.
+release 25.05.3
+offers() { grep -q "$1" "repo:1/index.json" || fail "$1 is not published"; }
+mv auth.json away
+expect 3 'published in the repository, but not sent: registry: docker://.*nauthorized\|authentication required' publish 25.05.3 --registry "$to"
+mv away auth.json
+offers 25.05.3
+release 25.05.4
+stop
+expect 3 'published in the repository, but not sent.*refused' publish 25.05.4 --registry "$to"
+offers 25.05.4
+start
+release 25.05.5
+mkdir bin
+without_skopeo() { ( PATH=$scratch/bin && publish "$@" ); }
+expect 3 'published in the repository, but not sent.*cannot run skopeo' without_skopeo 25.05.5 --registry "$to"
+offers 25.05.5
+expect 0 'sent' publish 25.05.3 25.05.4 25.05.5 --registry "$to"
+[ "$(digest 25.05-test-amd64)" = "$(published 25.05.5-test-amd64)" ] || fail "the series after repeating"
+
+# --- signed tags ----------------------------------------------------------------------------------------------------------
+
+gpg --batch --quiet --passphrase '' --quick-generate-key 'Test <test@example.org>' ed25519 sign never 2>/dev/null
+gpg --armor --export test@example.org >key.asc
+cat >home/.config/containers/registries.d/test.yaml <<END
+docker:
+  $host:
+    sigstore: file://$scratch/signatures
+    sigstore-staging: file://$scratch/signatures
+END
+cat >policy.json <<END
+{"default": [{"type": "reject"}],
+ "transports": {"docker": {"$host": [{"type": "signedBy", "keyType": "GPGKeys", "keyPath": "$scratch/key.asc"}]}}}
+END
+fetch() { rm -rf fetched && skopeo --policy policy.json copy --quiet "$to:$1" dir:fetched; }
+expect 1 'A signature was required' fetch 25.05.5-test-amd64
+fingerprint=$(gpg --list-keys --with-colons | sed -n 's/^fpr:*\([0-9A-F]*\):*/\1/p' | head -n 1)
+expect 0 'was there, signed' publish 25.05.5 --registry "$to" --gpg-key "$fingerprint"
+release 25.05.6
+expect 0 'sent, signed' publish 25.05.6 --registry "$to" --gpg-key "$fingerprint"
+for tag in 25.05.6-test-amd64 25.05-test-amd64 25.05.5-test-amd64; do fetch $tag >said 2>&1 || fail "skopeo refuses $tag"; done
+# By another name, or another image by a signed name, is refused.
+expect 1 'A signature was required' fetch 25.05.4-test-amd64
+skopeo --insecure-policy copy --quiet "$to:25.05.5-test-amd64" "$to:25.05.6-test-amd64" && expect 1 'ignature' fetch 25.05.6-test-amd64
+expect 3 'published in the repository, but not sent' publish 25.05.4 --registry "$to" --gpg-key nobody@example.org
+[ -z "$(ls tmp)" ] || fail "left behind in \$TMPDIR: $(ls tmp)"
+echo "all as expected"
