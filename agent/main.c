@@ -40,6 +40,8 @@ static const struct sf_option options[] = {
         { "allow-downgrade", 0, NULL, "go back across a major release, at the risk of running steps", false, NULL },
         { "restore-state", 0, NULL,
           "on a controller, put back the copy of slurmctld's state and lose what happened since", false, NULL },
+        { "ignore-hold", 0, NULL, "switch to what [policy] hold or series does not allow", false, NULL },
+        { "ignore-window", 0, NULL, "switch outside of every [policy] window", false, NULL },
         { "keep", 0, "N", "keep the N newest releases as well", false, NULL },
         { "verify-only", 0, NULL, "only say whether this program is the repository's", false, NULL },
         { "self-test", 0, NULL, "only say whether this program can work on this node", false, NULL },
@@ -52,16 +54,20 @@ static const char *const global_options[] = { "config", "repo", "root",  "prefix
 static const char *const list_options[] = { "all", "limit-rate", "jitter", NULL };
 static const char *const log_options[] = { "all", NULL };
 static const char *const trust_options[] = { "force", NULL };
-static const char *const install_options[] = { "no-activate", "init",       "conf-server", "with-munge",
-                                               "with-pam",    "with-nss",   "force",       "dry-run",
-                                               "fast",        "limit-rate", "jitter",      NULL };
-static const char *const upgrade_options[] = { "force",         "dry-run",         "fast",          "drain",
-                                               "drain-timeout", "when-idle",       "limit-rate",    "jitter",
-                                               "no-restart",    "allow-downgrade", "restore-state", NULL };
+static const char *const install_options[] = { "no-activate",   "init",       "conf-server", "with-munge",
+                                               "with-pam",      "with-nss",   "force",       "dry-run",
+                                               "fast",          "limit-rate", "jitter",      "ignore-hold",
+                                               "ignore-window", NULL };
+static const char *const upgrade_options[] = {
+        "force",         "dry-run",     "fast",          "drain",      "drain-timeout",
+        "when-idle",     "limit-rate",  "jitter",        "no-restart", "allow-downgrade",
+        "restore-state", "ignore-hold", "ignore-window", NULL
+};
 static const char *const stage_options[] = { "force", "dry-run", "fast", "limit-rate", "jitter", NULL };
-static const char *const switch_options[] = { "force",           "dry-run",       "drain",
-                                              "drain-timeout",   "when-idle",     "no-restart",
-                                              "allow-downgrade", "restore-state", NULL };
+static const char *const switch_options[] = {
+        "force",           "dry-run",       "drain",       "drain-timeout", "when-idle", "no-restart",
+        "allow-downgrade", "restore-state", "ignore-hold", "ignore-window", NULL
+};
 static const char *const gc_options[] = { "keep", "dry-run", "force", NULL };
 static const char *const self_update_options[] = { "verify-only", "self-test", "force", "dry-run",
                                                    "limit-rate",  "jitter",    NULL };

@@ -281,6 +281,8 @@ static int read_options(const struct sf_command_line *line, struct sf_config *c,
         c->no_restart = sf_option_given(line, "no-restart");
         c->allow_downgrade = sf_option_given(line, "allow-downgrade");
         c->restore_state = sf_option_given(line, "restore-state");
+        c->ignore_hold = sf_option_given(line, "ignore-hold");
+        c->ignore_window = sf_option_given(line, "ignore-window");
         c->fast = sf_option_given(line, "fast");
         c->drain = sf_option_given(line, "drain");
         c->when_idle = sf_option_given(line, "when-idle");
@@ -397,6 +399,8 @@ int sf_config_load(const struct sf_command_line *line, struct sf_config *ret, st
         if (r == 0)
                 r = read_agent(&c, err);
         if (r == 0)
+                r = sf_policy_read(&c.conf, &c.policy, err);
+        if (r == 0)
                 r = read_service(&c, err);
         if (r == 0 && !c.slurm_conf)
                 r = find_slurm_conf(&c, err);
@@ -430,6 +434,7 @@ void sf_config_free(struct sf_config *config)
         free(config->units);
         free(config->credentials);
         free(config->found_slurm_conf);
+        sf_policy_free(&config->policy);
         sf_conf_free(&config->conf);
         *config = (struct sf_config){ 0 };
 }

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/node/policy.h"
 #include "base/conf.h"
 #include "base/error.h"
 #include "base/verb.h"
@@ -39,8 +40,8 @@ struct sf_config {
                                       node have two locks, records and histories */
         const char **repositories; /* base URLs of one repository, tried in order; NULL-terminated */
         size_t repository_count;
-        struct sf_words made;    /* owns those that were made from paths */
-        const char *ca_bundle;   /* NULL = the distribution's */
+        struct sf_words made;               /* owns those that were made from paths */
+        const char *ca_bundle;              /* NULL = the distribution's */
         struct sf_credentials *credentials; /* of hosts: sections [credentials HOST]; strings as in conf */
         size_t credential_count;
         struct sf_proxy proxy;
@@ -54,7 +55,9 @@ struct sf_config {
         bool drain, when_idle;   /* drain the node before the switch, or only wait until it has no jobs */
         uint64_t drain_timeout;  /* seconds to wait for that, 0 = without end */
         uint64_t jitter;         /* seconds: wait a random time up to this before talking to the repository */
-        bool follow_agent;       /* [upgrade] agent = follow: self-update before install, upgrade and stage */
+        struct sf_policy policy; /* [policy]: what may become active, and when */
+        bool ignore_hold, ignore_window;
+        bool follow_agent; /* [upgrade] agent = follow: self-update before install, upgrade and stage */
         bool json, dry_run, force, no_restart, allow_downgrade, restore_state;
         const char **units; /* services that run from the release, in SchedMD's order; NULL-terminated */
         size_t unit_count;

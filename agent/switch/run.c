@@ -54,6 +54,17 @@ int sf_switch_run_unpack(struct sf_switch_run *run, const json_t *letter, struct
         return r < 0 ? r : find(run, to, &run->to, err);
 }
 
+bool sf_switch_run_is_settled(const struct sf_switch_run *run)
+{
+        /* A slurmd of another origin is for the preflight to judge. */
+        for (size_t i = 0; run->what->restart && i < run->live.units.count; i++)
+                if (run->live.units.items[i].running &&
+                    sf_adoption_concerns(&run->live.units.items[i], run->store.prefix) && !*run->to.origin)
+                        return false;
+        return strcmp(run->view, run->to.directory) == 0 &&
+               !(run->what->restart && sf_node_switch_runs_elsewhere(&run->live, run->to.directory));
+}
+
 void sf_switch_run_summarize(const struct sf_switch_run *run, char *out, size_t room)
 {
         char fetched[32], away[64] = "";

@@ -41,6 +41,17 @@ int sf_switch_run_check_origin(const struct sf_switch_run *run, struct sf_error 
 /* Makes what is taken over a release of this node, and home. Called with the record on the disk. */
 int sf_switch_run_keep_origin(struct sf_switch_run *run, struct sf_error *err);
 
+/* What the site's policy makes of an upgrade that names no version: *wanted, where that is NULL. 1 = the node is held
+ * at what it runs, and there is nothing to do. Says which rule there is where bytes are only staged. */
+int sf_switch_run_ask_policy(struct sf_switch_run *run, const char **wanted);
+/* May this release become active? SF_ERR_USAGE names the rule and its file. */
+int sf_switch_run_judge(const struct sf_switch_run *run, const struct sf_release_name *name, struct sf_error *err);
+/* May services be switched at this time? The same; with --dry-run only a warning. */
+int sf_switch_run_window(const struct sf_switch_run *run, struct sf_error *err);
+
+/* Is the release active already, with every service in its tree? `to` has to be known. */
+bool sf_switch_run_is_settled(const struct sf_switch_run *run);
+
 /* What the second half has to know (agent/switch/handover.h): an object for sf_handover_run, and back. */
 json_t *sf_switch_run_pack(const struct sf_switch_run *run);
 int sf_switch_run_unpack(struct sf_switch_run *run, const json_t *letter, struct sf_error *err);

@@ -39,11 +39,18 @@ static struct sf_preflight preflight_of(struct sf_switch_run *run, const char *t
 static int choose(struct sf_switch_run *run, struct sf_error *err)
 {
         const struct sf_switch *what = run->what;
-        const char *wanted = what->wanted ? what->wanted : "";
+        const char *wanted = what->wanted;
 
-        if (what->bytes)
-                return sf_candidate_open(run->config, &run->store, wanted, &run->from, &run->report, &run->offer, err);
-        int r = sf_candidate_local(run->config, &run->offer, err);
+        if (sf_switch_run_ask_policy(run, &wanted))
+                return 0;
+        wanted = wanted ? wanted : "";
+        int r;
+        if (what->bytes) {
+                r = sf_candidate_open(run->config, &run->store, wanted, &run->from, &run->report, &run->offer, err);
+                return r == SF_ERR_NOT_FOUND && *wanted && !what->wanted ? sf_error_prefix(err, "[policy] %s", wanted)
+                                                                         : r;
+        }
+        r = sf_candidate_local(run->config, &run->offer, err);
         if (r < 0 || !what->back)
                 return r < 0 ? r : sf_store_choose(&run->store, wanted, &run->to, err);
         if (!*run->state.previous)
@@ -75,8 +82,18 @@ int sf_switch_step_plan(struct sf_switch_run *run, struct sf_error *err)
                 r = sf_switch_run_check_origin(run, err);
         if (r < 0)
                 return r;
-        const struct sf_release_name *name = what->bytes ? &run->offer.release->name : &run->to.name;
+        const struct sf_release_name *name = run->offer.release ? &run->offer.release->name : &run->to.name;
         snprintf(run->report.to, sizeof run->report.to, "%s", *name->text ? name->text : run->to.directory);
+        if (run->unchanged)
+                return 0;
+        r = sf_switch_run_judge(run, name, err);
+        /* Before anything is fetched; the steps after this one know whether there is anything to switch. */
+        bool there = !what->bytes || run->offer.plan.way == SF_FETCH_PLAN_NOTHING;
+        if (r == 0 &&
+            !(there && strcmp(run->view, what->bytes ? run->offer.plan.target.directory : run->to.directory) == 0))
+                r = sf_switch_run_window(run, err);
+        if (r < 0)
+                return r;
         r = run->config->force || what->back
                     ? 0
                     : sf_transaction_check_failed(run->config->state,
@@ -131,7 +148,7 @@ int sf_switch_step_fetch(struct sf_switch_run *run, struct sf_error *err)
 {
         _cleanup_close_ int releases = -1;
 
-        if (!run->what->bytes)
+        if (!run->what->bytes || run->unchanged)
                 return 0;
         int r = lock_releases(run, &releases, err);
         if (r < 0)
@@ -141,25 +158,14 @@ int sf_switch_step_fetch(struct sf_switch_run *run, struct sf_error *err)
         return r < 0 ? r : sf_store_find_tree(&run->store, &release->name, &release->tree, &run->to, err);
 }
 
-/* Active already, with every service in its tree: nothing more to do. */
-static bool is_settled(struct sf_switch_run *run)
-{
-        /* A slurmd of another origin is for the preflight to judge. */
-        for (size_t i = 0; run->what->restart && i < run->live.units.count; i++)
-                if (run->live.units.items[i].running &&
-                    sf_adoption_concerns(&run->live.units.items[i], run->store.prefix) && !*run->to.origin)
-                        return false;
-        return strcmp(run->view, run->to.directory) == 0 &&
-               !(run->what->restart && sf_node_switch_runs_elsewhere(&run->live, run->to.directory));
-}
-
 int sf_switch_step_preflight(struct sf_switch_run *run, struct sf_error *err)
 {
         if (!run->what->flip)
                 return 0;
-        run->unchanged = is_settled(run);
+        run->unchanged = sf_switch_run_is_settled(run);
         struct sf_preflight preflight = preflight_of(run, run->to.name.version);
-        return run->unchanged ? 0 : sf_preflight_run(&preflight, &run->to, err);
+        int r = sf_switch_run_window(run, err);
+        return r < 0 || run->unchanged ? r : sf_preflight_run(&preflight, &run->to, err);
 }
 
 /* install --init. What is made stays where a later step fails: it is in nobody's way, and the next run needs it. */

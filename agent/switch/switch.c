@@ -243,6 +243,9 @@ static int first_half(struct sf_switch_run *run)
         int r = open_run(run, &code, &err);
         if (r == 0)
                 r = run_steps(run, FIRST, &err);
+        /* Draining may have taken longer than the window. */
+        if (r == 0 && !run->config->dry_run)
+                r = sf_switch_run_window(run, &err);
         run->report.bytes_fetched = sf_candidate_bytes(&run->offer);
         /* Only with the lock: another run's drain is that run's. */
         if (r < 0 && run->lock >= 0 && !run->config->dry_run)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "agent/node/active.h"
 #include "agent/node/process.h"
@@ -28,6 +29,7 @@ struct situation {
         size_t count;
         struct sf_process_user *users;
         size_t user_count;
+        struct tm local;       /* the time by which windows are judged */
         struct sf_units units; /* what runs, or would run, from the prefix; empty where there is no systemd */
 };
 
@@ -55,6 +57,28 @@ static void print_users(const struct situation *s, size_t tree)
         }
 }
 
+static void print_policy(const struct situation *s)
+{
+        const struct sf_conf_entry *rule;
+        const char *now;
+
+        for (size_t i = 0; (rule = sf_policy_rule(&s->config->policy, &s->local, i, &now)); i++)
+                sf_output_line("policy     %s = %s (%s:%d): %s", rule->key, rule->value, rule->file, rule->line, now);
+}
+
+static json_t *policy_of(const struct situation *s)
+{
+        json_t *list = json_array();
+        const struct sf_conf_entry *rule;
+        const char *now;
+
+        for (size_t i = 0; (rule = sf_policy_rule(&s->config->policy, &s->local, i, &now)); i++)
+                json_array_append_new(list, json_pack("{s:s,s:o,s:o,s:i,s:s}", "rule", rule->key, "value",
+                                                      sf_json_text(rule->value), "file", sf_json_text(rule->file),
+                                                      "line", rule->line, "state", now));
+        return list;
+}
+
 static void print_text(const struct situation *s)
 {
         const struct sf_state *state = &s->state;
@@ -80,6 +104,7 @@ static void print_text(const struct situation *s)
         if (s->pending.step)
                 sf_output_line("pending    %s %s → %s was interrupted at %s: the next change or boot sees to it",
                                s->pending.verb, s->pending.from, s->pending.to, sf_step_name(s->pending.step));
+        print_policy(s);
         if (*state->verb)
                 sf_output_line("last       %s %s%s%s: %s at %s", state->verb, state->from, *state->from ? " → " : "",
                                state->to, sf_result_name(state->result), state->time);
@@ -138,6 +163,7 @@ static json_t *details_of(const struct situation *s)
         json_object_set_new(object, "units", units_of(s));
         json_object_set_new(object, "pending",
                             s->pending.step ? sf_json_text(sf_step_name(s->pending.step)) : json_null());
+        json_object_set_new(object, "policy", policy_of(s));
         json_object_set_new(object, "last", last_of(state));
         return object;
 }
@@ -182,6 +208,8 @@ int sf_verb_status(const struct sf_config *config, const struct sf_command_line 
         struct sf_store store = { 0 };
 
         (void)line;
+        time_t now = time(NULL);
+        localtime_r(&now, &s.local);
         sf_report_start(&s.report, "status");
         int r = sf_store_open(config->root, config->prefix, &store, &err);
         if (r == 0)

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent/node/policy.c - see policy.h. */
+#include "agent/node/policy.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SECTION  "policy"
+#define DAY      1440 /* minutes */
+#define ALL_DAYS 0x7fu
+
+/* --- reading --------------------------------------------------------------------------------------------------- */
+
+static int wrong(const struct sf_conf_entry *e, const char *expected, struct sf_error *err)
+{
+        return sf_error_set(err, SF_ERR_USAGE, "%s:%d: [" SECTION "] %s = %s: %s", e->file, e->line, e->key, e->value,
+                            expected);
+}
+
+/* "Sat": its number, -1 where it is no day. */
+static int day_at(const char **at)
+{
+        static const char names[] = "sunmontuewedthufrisat";
+
+        for (int i = 0; i < 7; i++) {
+                if (strncasecmp(*at, names + 3 * i, 3) == 0) {
+                        *at += 3;
+                        return i;
+                }
+        }
+        return -1;
+}
+
+/* "Sat,Mon-Wed ": false where that is not what stands there. No days are all days. */
+static bool read_days(const char **at, unsigned *ret)
+{
+        *ret = 0;
+        if (**at >= '0' && **at <= '9') {
+                *ret = ALL_DAYS;
+                return true;
+        }
+        for (;; ++*at) {
+                int from = day_at(at), to = from;
+                if (from >= 0 && **at == '-') {
+                        ++*at;
+                        to = day_at(at);
+                }
+                if (from < 0 || to < 0)
+                        return false;
+                for (; from != to; from = (from + 1) % 7)
+                        *ret |= 1u << from;
+                *ret |= 1u << to;
+                if (**at != ',')
+                        break;
+        }
+        size_t space = strspn(*at, " \t");
+        *at += space;
+        return space > 0;
+}
+
+static int two_digits(const char *at)
+{
+        return at[0] >= '0' && at[0] <= '9' && at[1] >= '0' && at[1] <= '9' ? (at[0] - '0') * 10 + at[1] - '0' : -1;
+}
+
+/* "02:00" in minutes, -1 where it is no time. 24:00 is the end of a day. */
+static int time_at(const char **at)
+{
+        int hours = two_digits(*at), minutes = hours >= 0 && (*at)[2] == ':' ? two_digits(*at + 3) : -1;
+
+        if (minutes < 0 || minutes > 59 || hours * 60 + minutes > DAY)
+                return -1;
+        *at += 5;
+        return hours * 60 + minutes;
+}
+
+static int read_window(const struct sf_conf_entry *e, struct sf_policy_window *ret, struct sf_error *err)
+{
+        const char *at = e->value;
+
+        *ret = (struct sf_policy_window){ .entry = e };
+        if (read_days(&at, &ret->days) && (ret->from = time_at(&at)) >= 0 && ret->from < DAY && *at++ == '-' &&
+            (ret->to = time_at(&at)) >= 0 && !*at && ret->to != ret->from)
+                return 0;
+        return wrong(e, "days and times as in 'Sat,Sun 02:00-06:00' or 'Mon-Fri 22:00-04:00' expected", err);
+}
+
+static int read_windows(struct sf_conf *conf, struct sf_policy *policy, struct sf_error *err)
+{
+        policy->windows = calloc(conf->count + 1, sizeof *policy->windows);
+        if (!policy->windows)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for the configuration");
+        for (const struct sf_conf_entry *e = NULL; (e = sf_conf_next(conf, SECTION, "window", e));) {
+                int r = *e->value ? read_window(e, &policy->windows[policy->window_count], err) : 0;
+                if (r < 0)
+                        return r;
+                policy->window_count = *e->value ? policy->window_count + 1 : 0;
+        }
+        return 0;
+}
+
+static const struct sf_conf_entry *last(struct sf_conf *conf, const char *key)
+{
+        const struct sf_conf_entry *found = NULL;
+
+        for (const struct sf_conf_entry *e = NULL; (e = sf_conf_next(conf, SECTION, key, e));)
+                found = *e->value ? e : NULL;
+        return found;
+}
+
+int sf_policy_read(struct sf_conf *conf, struct sf_policy *ret, struct sf_error *err)
+{
+        struct sf_version version;
+
+        ret->series = last(conf, "series");
+        ret->hold = last(conf, "hold");
+        if (ret->series &&
+            (sf_version_parse(ret->series->value, &version, NULL) < 0 || version.has_micro || *version.suffix))
+                return wrong(ret->series, "a series such as 25.05 expected", err);
+        size_t len = ret->hold ? sf_release_name_version_length(ret->hold->value) : 0;
+        if (ret->hold && !len)
+                return wrong(ret->hold, "a version such as 25.05.3, or the name of a release expected", err);
+        if (ret->hold && sf_version_parse(ret->hold->value, &version, NULL) == 0 && !version.has_micro)
+                return wrong(ret->hold, "a series is not one release (series = stays on one)", err);
+        return read_windows(conf, ret, err);
+}
+
+void sf_policy_free(struct sf_policy *policy)
+{
+        free(policy->windows);
+        *policy = (struct sf_policy){ 0 };
+}
+
+/* --- judging --------------------------------------------------------------------------------------------------- */
+
+/* The name itself or its beginning up to a '-', or the version. */
+static bool is_held(const char *hold, const char *name, const char *version)
+{
+        size_t len = strlen(hold);
+
+        if (sf_version_is_same(hold, version))
+                return true;
+        /* 25.11.1-2 is a version, not a part of 25.11.1's name. */
+        return strncmp(name, hold, len) == 0 && (!name[len] || name[len] == '-') && len > strlen(version);
+}
+
+const struct sf_conf_entry *sf_policy_forbids(const struct sf_policy *policy, const char *name, const char *version)
+{
+        char series[8];
+
+        if (policy->hold)
+                return is_held(policy->hold->value, name, version) ? NULL : policy->hold;
+        sf_version_series(version, series);
+        return policy->series && strcmp(series, policy->series->value) != 0 ? policy->series : NULL;
+}
+
+const struct sf_conf_entry *sf_policy_wants(const struct sf_policy *policy)
+{
+        return policy->hold ? policy->hold : policy->series;
+}
+
+bool sf_policy_window_open(const struct sf_policy_window *w, const struct tm *local)
+{
+        int now = local->tm_hour * 60 + local->tm_min, yesterday = (local->tm_wday + 6) % 7;
+        bool today = w->days >> local->tm_wday & 1, late = w->days >> yesterday & 1;
+
+        if (w->from < w->to)
+                return today && now >= w->from && now < w->to;
+        return (today && now >= w->from) || (late && now < w->to);
+}
+
+bool sf_policy_open(const struct sf_policy *policy, const struct tm *local)
+{
+        for (size_t i = 0; i < policy->window_count; i++)
+                if (sf_policy_window_open(&policy->windows[i], local))
+                        return true;
+        return !policy->window_count;
+}
+
+const struct sf_conf_entry *sf_policy_rule(const struct sf_policy *policy, const struct tm *local, size_t i,
+                                           const char **ret_state)
+{
+        *ret_state = "in force";
+        if (policy->hold && i-- == 0)
+                return policy->hold;
+        if (policy->series && i-- == 0) {
+                if (policy->hold)
+                        *ret_state = "overruled by the hold";
+                return policy->series;
+        }
+        if (i >= policy->window_count)
+                return NULL;
+        *ret_state = sf_policy_window_open(&policy->windows[i], local) ? "open" : "closed";
+        return policy->windows[i].entry;
+}
