@@ -60,7 +60,7 @@ static const struct sf_option options[] = {
         { "exclude", 0, "PATTERN", "leave out what matches; may be repeated", true, NULL },
         { "static", 0, "keep|strip|drop", "what becomes of static libraries; default: keep", false, NULL },
         { "layer", 0, "NAME=DIR", "another layer, below the one of Slurm; may be repeated", true, NULL },
-        { "arch", 0, "A", "import: architecture of the tree, by default this host's; matrix: only this one", false,
+        { "arch", 0, "A", "import, spack-yaml: the architecture, by default this host's; matrix: only this one", false,
           NULL },
         { "needs-agent", 0, "V", "sf-node older than this refuses the release", false, NULL },
         { "build", 0, "B", "tells builds of one version apart", false, NULL },
@@ -73,6 +73,7 @@ static const struct sf_option options[] = {
         { "base", 0, "ROOT_OR_IMAGE", "oci: the system below the release: a directory, a tar file, an image", false,
           NULL },
         { "gpg-key", 0, "KEY", "sign tar files, and images in a registry, with this key of gpg", false, NULL },
+        { "external", 0, "VIEW", "use the release that is installed there, e.g. /opt/slurm/view", false, NULL },
         { "reason", 0, "TEXT", "what nodes are told about the withdrawal", false, NULL },
         { "undo", 0, NULL, "offer the withdrawn release again", false, NULL },
         { "keep", 0, "N", "of each series keep the newest N releases; default: all", false, NULL },
@@ -112,6 +113,9 @@ static const char *const prune_options[] = { "repo", "keys", "keep", "grace-days
 static const char *const matrix_options[] = { "all",           "missing",   "plan", "repo",
                                               "slurm-version", "toolchain", "arch", NULL };
 static const char *const advisories_options[] = { "repo", "endpoint", NULL };
+static const char *const spack_options[] = {
+        "slurm-version", "toolchain", "arch", "profile", "external", "mirror", NULL
+};
 static const char *const clean_options[] = { "full", NULL };
 
 static int exit_code(int code)
@@ -169,6 +173,7 @@ VERB(prune)
 VERB(matrix)
 VERB(advisories)
 VERB(sbom)
+VERB(spack_yaml)
 VERB(clean)
 
 static const struct sf_verb verbs[] = {
@@ -197,6 +202,8 @@ static const struct sf_verb verbs[] = {
         { "refresh", "", "sign the timestamp and what is about to expire anew, warn of the rest", 0, 0, refresh_options,
           run_refresh },
         { "matrix", "", "list releases and how far they have come", 0, 0, matrix_options, run_matrix },
+        { "spack-yaml", "", "print a Spack environment that builds the same, or that uses an installed release", 0, 0,
+          spack_options, run_spack_yaml },
         { "clean", "", "drop built layers from the cache", 0, 0, clean_options, run_clean },
         { NULL, NULL, NULL, 0, 0, NULL, NULL },
 };

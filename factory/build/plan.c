@@ -80,8 +80,9 @@ static int add_layer(struct sf_plan *plan, struct sf_recipe *recipe, unsigned de
         struct sf_words also;
         int r;
 
-        if ((r = add_recipes(plan, layer.recipe.name, &layer.recipe.depends, depth, err)) < 0 ||
-            (r = make_key(plan, &layer, err)) < 0 || (r = look_up(plan, &layer, err)) < 0)
+        if ((r = add_recipes(plan, layer.recipe.name, &layer.recipe.depends, depth, err)) < 0)
+                return r;
+        if (plan->toolchain && ((r = make_key(plan, &layer, err)) < 0 || (r = look_up(plan, &layer, err)) < 0))
                 return r;
         grown = realloc(plan->layers, (plan->count + 1) * sizeof *grown);
         if (!grown)

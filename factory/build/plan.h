@@ -27,7 +27,7 @@ struct sf_plan_layer {
 struct sf_plan {
         /* set by the caller, borrowed */
         const struct sf_cache *cache;
-        const struct sf_toolchain *toolchain;
+        const struct sf_toolchain *toolchain; /* NULL = recipes only: no keys, no states, the cache is not asked */
         const struct sf_build_sandbox *sandbox;
         const char *data;                     /* directory with recipes/, slurm/ and profiles/ */
         const struct sf_layer_source *source; /* layers that others built; NULL = none */
