@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/node/account.h"
 #include "agent/node/slurm_conf.h"
 #include "agent/switch/hooks.h"
 #include "base/buffer.h"
@@ -32,6 +32,35 @@
 
 #define RECOVER_STOP_MS 600000
 
+/* The first start of slurmdbd. */
+struct start {
+        char *program, *log;
+        char *conf; /* SLURM_CONF=: slurmdbd.conf is beside it */
+        struct sf_account user;
+        unsigned port;
+};
+
+/* SlurmUser may be a number, or known to LDAP alone: getent is asked, for a static program cannot. */
+static int read_conf(const struct sf_database *d, struct start *ret, struct sf_error *err)
+{
+        _cleanup_(sf_slurm_conf_free) struct sf_slurm_conf conf = SF_SLURM_CONF_INIT;
+        const char *slash = strrchr(d->config->slurm_conf, '/');
+        _cleanup_free_ char *path = sf_format("%.*s/slurmdbd.conf", (int)(slash ? slash - d->config->slurm_conf : 0),
+                                              d->config->slurm_conf);
+        int r = path ? sf_slurm_conf_load("", path, &conf, err)
+                     : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+
+        if (r < 0)
+                return r;
+        const char *user = sf_slurm_conf_get(&conf, "SlurmUser");
+        ret->port = (unsigned)sf_slurm_conf_number(&conf, "DbdPort", DBD_PORT);
+        r = sf_account_find("", user ? user : "root", &ret->user, err);
+        if (r == SF_ERR_NOT_FOUND)
+                return sf_error_set(err, SF_ERR_USAGE, "%s: SlurmUser=%s is no user of this host", path,
+                                    user ? user : "root");
+        return r < 0 ? sf_error_prefix(err, "%s: SlurmUser", path) : 0;
+}
+
 int sf_database_plan(struct sf_database *d, bool restart, struct sf_error *err)
 {
         struct sf_version from, to;
@@ -44,6 +73,13 @@ int sf_database_plan(struct sf_database *d, bool restart, struct sf_error *err)
         d->back = known && d->crosses && sf_version_compare(&to, &from) < 0;
         if (!d->crosses)
                 return 0;
+        /* Now, and not between its stop and its start. */
+        if (d->runs && !d->back) {
+                struct start unused = { 0 };
+                int r = read_conf(d, &unused, err);
+                if (r < 0)
+                        return sf_error_prefix(err, "the first start of slurmdbd %s", d->to_version);
+        }
         if (d->back && !sf_hooks_exist(SF_DATABASE_RESTORE))
                 return sf_error_set(err, SF_ERR_INCOMPATIBLE,
                                     "slurmdbd %s cannot use the database that %s has converted, and there is no "
@@ -152,47 +188,21 @@ static int back_up(struct sf_database *d, struct sf_error *err)
         return r;
 }
 
-/* The first start of slurmdbd. */
-struct start {
-        char *program, *log;
-        struct passwd *user;
-        unsigned port;
-};
-
-static int read_conf(const struct sf_database *d, const char *tree, struct start *ret, struct sf_error *err)
-{
-        _cleanup_(sf_slurm_conf_free) struct sf_slurm_conf conf = SF_SLURM_CONF_INIT;
-        const char *slash = strrchr(d->config->slurm_conf, '/');
-        _cleanup_free_ char *path = sf_format("%.*s/slurmdbd.conf", (int)(slash ? slash - d->config->slurm_conf : 0),
-                                              d->config->slurm_conf);
-        int r = path ? sf_slurm_conf_load("", path, &conf, err)
-                     : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-
-        if (r < 0)
-                return r;
-        const char *user = sf_slurm_conf_get(&conf, "SlurmUser");
-        ret->port = (unsigned)sf_slurm_conf_number(&conf, "DbdPort", DBD_PORT);
-        ret->user = getpwnam(user ? user : "root");
-        if (!ret->user)
-                return sf_error_set(err, SF_ERR_USAGE, "%s: SlurmUser=%s is no user of this host", path,
-                                    user ? user : "root");
-        ret->program = sf_fs_join(tree, "sbin/slurmdbd");
-        ret->log = sf_fs_join(d->config->state, FIRST_LOG);
-        return ret->program && ret->log ? 0 : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-}
-
 /* In the child: a session of its own, so that no terminal's end reaches it, and the user that the service has. */
 static _Noreturn void become_slurmdbd(const struct start *s, int log)
 {
+        char *environment[] = { (char[]){ "PATH=/usr/sbin:/usr/bin:/sbin:/bin" }, (char[]){ "LC_ALL=C.UTF-8" }, s->conf,
+                                NULL };
+        static const int restored[] = { SIGPIPE, SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM };
         int null = open("/dev/null", O_RDONLY);
 
         setsid();
+        for (size_t i = 0; i < sizeof restored / sizeof *restored; i++)
+                signal(restored[i], SIG_DFL);
         if (null < 0 || dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0 || chdir("/") < 0 ||
-            initgroups(s->user->pw_name, s->user->pw_gid) < 0 || setgid(s->user->pw_gid) < 0 ||
-            setuid(s->user->pw_uid) < 0)
+            initgroups(s->user.name, s->user.gid) < 0 || setgid(s->user.gid) < 0 || setuid(s->user.uid) < 0)
                 _exit(126);
-        signal(SIGPIPE, SIG_DFL);
-        execl(s->program, "slurmdbd", "-D", (char *)NULL);
+        execle(s->program, "slurmdbd", "-D", (char *)NULL, environment);
         _exit(127);
 }
 
@@ -274,7 +284,13 @@ static int watch(pid_t pid, const struct start *s, struct sf_error *err)
 static int start_once(const struct sf_database *d, const char *tree, struct sf_error *err)
 {
         struct start s = { 0 };
-        int r = read_conf(d, tree, &s, err);
+        int r = read_conf(d, &s, err);
+
+        s.program = sf_fs_join(tree, "sbin/slurmdbd");
+        s.log = sf_fs_join(d->config->state, FIRST_LOG);
+        s.conf = sf_format("SLURM_CONF=%s", d->config->slurm_conf);
+        if (r == 0 && (!s.program || !s.log || !s.conf))
+                r = sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
         _cleanup_close_ int log = r == 0 ? open(s.log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
 
         if (r == 0 && log < 0)
@@ -283,7 +299,7 @@ static int start_once(const struct sf_database *d, const char *tree, struct sf_e
                 sf_log_info("the first start of slurmdbd %s, in the foreground as %s: it may convert the database, "
                             "which takes "
                             "its time",
-                            d->to_version, s.user->pw_name);
+                            d->to_version, s.user.name);
                 pid_t pid = fork();
                 if (pid == 0)
                         become_slurmdbd(&s, log);
@@ -291,6 +307,7 @@ static int start_once(const struct sf_database *d, const char *tree, struct sf_e
         }
         free(s.program);
         free(s.log);
+        free(s.conf);
         return r;
 }
 

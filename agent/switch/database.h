@@ -36,7 +36,8 @@ struct sf_database {
 #define SF_DATABASE_RESTORE "/etc/sf-node/restore.d"
 
 /* Says whether a series is crossed, and refuses (SF_ERR_INCOMPATIBLE) where no program would make the backup, or the
- * way back has no program that restores one. restart: services will be restarted. */
+ * way back has no program that restores one; SF_ERR_USAGE where slurmdbd.conf cannot be read or its SlurmUser is nobody
+ * here. restart: services will be restarted. */
 int sf_database_plan(struct sf_database *d, bool restart, struct sf_error *err);
 
 /* Stop, backup or restore, first start in the foreground, start. tree: of the release that comes. On failure before the
