@@ -56,9 +56,9 @@ uint64_t sf_stop_limit_choose(uint64_t scripts, uint64_t unit, uint64_t slurmd_t
         return wanted > unit ? wanted : 0;
 }
 
-int sf_stop_limit_set(const char *unit, uint64_t seconds, struct sf_error *err)
+int sf_stop_limit_set(const char *root, const char *unit, uint64_t seconds, struct sf_error *err)
 {
-        _cleanup_free_ char *directory = sf_format(PLACE "/%s.d", unit);
+        _cleanup_free_ char *directory = sf_format("%s" PLACE "/%s.d", root, unit);
         _cleanup_free_ char *path = directory ? sf_fs_join(directory, NAME) : NULL;
         _cleanup_free_ char *text = sf_format(
                 "# Written by sf-node for the time of a switch.\n[Service]\nTimeoutStopSec=%llu\n",

@@ -22,8 +22,8 @@ uint64_t sf_stop_limit_scripts(const struct sf_slurm_conf *conf, const char *ver
  * slurmd_timeout: slurmctld's, 0 = it never gives a node up, UINT64_MAX = not known. */
 uint64_t sf_stop_limit_choose(uint64_t scripts, uint64_t unit, uint64_t slurmd_timeout);
 
-/* A drop-in of the running system, UNIT.d/zzzz-sf-node-stop.conf below /run/systemd/system, which the next reload
+/* A drop-in of the running system, UNIT.d/zzzz-sf-node-stop.conf below ROOT/run/systemd/system, which the next reload
  * heeds; seconds 0 removes it. 1 where something changed, so that a reload is due. */
-int sf_stop_limit_set(const char *unit, uint64_t seconds, struct sf_error *err);
+int sf_stop_limit_set(const char *root, const char *unit, uint64_t seconds, struct sf_error *err);
 
 #endif

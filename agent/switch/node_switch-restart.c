@@ -122,7 +122,7 @@ static void extend_stops(struct sf_node_switch *live, const struct sf_node_move 
                         continue;
                 uint64_t seconds = sf_stop_limit_choose(sf_stop_limit_scripts(&conf, version), live->stop_seconds[i],
                                                         slurmd_timeout);
-                int r = sf_stop_limit_set(unit, seconds, &why);
+                int r = sf_stop_limit_set("", unit, seconds, &why);
                 if (r < 0)
                         sf_log_warning("%s has %llu s to stop, its scripts may take longer: %s", unit,
                                        (unsigned long long)live->stop_seconds[i], why.text);
@@ -139,7 +139,7 @@ static void forget_limits(struct sf_node_switch *live)
 
         for (size_t i = 0; i < live->config->unit_count; i++)
                 if (is_slurmd(live->config->units[i]))
-                        changed |= sf_stop_limit_set(live->config->units[i], 0, NULL) > 0;
+                        changed |= sf_stop_limit_set("", live->config->units[i], 0, NULL) > 0;
         heed_limits(live, changed);
 }
 

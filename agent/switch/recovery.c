@@ -11,6 +11,7 @@
 #include "agent/node/lock.h"
 #include "agent/node/report.h"
 #include "agent/node/state.h"
+#include "agent/node/stop_limit.h"
 #include "agent/switch/expected_units.h"
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -199,14 +200,34 @@ static int choose_home(struct sf_node_switch *live, struct sf_transaction *recor
         return 0;
 }
 
+/* A run that was killed while it stopped slurmd left the unit a longer TimeoutStopSec: it would stay until the next
+ * boot, and be taken for the unit's own. */
+static void forget_stop_limits(const struct sf_config *config, const struct sf_transaction *record)
+{
+        struct sf_service_bus *bus = NULL;
+        struct sf_error why = SF_ERROR_INIT;
+        bool changed = false;
+
+        for (size_t i = 0; i < record->service_count; i++)
+                changed |= sf_stop_limit_set(config->root, record->services[i], 0, NULL) > 0;
+        for (size_t i = 0; record->service_count == 0 && i < config->unit_count; i++)
+                changed |= sf_stop_limit_set(config->root, config->units[i], 0, NULL) > 0;
+        if (!changed || *config->root)
+                return;
+        if (sf_service_open(&bus, &why) < 0 || sf_service_reload(bus, &why) < 0)
+                sf_log_warning("%s", why.text);
+        sf_service_close(bus);
+}
+
 /* Home, or where home does not start, the release that was left for it and ran until then. *on: the directory it is. */
 static int go_home(const struct sf_config *config, const struct sf_store *store, struct sf_transaction *record,
                    bool boot, const char **on, struct sf_error *err)
 {
         struct sf_node_switch live;
         struct sf_error why = SF_ERROR_INIT;
-        int r = sf_node_switch_open(config, store, &live, err);
 
+        forget_stop_limits(config, record);
+        int r = sf_node_switch_open(config, store, &live, err);
         if (r < 0)
                 return r;
         bool bound = false;

@@ -12,6 +12,7 @@
 
 #include "agent/node/lease.h"
 #include "agent/node/state.h"
+#include "agent/node/stop_limit.h"
 #include "agent/switch/recovery.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
@@ -129,6 +130,33 @@ static void undone_and_finished(void **state)
         assert_string_equal(after.previous, "24.11.4-test");
 }
 
+/* A run that was killed while slurmd stopped: the unit has its own TimeoutStopSec again. */
+static void stop_limit_is_forgotten(void **state)
+{
+        static const char drop_in[] = "run/systemd/system/slurmd@n1.service.d/zzzz-sf-node-stop.conf";
+        struct node *n = *state;
+        struct sf_error err = SF_ERROR_INIT;
+        struct sf_transaction record = { .from = "24.11.4-test",
+                                         .to = "24.11.5-test",
+                                         .home = "24.11.4-test",
+                                         .verb = "upgrade",
+                                         .step = SF_STEP_RESTART,
+                                         .services = { "slurmd@n1.service" },
+                                         .service_count = 1 };
+        _cleanup_free_ char *path = sf_fs_join(n->root, drop_in);
+        _cleanup_free_ char *site = sf_fs_join(n->root, "run/systemd/system/slurmd@n1.service.d/site.conf");
+        char note[SF_RECOVERY_NOTE];
+
+        assert_int_equal(sf_activate_switch(&n->store, "24.11.5-test", &err), 0);
+        assert_int_equal(sf_stop_limit_set(n->root, "slurmd@n1.service", 3600, &err), 1);
+        assert_true(sf_fs_exists(path));
+        put(n, "run/systemd/system/slurmd@n1.service.d/site.conf", "[Service]\n");
+        assert_int_equal(sf_transaction_write(n->config.state, &record, NULL), 0);
+        assert_int_equal(sf_recovery_run(&n->config, &n->store, false, note, &err), 1);
+        assert_false(sf_fs_exists(path));
+        assert_true(sf_fs_exists(site));
+}
+
 /* Home is gone: that needs a human, and the record stays. */
 static void home_is_gone(void **state)
 {
@@ -239,6 +267,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 NODE_TEST(undone_and_finished),
+                NODE_TEST(stop_limit_is_forgotten),
                 NODE_TEST(home_is_gone),
                 NODE_TEST(newer_record),
                 NODE_TEST(damaged_record),
