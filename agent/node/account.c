@@ -95,11 +95,13 @@ static int find(const char *root, const char *key, bool group, struct sf_account
 {
         _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
         const char *database = group ? "group" : "passwd";
-        _cleanup_free_ char *path = sf_format("%s/etc/%s", root, database);
+        _cleanup_free_ char *file = sf_format("/etc/%s", database), *path = NULL;
         int r = *root ? 1 : ask_getent(database, key, &text, err);
 
-        if (!path)
+        if (!file)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+        if (sf_fs_in_root(root, file, &path, err) < 0)
+                return SF_ERR_LIMIT;
         if (r == 1) {
                 text.len = 0;
                 r = sf_fs_read(path, FILE_MAX, &text, err);
@@ -139,18 +141,21 @@ static int run_sysusers(const char *root, const char *file, struct sf_error *err
 int sf_account_make(const char *root, const struct sf_account *account, const char *file, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
-        _cleanup_free_ char *path = sf_format("%s%s", root, file), *directory = path ? strdup(path) : NULL;
+        _cleanup_free_ char *path = NULL, *directory = NULL;
         struct sf_account made;
+        int r = sf_fs_in_root(root, file, &path, err);
 
+        if (r < 0)
+                return r;
+        directory = strndup(path, (size_t)(strrchr(path, '/') - path));
         if (!directory)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-        *strrchr(directory, '/') = '\0';
-        int r = sf_buffer_printf(&text, err,
-                                 "# Written by sf-node install --init from its configuration. See sysusers.d(5).\n"
-                                 "g %s %u\n"
-                                 "u %s %u:%u \"%s\"\n",
-                                 account->name, (unsigned)account->gid, account->name, (unsigned)account->uid,
-                                 (unsigned)account->gid, account->name);
+        r = sf_buffer_printf(&text, err,
+                             "# Written by sf-node install --init from its configuration. See sysusers.d(5).\n"
+                             "g %s %u\n"
+                             "u %s %u:%u \"%s\"\n",
+                             account->name, (unsigned)account->gid, account->name, (unsigned)account->uid,
+                             (unsigned)account->gid, account->name);
         if (r == 0)
                 r = sf_fs_mkdirs(directory, 0755, err);
         if (r == 0 && !sf_fs_exists(path))

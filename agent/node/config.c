@@ -389,6 +389,8 @@ int sf_config_load(const struct sf_command_line *line, struct sf_config *ret, st
         if (r == 0)
                 r = read_places(line, &c, err);
         if (r == 0)
+                r = sf_config_check_root(&c, err);
+        if (r == 0)
                 r = read_host(line, &c, err);
         if (r == 0) {
                 c.ca_bundle = sf_conf_get(&c.conf, "repository", "ca_bundle");

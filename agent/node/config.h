@@ -78,6 +78,9 @@ struct sf_config {
 int sf_config_load(const struct sf_command_line *line, struct sf_config *ret, struct sf_error *err);
 void sf_config_free(struct sf_config *config);
 
+/* Part of sf_config_load(): below --root nothing leads to this host's own directories. */
+int sf_config_check_root(const struct sf_config *config, struct sf_error *err);
+
 /* A part of sf_config_load: fills config->init, whose files are in config->conf. line may be NULL. */
 int sf_config_read_init(const struct sf_command_line *line, struct sf_config *config, struct sf_error *err);
 

@@ -52,7 +52,9 @@ static int make_directory(const char *path, const struct sf_first_boot_item *ite
         rmdir(made); /* an interrupted run's */
         if (mkdir(made, 0700) < 0)
                 return sf_error_errno(err, "cannot make %s", made);
-        if ((!mine && chown(made, item->owner.uid, item->owner.gid) < 0) || chmod(made, item->mode) < 0 ||
+        /* Its parent may be another user's, who could put a link there. */
+        _cleanup_close_ int fd = open(made, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0 || (!mine && fchown(fd, item->owner.uid, item->owner.gid) < 0) || fchmod(fd, item->mode) < 0 ||
             rename(made, path) < 0) {
                 int r = sf_error_errno(err, "cannot make %s for %s", path, item->owner.name);
                 rmdir(made);

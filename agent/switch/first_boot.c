@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -59,31 +60,36 @@ static int plan_log(struct sf_first_boot_look *l, struct sf_error *err)
 
         if (r < 0 || !file || *file != '/' || strchr(file, '%'))
                 return r;
-        char parent[1024];
-        snprintf(parent, sizeof parent, "%.*s", (int)(strrchr(file, '/') - file), file);
+        _cleanup_free_ char *parent = strndup(file, (size_t)(strrchr(file, '/') - file));
+        if (!parent)
+                return sf_first_boot_no_memory(err);
         return *parent ? plan_directory(l, parent, &sf_first_boot_root, 0755, err) : 0;
 }
 
 /* %n and %h are the node's names, which an image does not know: its slurmd makes the last directory itself. */
-static void name_spool(struct sf_first_boot_look *l)
+static int name_spool(struct sf_first_boot_look *l, struct sf_error *err)
 {
         const char *said = l->has_conf ? sf_slurm_conf_get(&l->conf, "SlurmdSpoolDir") : NULL;
         const char *path = l->init->spool_dir ? l->init->spool_dir : said && *said == '/' ? said : SPOOL_DEFAULT;
         const char *percent = strchr(path, '%');
 
-        snprintf(l->spool, sizeof l->spool, "%s", path);
+        if (strlen(path) >= sizeof l->spool)
+                return sf_error_set(err, SF_ERR_USAGE, "SlurmdSpoolDir has more than %zu bytes", sizeof l->spool - 1);
+        strcpy(l->spool, path);
         if (!percent)
-                return;
+                return 0;
         l->spool[percent - path] = '\0';
         char *slash = strrchr(l->spool, '/');
         *slash = '\0';
+        return 0;
 }
 
 static int plan_directories(struct sf_first_boot_look *l, struct sf_error *err)
 {
         int r = plan_directory(l, "/etc/slurm", &sf_first_boot_root, 0755, err);
 
-        name_spool(l);
+        if (r == 0)
+                r = name_spool(l, err);
         if (r == 0 && *l->spool)
                 r = plan_directory(l, l->spool, &sf_first_boot_root, 0755, err);
         if (r == 0)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/node/account.h"
@@ -110,12 +111,34 @@ static void stays_in_the_image(void **state)
         assert_int_equal(sf_fs_in_root(root, "/circle/x", &unused, NULL), SF_ERR_LIMIT);
 }
 
+/* An absolute link of an image is one of that system, not of this host. */
+static void makes_in_the_image(void **state)
+{
+        const struct sf_account slurm = { "slurm", 64030, 64030 };
+        _cleanup_free_ char *outside = sf_format("%s-outside", root), *inside = sf_format("%s%s", root, outside);
+        _cleanup_free_ char *stray = sf_fs_join(outside, "sf-node-slurm.conf");
+        _cleanup_free_ char *made = sf_fs_join(inside, "sf-node-slurm.conf");
+
+        (void)state;
+        put("passwd", "root:x:0:0::/root:/bin/sh\n");
+        put("group", "root:x:0:\n");
+        assert_int_equal(mkdir(outside, 0755), 0);
+        assert_int_equal(sf_fs_mkdirs(inside, 0755, NULL), 0);
+        make_link(outside, "etc/sysusers.d");
+        /* Whether systemd-sysusers is there and can do it is another matter. */
+        (void)sf_account_make(root, &slurm, "/etc/sysusers.d/sf-node-slurm.conf", NULL);
+        assert_false(sf_fs_exists(stray));
+        assert_true(sf_fs_exists(made));
+        sf_fs_remove_tree(outside, NULL);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(finds_users, make_root, remove_root),
                 cmocka_unit_test(live),
                 cmocka_unit_test_setup_teardown(stays_in_the_image, make_root, remove_root),
+                cmocka_unit_test_setup_teardown(makes_in_the_image, make_root, remove_root),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
