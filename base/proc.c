@@ -48,15 +48,16 @@ static int move_child(const struct sf_proc *proc)
 /* In the child: nothing here may return. 127 says that the program could not be started, as a shell says it. */
 static void become(const struct sf_proc *proc, int out, int errors, int report)
 {
+        static const int restored[] = { SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM };
         int null = open("/dev/null", O_RDONLY);
         sigset_t none;
 
         setpgid(0, 0);
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
-        signal(SIGPIPE, SIG_DFL);
-        signal(SIGINT, SIG_DFL);
-        signal(SIGTERM, SIG_DFL);
+        /* What a caller ignores for itself: a shell cannot even trap a signal that it was started with so. */
+        for (size_t i = 0; i < sizeof restored / sizeof *restored; i++)
+                signal(restored[i], SIG_DFL);
         if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 ||
             dup2(errors, STDERR_FILENO) < 0 || move_child(proc) < 0) {
                 dprintf(report, "%d", errno);

@@ -5,6 +5,8 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <signal.h>
+#include <stdio.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -305,6 +307,25 @@ static void children_are_collected(void **state)
         assert_non_null(strstr(err.text, "no-such-program-here"));
 }
 
+/* A caller that nothing may end does not make its children so. */
+static void children_heed_signals(void **state)
+{
+        static const char *const names[] = { "HUP", "QUIT", "USR1", "USR2", "ALRM", "INT", "TERM", "PIPE" };
+        static const int numbers[] = { SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGINT, SIGTERM, SIGPIPE };
+        struct sf_error err = SF_ERROR_INIT;
+
+        (void)state;
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+                char script[64], wanted[32];
+                void (*before)(int) = signal(numbers[i], SIG_IGN);
+                snprintf(script, sizeof script, "kill -%s $$; exit 0", names[i]);
+                snprintf(wanted, sizeof wanted, "signal %d ", numbers[i]);
+                assert_int_equal(run(script, 10, NULL, NULL, &err), SF_ERR_FAILED);
+                assert_non_null(strstr(err.text, wanted));
+                signal(numbers[i], before);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -321,6 +342,7 @@ int main(void)
                 cmocka_unit_test(paths_are_plain_or_not),
                 cmocka_unit_test(joins_have_one_slash),
                 cmocka_unit_test(children_are_collected),
+                cmocka_unit_test(children_heed_signals),
         };
 
         return cmocka_run_group_tests_name("base", tests, make_scratch, remove_scratch);
