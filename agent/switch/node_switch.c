@@ -419,10 +419,13 @@ int sf_node_switch_drain(struct sf_node_switch *live, const char *reason, struct
 
 void sf_node_switch_resume(const struct sf_node_switch *live)
 {
-        _cleanup_free_ char *view = live->store ? client_tree(live) : NULL;
+        /* It may never have been opened. */
+        if (!live->bus)
+                return;
+        _cleanup_free_ char *view = client_tree(live);
         struct sf_slurm slurm = { .tree = view, .conf = live->config->slurm_conf, .timeout = ASK_SECONDS };
         struct sf_error err = SF_ERROR_INIT;
 
-        if (view && live->bus && sf_drain_end(live->config->state, &slurm, &err) < 0)
+        if (view && sf_drain_end(live->config->state, &slurm, &err) < 0)
                 sf_log_warning("the node may still be drained by sf-node, the next run resumes it: %s", err.text);
 }

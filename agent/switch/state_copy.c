@@ -121,7 +121,9 @@ static int copy_file(int dirfd, const char *name, const char *target, const stru
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
         if (from < 0)
                 return sf_error_errno(err, "%s", name);
-        to = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+        /* An interrupted run's; or SlurmUser's, whose directory it may be: a link to a file that is not his. */
+        unlink(fresh);
+        to = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (to < 0)
                 return sf_error_errno(err, "%s", fresh);
         r = move_bytes(from, to, fresh, err);
@@ -157,7 +159,8 @@ static int copy_directory(const char *target, const struct stat *st, struct sf_e
                 return sf_error_errno(err, "%s", target);
         if (mkdir(target, 0700) < 0 && errno != EEXIST)
                 return sf_error_errno(err, "%s", target);
-        if (chown(target, st->st_uid, st->st_gid) < 0 || chmod(target, st->st_mode & 07777) < 0)
+        _cleanup_close_ int fd = open(target, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0 || fchown(fd, st->st_uid, st->st_gid) < 0 || fchmod(fd, st->st_mode & 07777) < 0)
                 return sf_error_errno(err, "%s", target);
         return 0;
 }

@@ -156,6 +156,26 @@ static void copies_and_puts_back(void **state)
         expect_text("copy/job_state", "newer");
 }
 
+/* StateSaveLocation is SlurmUser's: what he prepares there for root to write into is not written into. */
+static void follows_nobodys_links(void **state)
+{
+        struct sf_error err = SF_ERROR_INIT;
+
+        (void)state;
+        put("victim", "precious", 8);
+        put("kept/job_state", "old", 3);
+        put("kept/hash.1/script", "eleven", 6);
+        put("home/x", "x", 1);
+        assert_int_equal(link(at("victim"), at("home/job_state.sf-new")), 0);
+        assert_int_equal(mkdir(at("elsewhere"), 0711), 0);
+        assert_int_equal(symlink("../elsewhere", at("home/hash.1")), 0);
+        assert_int_equal(sf_state_copy_finish(at("kept"), at("home"), NULL, &err), 0);
+        expect_text("victim", "precious");
+        expect_text("home/job_state", "old");
+        expect_text("home/hash.1/script", "eleven");
+        assert_false(sf_fs_exists(at("elsewhere/script")));
+}
+
 static void keeps_copies_by_release(void **state)
 {
         struct sf_controller_copy copy = {
@@ -241,6 +261,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(reads_job_state, make_scratch, drop_scratch),
                 cmocka_unit_test_setup_teardown(reads_heartbeat, make_scratch, drop_scratch),
                 cmocka_unit_test_setup_teardown(copies_and_puts_back, make_scratch, drop_scratch),
+                cmocka_unit_test_setup_teardown(follows_nobodys_links, make_scratch, drop_scratch),
                 cmocka_unit_test_setup_teardown(keeps_copies_by_release, make_scratch, drop_scratch),
                 cmocka_unit_test(counts_what_happened),
                 cmocka_unit_test_setup_teardown(remembers_units, make_scratch, drop_scratch),
