@@ -109,7 +109,7 @@ static const char *const publish_agent_options[] = { "repo", "endpoint", "keys",
 static const char *const delta_options[] = { "output", NULL };
 static const char *const export_options[] = { "format", "base", "output", "gpg-key", NULL };
 static const char *const withdraw_options[] = { "repo", "endpoint", "keys", "reason", "undo", NULL };
-static const char *const prune_options[] = { "repo", "keys", "keep", "grace-days", "dry-run", NULL };
+static const char *const prune_options[] = { "repo", "endpoint", "keys", "keep", "grace-days", "dry-run", NULL };
 static const char *const matrix_options[] = { "all",           "missing",   "plan", "repo",
                                               "slurm-version", "toolchain", "arch", NULL };
 static const char *const advisories_options[] = { "repo", "endpoint", NULL };

@@ -58,15 +58,16 @@ int sf_command_prune(const struct sf_factory *factory, const struct sf_command_l
 {
         _cleanup_repository_ struct sf_command_repository repository = { 0 };
         struct sf_prune_result done;
+        struct sf_files files;
         unsigned keep = 0, days = SF_PRUNE_GRACE / 86400;
         int r;
 
-        if (factory->repository && strstr(factory->repository, "://"))
-                return sf_error_set(err, SF_ERR_UNSUPPORTED, "%s: only a directory can be pruned", factory->repository);
-        if ((r = sf_command_repository_open(factory, false, &repository, err)) < 0 ||
-            (r = get_number(line, "keep", 1, 10000, &keep, err)) < 0 ||
-            (r = get_number(line, "grace-days", 0, 3650, &days, err)) < 0)
+        if ((r = get_number(line, "keep", 1, 10000, &keep, err)) < 0 ||
+            (r = get_number(line, "grace-days", 0, 3650, &days, err)) < 0 ||
+            (r = sf_command_repository_open(factory, sf_option_given(line, "dry-run"), &repository, err)) < 0)
                 return r;
+        if (repository.bucket)
+                sf_bucket_files(repository.bucket, &files);
         const struct sf_prune prune = { .repository = repository.options.repository,
                                         .keys = repository.options.keys,
                                         .releases = line->arguments,
@@ -74,7 +75,10 @@ int sf_command_prune(const struct sf_factory *factory, const struct sf_command_l
                                         .keep = keep,
                                         .grace = (int64_t)days * 86400,
                                         .now = repository.options.now,
-                                        .dry_run = sf_option_given(line, "dry-run") };
+                                        .dry_run = sf_option_given(line, "dry-run"),
+                                        .files = repository.bucket ? &files : NULL,
+                                        .after_commit = repository.options.after_commit,
+                                        .after_commit_ctx = repository.options.after_commit_ctx };
         if ((r = sf_prune_run(&prune, &done, err)) < 0)
                 return r;
         report(&prune, &done, result);

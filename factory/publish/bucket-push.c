@@ -305,8 +305,8 @@ static int send_one(void *ctx, size_t i, struct sf_error *err)
         return 0;
 }
 
-/* Nobody else may have published meanwhile, lock or no lock. */
-static int check_unchanged(struct sf_bucket *b, struct sf_error *err)
+/* Lock or no lock. */
+int sf_bucket_check_unchanged(struct sf_bucket *b, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer now = SF_BUFFER_INIT;
         struct sf_error why = SF_ERROR_INIT;
@@ -331,7 +331,7 @@ static int push_step(struct sf_bucket *b, enum step step, struct sf_error *err)
         if (r < 0 || p.count == 0)
                 return r;
         /* From here on files of fixed names are replaced. */
-        if (step >= STEP_METADATA && !b->options.dry_run && (r = check_unchanged(b, err)) < 0)
+        if (step >= STEP_METADATA && !b->options.dry_run && (r = sf_bucket_check_unchanged(b, err)) < 0)
                 return r;
         r = sf_parallel_each(p.count, b->options.dry_run ? 1 : SF_BUCKET_CONNECTIONS, send_one, &p, err);
         if (r == 0 && step == STEP_TIMESTAMP && !b->options.dry_run) { /* what the roots' step finds */

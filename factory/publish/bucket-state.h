@@ -34,6 +34,8 @@ struct sf_bucket {
 int sf_bucket_lock(struct sf_bucket *bucket, struct sf_error *err);
 /* Whether it still is. */
 int sf_bucket_check_lock(struct sf_bucket *bucket, struct sf_error *err);
+/* Whether it still is, and the timestamp the one that was read or pushed: nobody else has published meanwhile. */
+int sf_bucket_check_unchanged(struct sf_bucket *bucket, struct sf_error *err);
 void sf_bucket_unlock(struct sf_bucket *bucket);
 
 /* A connection for one thread, and back. */

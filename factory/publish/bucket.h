@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "factory/publish/files.h"
 #include "release/index.h"
 
 struct sf_bucket; /* opaque */
@@ -34,7 +35,10 @@ struct sf_bucket_options {
 int sf_bucket_open(const struct sf_bucket_options *options, struct sf_bucket **ret, struct sf_error *err);
 /* Gives the lock back. What was not pushed is forgotten by the next open. */
 void sf_bucket_close(struct sf_bucket *bucket);
-static inline void sf_cleanup_bucket(struct sf_bucket **b) { sf_bucket_close(*b); }
+static inline void sf_cleanup_bucket(struct sf_bucket **b)
+{
+        sf_bucket_close(*b);
+}
 #define _cleanup_bucket_ __attribute__((cleanup(sf_cleanup_bucket)))
 
 /* The directory of the copy; valid while it is open. */
@@ -48,5 +52,9 @@ struct sf_bucket_sent {
         uint64_t files, bytes;
 };
 int sf_bucket_push(struct sf_bucket *bucket, struct sf_bucket_sent *ret, struct sf_error *err);
+
+/* What lies in the bucket itself; what was not pushed is unknown to it. Before and while files are deleted the lock
+ * must be there and the timestamp the one that was read or pushed, else it is SF_ERR_BUSY. */
+void sf_bucket_files(struct sf_bucket *bucket, struct sf_files *ret);
 
 #endif

@@ -4,10 +4,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/fs.h"
 #include "base/json.h"
 #include "base/stop.h"
 #include "factory/publish/catalog.h"
@@ -16,11 +14,6 @@
 #include "factory/publish/reachable.h"
 #include "factory/publish/repo.h"
 #include "release/layout.h"
-
-static int no_memory(struct sf_error *err)
-{
-        return sf_error_set(err, SF_ERR_NOMEM, "out of memory");
-}
 
 void sf_prune_result_free(struct sf_prune_result *result)
 {
@@ -121,60 +114,71 @@ static int shrink(const struct sf_prune *prune, struct sf_catalog *catalog, stru
 
 /* --- files ------------------------------------------------------------------------------------------------------ */
 
+/* The order of deleting. What leads to other files goes before them: what a killed run leaves is either whole or led to
+ * by nothing, and the next run deletes it. */
+enum rank { RANK_SNAPSHOTS, RANK_METADATA, RANK_TARGETS, RANK_BLOBS, RANK_COUNT };
+
 struct sweep {
         const struct sf_prune *prune;
-        const char *top; /* "metadata", "targets", "blobs/sha256" */
         const json_t *reachable;
+        enum rank rank; /* of the directory at hand */
+        struct sf_words doomed[RANK_COUNT];
         struct sf_prune_result *result;
 };
 
-static int visit_file(void *ctx, int dirfd, const char *name, const char *path, const struct stat *st,
-                      struct sf_error *err)
+static void sweep_free(struct sweep *s)
 {
-        const struct sweep *s = ctx;
-        _cleanup_free_ char *full = sf_fs_join(s->top, path);
-        const json_t *until;
+        for (size_t i = 0; i < RANK_COUNT; i++)
+                sf_words_free(&s->doomed[i]);
+}
 
-        if (!full)
-                return no_memory(err);
+static int visit_file(void *ctx, const char *path, uint64_t size, int64_t modified, struct sf_error *err)
+{
+        struct sweep *s = ctx;
+        const json_t *until = json_object_get(s->reachable, path);
+
         if (sf_stop_requested)
                 return sf_error_set(err, SF_ERR_INTERRUPTED, "interrupted");
-        if (!S_ISREG(st->st_mode))
-                return 0;
-        if ((until = json_object_get(s->reachable, full))) {
+        if (until) {
                 int64_t moment = json_integer_value(until);
                 if (moment == INT64_MAX)
                         return 0;
                 s->result->waiting_files++;
-                s->result->waiting_bytes += (uint64_t)st->st_size;
+                s->result->waiting_bytes += size;
                 if (moment > s->result->waiting_until)
                         s->result->waiting_until = moment;
                 return 0;
         }
-        if ((int64_t)st->st_mtime > s->prune->now - s->prune->grace)
+        if (modified > s->prune->now - s->prune->grace)
                 return 0;
-        if (!s->prune->dry_run && unlinkat(dirfd, name, 0) < 0)
-                return sf_error_errno(err, "cannot delete %s/%s", s->prune->repository, full);
         s->result->files++;
-        s->result->bytes += (uint64_t)st->st_size;
-        return 0;
+        s->result->bytes += size;
+        return sf_words_append(&s->doomed[strstr(path, ".snapshot.json") ? RANK_SNAPSHOTS : s->rank], path, err);
 }
 
 static int sweep_all(const struct sf_prune *prune, int64_t current, struct sf_prune_result *result,
                      struct sf_error *err)
 {
-        static const char *const tops[] = { SF_LAYOUT_BLOBS, SF_LAYOUT_TARGETS, SF_LAYOUT_METADATA };
+        static const struct {
+                const char *top;
+                enum rank rank;
+        } tops[] = { { SF_LAYOUT_METADATA, RANK_METADATA },
+                     { SF_LAYOUT_TARGETS, RANK_TARGETS },
+                     { SF_LAYOUT_BLOBS, RANK_BLOBS } };
         _cleanup_json_ json_t *reachable = NULL;
-        int r = sf_reachable_find(prune->repository, current, prune->now - prune->grace, &reachable, err);
+        _cleanup_(sweep_free) struct sweep s = { .prune = prune, .result = result };
+        struct sf_files directory;
+        const struct sf_files *files = prune->files ? prune->files : &directory;
 
+        sf_files_of_directory(prune->repository, &directory);
+        int r = sf_reachable_find(files, current, prune->now - prune->grace, &reachable, err);
+        s.reachable = reachable;
         for (size_t i = 0; r == 0 && i < sizeof tops / sizeof *tops; i++) {
-                struct sweep sweep = { prune, tops[i], reachable, result };
-                _cleanup_free_ char *root = sf_fs_join(prune->repository, tops[i]);
-                if (!root)
-                        return no_memory(err);
-                if (sf_fs_exists(root))
-                        r = sf_fs_walk(root, visit_file, &sweep, err);
+                s.rank = tops[i].rank;
+                r = files->walk(files->place, tops[i].top, visit_file, &s, err);
         }
+        for (size_t i = 0; r == 0 && !prune->dry_run && i < RANK_COUNT; i++)
+                r = files->remove(files->place, sf_words_argv(&s.doomed[i]), s.doomed[i].count, err);
         return r;
 }
 
@@ -218,7 +222,9 @@ int sf_prune_run(const struct sf_prune *prune, struct sf_prune_result *ret, stru
                                                      .keys = prune->keys,
                                                      .now = prune->now,
                                                      .before_timestamp = store_pages,
-                                                     .before_timestamp_ctx = &pages };
+                                                     .before_timestamp_ctx = &pages,
+                                                     .after_commit = prune->after_commit,
+                                                     .after_commit_ctx = prune->after_commit_ctx };
         int r = sf_repo_open(prune->repository, err);
 
         if (r == 0)

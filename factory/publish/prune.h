@@ -17,6 +17,7 @@
 
 #include "base/error.h"
 #include "base/words.h"
+#include "factory/publish/files.h"
 
 #define SF_PRUNE_GRACE 86400
 
@@ -25,12 +26,16 @@ struct sf_prune {
         const char *const *keys;     /* as in struct sf_publish */
         const char *const *releases; /* full names or what sf_release_name_choose takes: these are removed */
         size_t release_count;
-        unsigned keep;  /* of each series, toolchain and architecture stay this many releases; 0 = all. Withdrawn ones
+        unsigned keep; /* of each series, toolchain and architecture stay this many releases; 0 = all. Withdrawn ones
                          * do not count, and go where they are older than the oldest that stays */
-        int64_t grace;  /* seconds that a snapshot counts beyond its expiry, and that a nameless file stays; see
+        int64_t grace; /* seconds that a snapshot counts beyond its expiry, and that a nameless file stays; see
                          * SF_PRUNE_GRACE */
         int64_t now;
-        bool dry_run;   /* change nothing, tell all */
+        bool dry_run; /* change nothing, tell all */
+        /* Where `repository` is a copy: the files themselves, and what sends a commit. NULL = the directory is all. */
+        const struct sf_files *files;
+        int (*after_commit)(void *ctx, struct sf_error *err);
+        void *after_commit_ctx;
 };
 
 struct sf_prune_result {

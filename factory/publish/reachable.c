@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/fs.h"
 #include "base/json.h"
 #include "factory/pack/oci.h"
 #include "factory/publish/catalog.h"
@@ -20,7 +19,7 @@
 #define OCI_INDEX_MAX (64u << 20)
 
 struct search {
-        const char *repository;
+        const struct sf_files *files;
         json_t *found;
         int64_t current, now;
         int64_t until; /* of the snapshot at hand */
@@ -53,9 +52,7 @@ static int mark_blob(struct search *s, const struct sf_digest *digest, bool *ret
 
 static int read_file(const struct search *s, const char *path, size_t max, struct sf_buffer *ret, struct sf_error *err)
 {
-        _cleanup_free_ char *full = sf_fs_join(s->repository, path);
-
-        return full ? sf_fs_read(full, max, ret, err) : no_memory(err);
+        return s->files->read(s->files->place, path, max, ret, err);
 }
 
 /* --- blobs ------------------------------------------------------------------------------------------------------ */
@@ -225,15 +222,15 @@ static int mark_snapshot(struct search *s, int64_t version, struct sf_error *err
 }
 
 /* Roots and snapshots that lie there. */
-static int visit_metadata(void *ctx, int dirfd, const char *name, const char *path, const struct stat *st,
-                          struct sf_error *err)
+static int visit_metadata(void *ctx, const char *path, uint64_t size, int64_t modified, struct sf_error *err)
 {
         struct search *s = ctx;
+        const char *name = path + strlen(SF_LAYOUT_METADATA "/");
         int64_t version;
         int used = 0;
         bool again;
 
-        (void)dirfd, (void)path, (void)st;
+        (void)size, (void)modified;
         if (sscanf(name, "%" SCNd64 ".root.json%n", &version, &used) == 1 && used && !name[used]) {
                 s->until = INT64_MAX;
                 return mark(s, sf_format(SF_LAYOUT_METADATA "/%s", name), &again, err);
@@ -248,36 +245,32 @@ static int mark_oci_index(struct search *s, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
         _cleanup_json_ json_t *document = NULL;
-        _cleanup_free_ char *path = sf_fs_join(s->repository, SF_LAYOUT_OCI_INDEX);
-        int r;
+        struct sf_error why = SF_ERROR_INIT;
+        int r = read_file(s, SF_LAYOUT_OCI_INDEX, OCI_INDEX_MAX, &text, &why);
 
-        if (!path)
-                return no_memory(err);
-        if (!sf_fs_exists(path))
-                return 0;
+        if (r < 0)
+                return r == SF_ERR_NOT_FOUND ? 0 : sf_error_set(err, r, "%s", why.text);
         s->until = INT64_MAX;
-        if ((r = sf_fs_read(path, OCI_INDEX_MAX, &text, err)) < 0 ||
-            (r = sf_json_parse(path, text.data, text.len, &document, err)) < 0)
+        if ((r = sf_json_parse(SF_LAYOUT_OCI_INDEX, text.data, text.len, &document, err)) < 0)
                 return r;
         return mark_descriptors(s, json_object_get(document, "manifests"), err);
 }
 
-int sf_reachable_find(const char *repository, int64_t current, int64_t now, json_t **ret, struct sf_error *err)
+int sf_reachable_find(const struct sf_files *files, int64_t current, int64_t now, json_t **ret, struct sf_error *err)
 {
-        struct search s = { .repository = repository, .found = json_object(), .current = current, .now = now };
+        struct search s = { .files = files, .found = json_object(), .current = current, .now = now };
         _cleanup_json_ json_t *found = s.found;
-        _cleanup_free_ char *metadata = sf_fs_join(repository, SF_LAYOUT_METADATA);
         bool again;
         int r;
 
-        if (!found || !metadata)
+        if (!found)
                 return no_memory(err);
         s.until = INT64_MAX;
         r = mark(&s, strdup(SF_LAYOUT_METADATA "/timestamp.json"), &again, err);
         if (r == 0)
                 r = mark_snapshot(&s, current, err);
         if (r == 0)
-                r = sf_fs_walk(metadata, visit_metadata, &s, err);
+                r = files->walk(files->place, SF_LAYOUT_METADATA, visit_metadata, &s, err);
         if (r == 0)
                 r = mark_oci_index(&s, err);
         if (r < 0)
