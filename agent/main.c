@@ -42,6 +42,8 @@ static const struct sf_option options[] = {
           "on a controller, put back the copy of slurmctld's state and lose what happened since", false, NULL },
         { "ignore-hold", 0, NULL, "switch to what [policy] hold or series does not allow", false, NULL },
         { "ignore-window", 0, NULL, "switch outside of every [policy] window", false, NULL },
+        { "ignore-waves", 0, NULL, "take a release whose wave has not reached this node", false, NULL },
+        { "node-seed", 0, "N", "place this node in waves by this text instead of its name", false, NULL },
         { "keep", 0, "N", "keep the N newest releases as well", false, NULL },
         { "verify-only", 0, NULL, "only say whether this program is the repository's", false, NULL },
         { "self-test", 0, NULL, "only say whether this program can work on this node", false, NULL },
@@ -51,19 +53,19 @@ static const struct sf_option options[] = {
 
 static const char *const global_options[] = { "config", "repo", "root",  "prefix",  "toolchain",
                                               "arch",   "json", "quiet", "verbose", NULL };
-static const char *const list_options[] = { "all", "limit-rate", "jitter", NULL };
+static const char *const list_options[] = { "all", "limit-rate", "jitter", "node-seed", NULL };
 static const char *const log_options[] = { "all", NULL };
 static const char *const trust_options[] = { "force", NULL };
-static const char *const install_options[] = { "no-activate",   "init",       "conf-server", "with-munge",
-                                               "with-pam",      "with-nss",   "force",       "dry-run",
-                                               "fast",          "limit-rate", "jitter",      "ignore-hold",
-                                               "ignore-window", NULL };
-static const char *const upgrade_options[] = {
-        "force",         "dry-run",     "fast",          "drain",      "drain-timeout",
-        "when-idle",     "limit-rate",  "jitter",        "no-restart", "allow-downgrade",
-        "restore-state", "ignore-hold", "ignore-window", NULL
-};
-static const char *const stage_options[] = { "force", "dry-run", "fast", "limit-rate", "jitter", NULL };
+static const char *const install_options[] = { "no-activate",   "init",         "conf-server", "with-munge",
+                                               "with-pam",      "with-nss",     "force",       "dry-run",
+                                               "fast",          "limit-rate",   "jitter",      "ignore-hold",
+                                               "ignore-window", "ignore-waves", "node-seed",   NULL };
+static const char *const upgrade_options[] = { "force",         "dry-run",         "fast",          "drain",
+                                               "drain-timeout", "when-idle",       "limit-rate",    "jitter",
+                                               "no-restart",    "allow-downgrade", "restore-state", "ignore-hold",
+                                               "ignore-window", "ignore-waves",    "node-seed",     NULL };
+static const char *const stage_options[] = { "force",  "dry-run",      "fast",      "limit-rate",
+                                             "jitter", "ignore-waves", "node-seed", NULL };
 static const char *const switch_options[] = {
         "force",           "dry-run",       "drain",       "drain-timeout", "when-idle", "no-restart",
         "allow-downgrade", "restore-state", "ignore-hold", "ignore-window", NULL

@@ -109,6 +109,7 @@ static const char *const publish_agent_options[] = { "repo", "endpoint", "keys",
 static const char *const delta_options[] = { "output", NULL };
 static const char *const export_options[] = { "format", "base", "output", "gpg-key", NULL };
 static const char *const withdraw_options[] = { "repo", "endpoint", "keys", "reason", "undo", NULL };
+static const char *const waves_options[] = { "repo", "endpoint", "keys", NULL };
 static const char *const prune_options[] = { "repo", "endpoint", "keys", "keep", "grace-days", "dry-run", NULL };
 static const char *const matrix_options[] = { "all",           "missing",   "plan", "repo",
                                               "slurm-version", "toolchain", "arch", NULL };
@@ -165,6 +166,7 @@ VERB(import)
 VERB(publish)
 VERB(publish_agent)
 VERB(withdraw)
+VERB(waves)
 VERB(delta)
 VERB(export)
 VERB(keys)
@@ -195,6 +197,7 @@ static const struct sf_verb verbs[] = {
           export_options, run_export },
         { "withdraw", "RELEASE", "take a release off the offer, or correct the reason", 1, 1, withdraw_options,
           run_withdraw },
+        { "waves", "RELEASE PERCENT", "offer a release to so many of a hundred nodes", 2, 2, waves_options, run_waves },
         { "prune", "[RELEASE...]", "take old releases off the offer, delete what no reader may still fetch", 0,
           SIZE_MAX, prune_options, run_prune },
         { "keys", "init|add ROLE|rotate ROLE|show", "make, replace or list the keys that sign", 1, 2, keys_options,

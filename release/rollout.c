@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* release/rollout.c - withdrawals and the compatibility table, as signed by the rollout role. */
+/* release/rollout.c - withdrawals, waves and the compatibility table, as signed by the rollout role. */
 #include "release/rollout.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/digest.h"
 #include "base/json.h"
 
 #define FORMAT    1
@@ -107,6 +108,33 @@ static int read_withdrawn(const json_t *root, const char *name, struct sf_rollou
         return 0;
 }
 
+/* Files of older publishers have none. */
+static int read_waves(const json_t *root, const char *name, struct sf_rollout *rollout, struct sf_error *err)
+{
+        json_t *list, *entry;
+        size_t i;
+
+        if (!json_object_get(root, "waves"))
+                return 0;
+        int r = sf_json_array(root, name, "waves", &list, err);
+        if (r < 0)
+                return r;
+        rollout->waves = calloc(json_array_size(list) + 1, sizeof *rollout->waves);
+        if (!rollout->waves)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for %s", name);
+        json_array_foreach (list, i, entry) {
+                _cleanup_free_ char *where = sf_format("%s.waves[%zu]", name, i);
+                struct sf_wave *w = &rollout->waves[i];
+                int64_t percent;
+                if ((r = read_text(entry, where ? where : name, "name", w->name, sizeof w->name, err)) < 0 ||
+                    (r = sf_json_integer(entry, where ? where : name, "percent", 0, 100, &percent, err)) < 0)
+                        return r;
+                w->percent = (int)percent;
+                rollout->wave_count++;
+        }
+        return 0;
+}
+
 int sf_rollout_parse(const char *name, const void *text, size_t len, struct sf_rollout *ret, struct sf_error *err)
 {
         _cleanup_json_ json_t *root = NULL;
@@ -123,7 +151,8 @@ int sf_rollout_parse(const char *name, const void *text, size_t len, struct sf_r
         if (format > FORMAT)
                 return sf_error_set(err, SF_ERR_UNSUPPORTED, "%s: format %lld, this program reads %d", name,
                                     (long long)format, FORMAT);
-        if ((r = read_rows(root, name, &rollout, err)) < 0 || (r = read_withdrawn(root, name, &rollout, err)) < 0) {
+        if ((r = read_rows(root, name, &rollout, err)) < 0 || (r = read_withdrawn(root, name, &rollout, err)) < 0 ||
+            (r = read_waves(root, name, &rollout, err)) < 0) {
                 sf_rollout_free(&rollout);
                 return r;
         }
@@ -142,7 +171,8 @@ static json_t *row_to_json(const struct sf_window_row *row)
 
 int sf_rollout_write(const struct sf_rollout *rollout, struct sf_buffer *ret, struct sf_error *err)
 {
-        _cleanup_json_ json_t *root = json_pack("{s:i, s:[], s:[]}", "rollout", FORMAT, "compatibility", "withdrawn");
+        _cleanup_json_ json_t *root = json_pack("{s:i, s:[], s:[], s:[]}", "rollout", FORMAT, "compatibility",
+                                                "withdrawn", "waves");
         json_t *rows = json_object_get(root, "compatibility"), *withdrawn = json_object_get(root, "withdrawn");
         bool complete = root != NULL;
 
@@ -151,6 +181,10 @@ int sf_rollout_write(const struct sf_rollout *rollout, struct sf_buffer *ret, st
         for (size_t i = 0; complete && i < rollout->withdrawn_count; i++)
                 complete = json_array_append_new(withdrawn, json_pack("{s:s, s:s}", "name", rollout->withdrawn[i].name,
                                                                       "reason", rollout->withdrawn[i].reason)) == 0;
+        for (size_t i = 0; complete && i < rollout->wave_count; i++)
+                complete = json_array_append_new(json_object_get(root, "waves"),
+                                                 json_pack("{s:s, s:i}", "name", rollout->waves[i].name, "percent",
+                                                           rollout->waves[i].percent)) == 0;
         _cleanup_free_ char *text = complete ? json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
         if (!text)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for the rollout");
@@ -176,6 +210,7 @@ void sf_rollout_free(struct sf_rollout *rollout)
 {
         free(rollout->rows);
         free(rollout->withdrawn);
+        free(rollout->waves);
         *rollout = (struct sf_rollout){ 0 };
 }
 
@@ -219,4 +254,58 @@ int sf_rollout_withdraw(struct sf_rollout *rollout, const char *release, const c
         }
         *there = entry;
         return 0;
+}
+
+static struct sf_wave *find_wave(const struct sf_rollout *rollout, const char *release)
+{
+        for (size_t i = 0; i < rollout->wave_count; i++)
+                if (strcmp(rollout->waves[i].name, release) == 0)
+                        return &rollout->waves[i];
+        return NULL;
+}
+
+int sf_rollout_percent(const struct sf_rollout *rollout, const char *release)
+{
+        const struct sf_wave *wave = find_wave(rollout, release);
+
+        return wave ? wave->percent : 100;
+}
+
+int sf_rollout_set_wave(struct sf_rollout *rollout, const char *release, int percent, struct sf_error *err)
+{
+        struct sf_wave *wave = find_wave(rollout, release);
+
+        if (percent >= 100) {
+                if (wave)
+                        *wave = rollout->waves[--rollout->wave_count];
+                return 0;
+        }
+        if (strlen(release) >= sizeof wave->name || percent < 0)
+                return sf_error_set(err, SF_ERR_USAGE, "wave of %.60s: the name is too long, or no percentage",
+                                    release);
+        if (!wave) {
+                wave = reallocarray(rollout->waves, rollout->wave_count + 1, sizeof *wave);
+                if (!wave)
+                        return sf_error_set(err, SF_ERR_NOMEM, "no memory for the rollout");
+                rollout->waves = wave;
+                wave += rollout->wave_count++;
+                memcpy(wave->name, release, strlen(release) + 1);
+        }
+        wave->percent = percent;
+        return 0;
+}
+
+int sf_rollout_position(const char *release, const char *seed)
+{
+        _cleanup_free_ char *text = sf_format("%s\n%s", release, seed);
+        struct sf_digest digest;
+        uint64_t number = 0;
+
+        /* Without memory it is among the last. */
+        if (!text)
+                return 99;
+        sf_digest_of(text, strlen(text), &digest);
+        for (size_t i = 0; i < sizeof number; i++)
+                number = number << 8 | digest.bytes[i];
+        return (int)(number % 100);
 }

@@ -275,6 +275,15 @@ static bool name_matches(const struct sf_release_name *name, const char *wanted)
                            sf_version_is_same(name->version, wanted));
 }
 
+bool sf_release_name_is_exact(const char *wanted, const char *name, const char *version)
+{
+        size_t len = strlen(wanted);
+
+        /* 25.11.1-2 is a version, not a part of 25.11.1's name. */
+        return sf_version_is_same(wanted, version) ||
+               (len > strlen(version) && strncmp(name, wanted, len) == 0 && (!name[len] || name[len] == '-'));
+}
+
 /* What a user typed: "25.11.1" is itself where it is on offer, and else 25.11.1-2. */
 static bool is_meant(const struct sf_release_name *names, size_t count, const char *wanted, size_t i)
 {

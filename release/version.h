@@ -49,6 +49,9 @@ int sf_release_name_make(const char *version, const char *toolchain, const char 
 int sf_release_name_compare(const struct sf_release_name *a, const struct sf_release_name *b);
 /* The version at the start of a release's name or directory ("25.11.1-2-noble"): its length, 0 where there is none. */
 size_t sf_release_name_version_length(const char *text);
+/* Does `wanted` name this release as exactly as a version does: the version, the name, or its beginning up to a '-'
+ * that says more than the version? Series do not. `name` may be "". */
+bool sf_release_name_is_exact(const char *wanted, const char *name, const char *version);
 /* Picks what `wanted` means among names: an exact name; else that exact version; else the newest version that
  * matches. Two matches of the same version that differ in toolchain, architecture or build are ambiguous:
  * SF_ERR_USAGE listing them. Nothing matches: SF_ERR_NOT_FOUND. */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/acquire/acquire.h"
 #include "agent/acquire/requires.h"
@@ -26,12 +27,43 @@ static int check_withdrawn(const struct sf_config *config, const struct sf_candi
                             name, *w->reason ? ": " : "", w->reason);
 }
 
+/* Where this node stands. Not by machine-id: cloned images share it, and stateless nodes have another at each boot. */
+int sf_candidate_position(const struct sf_config *config, const char *release)
+{
+        const char *seed = config->node_seed ? config->node_seed : config->node_name;
+        char host[256] = "";
+
+        if (!seed)
+                gethostname(host, sizeof host - 1);
+        return sf_rollout_position(release, seed ? seed : host);
+}
+
+/* Has its wave reached this node, or is it named, or active already? */
+static bool is_reached(const struct sf_config *config, const struct sf_candidate *offer, const char *wanted,
+                       const char *active, const struct sf_release_name *name)
+{
+        int percent = sf_rollout_percent(&offer->repository.rollout, name->text), position;
+
+        if (config->ignore_waves || percent >= 100 || strcmp(name->text, active) == 0)
+                return true;
+        position = sf_candidate_position(config, name->text);
+        if (position < percent)
+                return true;
+        bool named = sf_release_name_is_exact(wanted, name->text, name->version);
+        sf_log_info("%s is offered to %d %% of the nodes, and this one comes at %d %%: %s", name->text, percent,
+                    position + 1, named ? "taken because it is named" : "passed over (--ignore-waves takes it)");
+        return named;
+}
+
 /* What `wanted` means among the releases that are on offer; where only withdrawn ones fit, the line says that. */
-static int choose(const struct sf_config *config, const char *wanted, struct sf_candidate *offer, struct sf_error *err)
+static int choose(const struct sf_config *config, const char *wanted, const char *active, struct sf_candidate *offer,
+                  struct sf_error *err)
 {
         const struct sf_index *index = &offer->repository.index;
         _cleanup_free_ struct sf_release_name *names = calloc(index->release_count + 1, sizeof *names);
         size_t count = 0, chosen;
+        bool passed = false;
+        int r;
 
         if (!names)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory to choose a release");
@@ -40,11 +72,19 @@ static int choose(const struct sf_config *config, const char *wanted, struct sf_
                 if (config->force || !sf_rollout_withdrawn(&offer->repository.rollout, name->text))
                         names[count++] = *name;
         }
-        int r = sf_release_name_choose(names, count, wanted, &chosen, err);
-        if (r == 0) {
-                offer->release = sf_index_find(index, names[chosen].text);
-                return 0;
+        while ((r = sf_release_name_choose(names, count, wanted, &chosen, err)) == 0) {
+                if (is_reached(config, offer, wanted, active, &names[chosen])) {
+                        offer->release = sf_index_find(index, names[chosen].text);
+                        return 0;
+                }
+                passed = true;
+                names[chosen] = names[--count];
         }
+        if (r == SF_ERR_NOT_FOUND && passed)
+                return sf_error_set(err, SF_ERR_INCOMPATIBLE,
+                                    "no wave of a release that matches \"%s\" has reached "
+                                    "this node (--ignore-waves)",
+                                    wanted);
         if (r == SF_ERR_NOT_FOUND)
                 r = sf_index_choose(index, wanted, &offer->release, err);
         return r < 0 ? r : check_withdrawn(config, offer, err);
@@ -64,9 +104,10 @@ static int series_of(const struct sf_store_release *active, char *out, size_t ro
 }
 
 static int choose_and_plan(const struct sf_config *config, const struct sf_store *store, const char *wanted,
-                           struct sf_report *report, struct sf_candidate *offer, struct sf_error *err)
+                           const char *active, struct sf_report *report, struct sf_candidate *offer,
+                           struct sf_error *err)
 {
-        int r = choose(config, wanted, offer, err);
+        int r = choose(config, wanted, active, offer, err);
 
         if (r == 0 && (r = sf_requires_check_agent(offer->release, sf_version_own(), err)) < 0)
                 report->step = SF_STEP_PREFLIGHT;
@@ -102,7 +143,7 @@ int sf_candidate_open(const struct sf_config *config, const struct sf_store *sto
         }
         ret->remote = true;
         ret->rows = ret->repository.rollout.rows;
-        return choose_and_plan(config, store, *wanted ? wanted : series, report, ret, err);
+        return choose_and_plan(config, store, *wanted ? wanted : series, active->name.text, report, ret, err);
 }
 
 int sf_candidate_plan_again(const struct sf_config *config, const struct sf_store *store, struct sf_candidate *offer,

@@ -27,11 +27,14 @@ struct sf_candidate {
 };
 
 /* Opens the repository, chooses what `wanted` means ("" = the newest micro release of the active series) and plans the
- * transfer. A withdrawn release is passed over, and SF_ERR_INCOMPATIBLE where it is named, unless --force. report->step
+ * transfer. One whose wave has not reached this node is passed over unless it is active or named by its version. A
+ * withdrawn release is passed over, and SF_ERR_INCOMPATIBLE where it is named, unless --force. report->step
  * follows. */
 int sf_candidate_open(const struct sf_config *config, const struct sf_store *store, const char *wanted,
                       const struct sf_store_release *active, struct sf_report *report, struct sf_candidate *ret,
                       struct sf_error *err);
+/* Where this node stands in the waves of a release (sf_rollout_position): by node_seed, else by its name. */
+int sf_candidate_position(const struct sf_config *config, const char *release);
 /* Plans the transfer of the chosen release anew: what is installed has changed. */
 int sf_candidate_plan_again(const struct sf_config *config, const struct sf_store *store, struct sf_candidate *offer,
                             struct sf_error *err);

@@ -283,6 +283,9 @@ static int read_options(const struct sf_command_line *line, struct sf_config *c,
         c->restore_state = sf_option_given(line, "restore-state");
         c->ignore_hold = sf_option_given(line, "ignore-hold");
         c->ignore_window = sf_option_given(line, "ignore-window");
+        c->ignore_waves = sf_option_given(line, "ignore-waves");
+        if (sf_option_given(line, "node-seed"))
+                c->node_seed = sf_option_get(line, "node-seed");
         c->fast = sf_option_given(line, "fast");
         c->drain = sf_option_given(line, "drain");
         c->when_idle = sf_option_given(line, "when-idle");
@@ -402,6 +405,7 @@ int sf_config_load(const struct sf_command_line *line, struct sf_config *ret, st
                 r = read_agent(&c, err);
         if (r == 0)
                 r = sf_policy_read(&c.conf, &c.policy, err);
+        c.node_seed = sf_conf_get(&c.conf, "policy", "node_seed");
         if (r == 0)
                 r = read_service(&c, err);
         if (r == 0 && !c.slurm_conf)

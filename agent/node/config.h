@@ -56,8 +56,9 @@ struct sf_config {
         uint64_t drain_timeout;  /* seconds to wait for that, 0 = without end */
         uint64_t jitter;         /* seconds: wait a random time up to this before talking to the repository */
         struct sf_policy policy; /* [policy]: what may become active, and when */
-        bool ignore_hold, ignore_window;
-        bool follow_agent; /* [upgrade] agent = follow: self-update before install, upgrade and stage */
+        bool ignore_hold, ignore_window, ignore_waves;
+        const char *node_seed; /* what tells this node from others in waves; NULL = its name */
+        bool follow_agent;     /* [upgrade] agent = follow: self-update before install, upgrade and stage */
         bool json, dry_run, force, no_restart, allow_downgrade, restore_state;
         const char **units; /* services that run from the release, in SchedMD's order; NULL-terminated */
         size_t unit_count;

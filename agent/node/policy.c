@@ -133,23 +133,12 @@ void sf_policy_free(struct sf_policy *policy)
 
 /* --- judging --------------------------------------------------------------------------------------------------- */
 
-/* The name itself or its beginning up to a '-', or the version. */
-static bool is_held(const char *hold, const char *name, const char *version)
-{
-        size_t len = strlen(hold);
-
-        if (sf_version_is_same(hold, version))
-                return true;
-        /* 25.11.1-2 is a version, not a part of 25.11.1's name. */
-        return strncmp(name, hold, len) == 0 && (!name[len] || name[len] == '-') && len > strlen(version);
-}
-
 const struct sf_conf_entry *sf_policy_forbids(const struct sf_policy *policy, const char *name, const char *version)
 {
         char series[8];
 
         if (policy->hold)
-                return is_held(policy->hold->value, name, version) ? NULL : policy->hold;
+                return sf_release_name_is_exact(policy->hold->value, name, version) ? NULL : policy->hold;
         sf_version_series(version, series);
         return policy->series && strcmp(series, policy->series->value) != 0 ? policy->series : NULL;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* factory/commands/command-publish.c - the verbs that offer releases: publish, withdraw. */
+/* factory/commands/command-publish.c - the verbs that offer releases: publish, withdraw, waves. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -165,6 +165,30 @@ int sf_command_withdraw(const struct sf_factory *factory, const struct sf_comman
         prepare(&repository, line, &publish);
         r = undo ? sf_publish_restore(&publish, line->arguments[0], err)
                  : sf_publish_withdraw(&publish, line->arguments[0], reason ? reason : "", err);
+        return r < 0 ? r : sf_command_repository_finish(&repository, err);
+}
+
+int sf_command_waves(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
+                     struct sf_error *err)
+{
+        _cleanup_repository_ struct sf_command_repository repository = { 0 };
+        const char *text = line->arguments[1];
+        size_t len = strlen(text);
+        struct sf_publish publish;
+        int percent = 0;
+
+        (void)result;
+        /* "10%" is what it means. */
+        len -= len && text[len - 1] == '%';
+        for (size_t i = 0; i < len; i++)
+                percent = text[i] >= '0' && text[i] <= '9' && percent <= 100 ? percent * 10 + text[i] - '0' : 1000;
+        if (!len || len > 3 || percent > 100)
+                return sf_error_set(err, SF_ERR_USAGE, "waves: PERCENT is a number from 0 to 100, not '%s'", text);
+        int r = sf_command_repository_open(factory, false, &repository, err);
+        if (r < 0)
+                return r;
+        prepare(&repository, line, &publish);
+        r = sf_publish_wave(&publish, line->arguments[0], percent, err);
         return r < 0 ? r : sf_command_repository_finish(&repository, err);
 }
 

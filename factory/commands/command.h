@@ -46,7 +46,7 @@ sf_command_fn sf_command_build_deps, sf_command_build_slurm, sf_command_matrix, 
 sf_command_fn sf_command_check; /* build-slurm --check */
 sf_command_fn sf_command_advisories, sf_command_sbom, sf_command_spack_yaml;
 sf_command_fn sf_command_root, sf_command_mirror, sf_command_trust;
-sf_command_fn sf_command_import, sf_command_publish, sf_command_delta, sf_command_withdraw;
+sf_command_fn sf_command_import, sf_command_publish, sf_command_delta, sf_command_withdraw, sf_command_waves;
 sf_command_fn sf_command_export;
 sf_command_fn sf_command_keys, sf_command_refresh, sf_command_prune, sf_command_publish_agent;
 

@@ -29,12 +29,9 @@ struct sf_catalog {
         struct sf_rollout rollout;
 };
 
-#define SF_CATALOG_INIT                  \
-        {                                \
-                NULL, NULL, 0,           \
-                {                        \
-                        NULL, 0, NULL, 0 \
-                }                        \
+#define SF_CATALOG_INIT          \
+        {                        \
+                .metadata = NULL \
         }
 
 /* A file that was damaged since it was signed is SF_ERR_CORRUPT naming it. */

@@ -17,34 +17,18 @@
 #include "factory/publish/deltas.h"
 #include "factory/publish/dsse.h"
 #include "factory/publish/metadata.h"
-#include "factory/publish/page.h"
+#include "factory/publish/publish-session.h"
 #include "factory/publish/repo.h"
 #include "release/layout.h"
 
 #define MANIFEST_MAX (4u << 20)
 
-/* The repository, open and locked. */
-struct session {
-        const struct sf_publish *publish;
-        struct sf_metadata *metadata;
-        struct sf_repo_index tags;
-        struct sf_catalog catalog;
-        uint64_t missing_count, missing_bytes; /* of a dry run: blobs that would be copied */
-};
-
 /* A release on its way into the repository. */
 struct publication {
-        struct session *session;
+        struct sf_publish_session *session;
         struct sf_build build;
         struct sf_index_release release; /* the new entry; its deltas are owned */
 };
-
-static void session_close(struct session *s)
-{
-        sf_catalog_close(&s->catalog);
-        sf_repo_index_close(&s->tags);
-        sf_metadata_close(s->metadata);
-}
 
 static void publication_free(struct publication *p)
 {
@@ -57,55 +41,9 @@ static int no_memory(struct sf_error *err)
         return sf_error_set(err, SF_ERR_NOMEM, "out of memory");
 }
 
-static int store_pages(void *ctx, struct sf_error *err)
-{
-        struct session *s = ctx;
-        int r = sf_repo_index_store(&s->tags, err);
-
-        return r < 0 ? r : sf_page_store(&s->catalog, s->publish->repository, err);
-}
-
-/* Tags are read under the lock that open metadata holds, and written by its commit. */
-static int session_open(struct session *s, struct sf_error *err)
-{
-        const struct sf_publish *publish = s->publish;
-        const struct sf_metadata_options options = { .repository = publish->repository,
-                                                     .keys = publish->keys,
-                                                     .now = publish->now,
-                                                     .before_timestamp = store_pages,
-                                                     .before_timestamp_ctx = s };
-        int r = sf_repo_open(publish->repository, err);
-
-        if (r == 0)
-                r = sf_metadata_open(&options, &s->metadata, err);
-        if (r == 0)
-                r = sf_catalog_open(s->metadata, &s->catalog, err);
-        return r < 0 ? r : sf_repo_index_open(publish->repository, &s->tags, err);
-}
-
-static int session_commit(struct session *s, struct sf_error *err)
-{
-        int r;
-
-        if (s->publish->dry_run) {
-                sf_log_info("%llu blobs, %llu bytes would be added", (unsigned long long)s->missing_count,
-                            (unsigned long long)s->missing_bytes);
-                return 0;
-        }
-        r = sf_catalog_stage(&s->catalog, err);
-
-        if (r == 0)
-                r = sf_catalog_tag(&s->catalog, s->publish->repository, &s->tags, err);
-        if (r == 0)
-                r = sf_metadata_commit(s->metadata, err);
-        if (r == 0)
-                sf_metadata_warn_expiry(s->metadata);
-        return r;
-}
-
 /* --- one release ------------------------------------------------------------------------------------------------ */
 
-static int has_blob(const struct session *s, const struct sf_blob *blob, bool *ret, struct sf_error *err)
+static int has_blob(const struct sf_publish_session *s, const struct sf_blob *blob, bool *ret, struct sf_error *err)
 {
         const struct sf_publish_store *store = s->publish->store;
 
@@ -113,7 +51,7 @@ static int has_blob(const struct session *s, const struct sf_blob *blob, bool *r
         return store && store->has(store->ctx, blob) ? 0 : sf_repo_check(s->publish->repository, blob, ret, err);
 }
 
-static int copy_blob(struct session *s, const char *blobs, const struct sf_blob *blob, struct sf_error *err)
+static int copy_blob(struct sf_publish_session *s, const char *blobs, const struct sf_blob *blob, struct sf_error *err)
 {
         char hex[SF_DIGEST_HEX + 1];
         bool there;
@@ -131,7 +69,7 @@ static int copy_blob(struct session *s, const char *blobs, const struct sf_blob 
 }
 
 /* Copies the blob that an OCI descriptor names. */
-static int copy_descriptor(struct session *s, const char *blobs, const json_t *descriptor, const char *where,
+static int copy_descriptor(struct sf_publish_session *s, const char *blobs, const json_t *descriptor, const char *where,
                            struct sf_error *err)
 {
         struct sf_blob blob;
@@ -151,7 +89,7 @@ static int copy_descriptor(struct session *s, const char *blobs, const json_t *d
 
 /* Everything that a release consists of; the manifest comes after what it names. What is there is checked, and
  * written again where it is damaged. */
-static int copy_blobs(struct session *s, const struct sf_build *build, struct sf_error *err)
+static int copy_blobs(struct sf_publish_session *s, const struct sf_build *build, struct sf_error *err)
 {
         const struct sf_index_release *release = sf_build_release(build);
         char hex[SF_DIGEST_HEX + 1];
@@ -374,7 +312,7 @@ static int mend_deltas(struct publication *p, const struct sf_index *index, stru
 
 /* --- all of them ------------------------------------------------------------------------------------------------ */
 
-static int offer(struct session *s, struct publication *p, struct sf_error *err)
+static int offer(struct sf_publish_session *s, struct publication *p, struct sf_error *err)
 {
         struct sf_index *index;
         int r = sf_catalog_index(&s->catalog, &p->release.name, &index, err);
@@ -383,7 +321,7 @@ static int offer(struct session *s, struct publication *p, struct sf_error *err)
 }
 
 /* One release as it was built, with the deltas that it has already. */
-static int add_release(struct session *s, struct publication *p, const char *wanted, struct sf_error *err)
+static int add_release(struct sf_publish_session *s, struct publication *p, const char *wanted, struct sf_error *err)
 {
         const struct sf_withdrawal *withdrawn;
         struct sf_index *index;
@@ -413,7 +351,7 @@ static int add_release(struct session *s, struct publication *p, const char *wan
         return 0;
 }
 
-static int add_deltas(struct session *s, struct publication *p, struct sf_error *err)
+static int add_deltas(struct sf_publish_session *s, struct publication *p, struct sf_error *err)
 {
         const struct sf_publish *publish = s->publish;
         struct sf_index *index;
@@ -440,7 +378,7 @@ static bool is_repeated(const struct publication *all, size_t i)
 }
 
 /* Deltas come second: they may start from a release that is published in the same run. */
-static int add_all(struct session *s, struct publication *all, struct sf_error *err)
+static int add_all(struct sf_publish_session *s, struct publication *all, struct sf_error *err)
 {
         const struct sf_publish *publish = s->publish;
         int r = 0;
@@ -450,64 +388,19 @@ static int add_all(struct session *s, struct publication *all, struct sf_error *
         for (size_t i = 0; publish->delta_from_count && i < publish->release_count && r == 0; i++)
                 if (!is_repeated(all, i))
                         r = add_deltas(s, &all[i], err);
-        return r < 0 ? r : session_commit(s, err);
+        return r < 0 ? r : sf_publish_session_commit(s, err);
 }
 
 int sf_publish_run(const struct sf_publish *publish, struct sf_error *err)
 {
-        _cleanup_(session_close) struct session s = { .publish = publish };
+        _cleanup_(sf_publish_session_close) struct sf_publish_session s = { .publish = publish };
         struct publication *all = calloc(publish->release_count + 1, sizeof *all);
-        int r = all ? session_open(&s, err) : no_memory(err);
+        int r = all ? sf_publish_session_open(&s, err) : no_memory(err);
 
         if (r == 0)
                 r = add_all(&s, all, err);
         for (size_t i = 0; all && i < publish->release_count; i++)
                 publication_free(&all[i]);
         free(all);
-        return r;
-}
-
-/* --- withdrawals ------------------------------------------------------------------------------------------------ */
-
-/* A withdrawal may outlive its release: then its full name counts. */
-static int choose_withdrawn(const struct session *s, const char *wanted, struct sf_release_name *ret,
-                            struct sf_error *err)
-{
-        if (sf_rollout_withdrawn(&s->catalog.rollout, wanted) && sf_release_name_parse(wanted, ret, NULL) == 0)
-                return 0;
-        return sf_catalog_choose(&s->catalog, wanted, ret, err);
-}
-
-int sf_publish_withdraw(const struct sf_publish *publish, const char *wanted, const char *reason, struct sf_error *err)
-{
-        _cleanup_(session_close) struct session s = { .publish = publish };
-        struct sf_release_name name;
-        int r = session_open(&s, err);
-
-        if (r == 0)
-                r = sf_catalog_choose(&s.catalog, wanted, &name, err);
-        if (r == 0)
-                r = sf_rollout_withdraw(&s.catalog.rollout, name.text, reason, err);
-        if (r == 0)
-                r = session_commit(&s, err);
-        if (r == 0)
-                sf_log_info("%s: withdrawn%s%s", name.text, *reason ? ": " : "", reason);
-        return r;
-}
-
-int sf_publish_restore(const struct sf_publish *publish, const char *wanted, struct sf_error *err)
-{
-        _cleanup_(session_close) struct session s = { .publish = publish };
-        struct sf_release_name name;
-        int r = session_open(&s, err);
-
-        if (r == 0)
-                r = choose_withdrawn(&s, wanted, &name, err);
-        if (r == 0)
-                r = sf_rollout_restore(&s.catalog.rollout, name.text, err);
-        if (r == 0)
-                r = session_commit(&s, err);
-        if (r == 0)
-                sf_log_info("%s: offered again", name.text);
         return r;
 }

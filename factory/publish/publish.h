@@ -47,5 +47,8 @@ int sf_publish_run(const struct sf_publish *publish, struct sf_error *err);
 int sf_publish_withdraw(const struct sf_publish *publish, const char *wanted, const char *reason, struct sf_error *err);
 /* Offers a withdrawn release again. SF_ERR_NOT_FOUND where it is not withdrawn. */
 int sf_publish_restore(const struct sf_publish *publish, const char *wanted, struct sf_error *err);
+/* Offers a release to so many of a hundred nodes (release/rollout.h), 100 = all. `wanted` names a release of the
+ * repository, or in full one that is going to be published. */
+int sf_publish_wave(const struct sf_publish *publish, const char *wanted, int percent, struct sf_error *err);
 
 #endif
