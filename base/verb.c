@@ -102,10 +102,23 @@ static void print_names(struct sf_buffer *out, const struct sf_program *program,
                         sf_buffer_printf(out, NULL, " --%s", o->name);
 }
 
+/* A function of its own for each program: "_sf_node". */
+static void name_function(const struct sf_program *program, char out[32])
+{
+        snprintf(out, 32, "_%s", program->name);
+        for (char *c = out; *c; c++)
+                if (*c == '-')
+                        *c = '_';
+}
+
+/* For bash, and for zsh with bashcompinit. */
 static void print_completion(struct sf_buffer *out, const struct sf_program *program)
 {
-        sf_buffer_printf(out, NULL, "# bash completion for %s, made by '%s --completion'\n_sf()\n{\n", program->name,
-                         program->name);
+        char function[32];
+
+        name_function(program, function);
+        sf_buffer_printf(out, NULL, "# completion for %s, made by '%s --completion'\n%s()\n{\n", program->name,
+                         program->name, function);
         sf_buffer_printf(out, NULL,
                          "        local word=${COMP_WORDS[COMP_CWORD]} verb= i\n"
                          "        for ((i = 1; i < COMP_CWORD; i++)); do\n                case ${COMP_WORDS[i]} in\n");
@@ -124,8 +137,8 @@ static void print_completion(struct sf_buffer *out, const struct sf_program *pro
         print_names(out, program, program->global_options);
         sf_buffer_printf(out, NULL,
                          " --help --version\n        COMPREPLY=($(compgen -W \"$*\" -- \"$word\"))\n}\n"
-                         "complete -o default -F _sf %s\n",
-                         program->name);
+                         "complete -o default -F %s %s\n",
+                         function, program->name);
 }
 
 /* --- parsing --------------------------------------------------------------------------------------------------- */

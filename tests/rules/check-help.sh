@@ -26,8 +26,8 @@ for program in sf-node slurm-factory; do
                 "$(sed -nE 's/^\.It Fl ([a-z] , Fl )?-([a-z-]+).*/\2/p' "$page" | grep -vxE 'help|version|completion')"
         # The completion is asked as bash would ask it.
         complete() {
-                bash --norc -c 'eval "$("$1" --completion)"
-                        COMP_WORDS=("$1" "${@:2}"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMPREPLY=(); _sf
+                bash --norc -c 'eval "$("$1" --completion)"; name=${1##*/}
+                        COMP_WORDS=("$1" "${@:2}"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMPREPLY=(); "_${name//-/_}"
                         printf "%s\n" "${COMPREPLY[@]}"' - "$run" "$@"
         }
         same "$program: verbs in the completion" "$verbs" "$(complete "" | grep -v '^--')"
@@ -36,6 +36,12 @@ for program in sf-node slurm-factory; do
                         "$("$run" "$verb" --help | sed -nE 's/^ +(-[a-z], )?--([a-z-]+).*/--\2/p')" \
                         "$(complete "$verb" -- | grep -vxE -e '--(help|version)')"
         done
+        if command -v zsh >/dev/null; then
+                same "$program: verbs in zsh" "$verbs" "$(PATH=$top_builddir:$PATH zsh -f "$top_srcdir/tests/kit/complete.zsh" \
+                        "$top_srcdir/etc/completion" "$program" "" | grep -v '^--')"
+        else
+                echo "skipped: completion in zsh (zsh is not here)"
+        fi
         "$run" --version | grep -qE "^$program [0-9]+\.[0-9]+" || { echo "$program --version"; failed=1; }
         code=0
         "$run" --no-such-option 2>/dev/null || code=$?
