@@ -19,6 +19,7 @@
 
 #define METADATA_DIRECTORY "metadata"
 #define CACHE_DIRECTORY    "cache"
+#define NO_REPOSITORY      "no repository: give --repo URL, or [repository] url = … in " SF_CONFIG_FILE
 #define METADATA_WAIT      600         /* seconds for another agent that refreshes it */
 #define OFFERS_MAX         32          /* toolchains that are named where there is none for this node */
 #define METADATA_MAX       (64u << 20) /* bytes of one file */
@@ -71,9 +72,8 @@ static int open_fetcher(const struct sf_config *config, struct sf_fetcher **ret,
 {
         struct sf_fetch_options options;
 
-        if (config->repository_count == 0)
-                return sf_error_set(err, SF_ERR_USAGE,
-                                    "no repository: give --repo URL, or [repository] url = … in " SF_CONFIG_FILE);
+        if (config->no_access || config->repository_count == 0)
+                return sf_error_set(err, SF_ERR_USAGE, "%s", config->no_access ? config->no_access : NO_REPOSITORY);
         sf_fetch_options_default(&options);
         options.bases = config->repositories;
         options.rate_limit = config->rate_limit;

@@ -25,21 +25,38 @@ static void warn_of_readers(const char *file)
                                st.st_mode & 0004 ? "everybody" : "its group", file);
 }
 
+/* What cannot be read is for whoever asks the repository: everybody may see the status, and rollback needs no secret.
+ */
+static int do_without(struct sf_config *c, const char *why, const char **ret, struct sf_error *err)
+{
+        *ret = "";
+        if (c->no_access)
+                return 0;
+        int r = sf_words_append(&c->made, why, err);
+        if (r == 0)
+                c->no_access = c->made.items[c->made.count - 1];
+        return r;
+}
+
 /* The first line of a file. */
 static int read_secret_file(struct sf_config *c, const char *file, const char **ret, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
-        int r = sf_fs_read(file, SECRET_MAX, &text, err);
+        struct sf_error why = SF_ERROR_INIT;
+        int r = sf_fs_read(file, SECRET_MAX, &text, &why);
 
         if (r < 0)
-                return r;
+                return do_without(c, why.text, ret, err);
         r = sf_words_printf(&c->made, err, "%.*s", (int)strcspn(sf_buffer_text(&text), "\r\n"), sf_buffer_text(&text));
         if (r < 0)
                 return r;
         memset(text.data, 0, text.len);
         warn_of_readers(file);
         *ret = c->made.items[c->made.count - 1];
-        return **ret ? 0 : sf_error_set(err, SF_ERR_USAGE, "%s: its first line is empty", file);
+        if (**ret)
+                return 0;
+        sf_error_set(&why, SF_ERR_USAGE, "%s: its first line is empty", file);
+        return do_without(c, why.text, ret, err);
 }
 
 /* `key` in the file itself, or `key`_file. */

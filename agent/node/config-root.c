@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* agent/node/config-root.c - why: below --root a link to /srv means DIR/srv to the system that will run there, and this
- * host's /srv to whoever opens it here. What would be written outside of DIR is refused. */
+/* agent/node/config-root.c - may releases and state lie where the configuration puts them? Below --root a link to /srv
+ * means DIR/srv to the system that will run there, and this host's /srv to whoever opens it here. What would be written
+ * outside of DIR is refused. */
 #include "agent/node/config.h"
 
 #include <limits.h>
@@ -10,6 +11,27 @@
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
+
+/* The prefix is written into units, scripts, .pc and module files, each with its own quoting, and into lists of
+ * paths. */
+static int check_prefix(const char *prefix, struct sf_error *err)
+{
+        static const char harmless[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-+@=~,";
+
+        if (*prefix != '/' || !sf_fs_path_is_plain(prefix + 1))
+                return sf_error_set(
+                        err, SF_ERR_USAGE,
+                        "prefix '%s': an absolute path below / is needed, without '.', '..' or names of more "
+                        "than 255 bytes",
+                        prefix);
+        if (prefix[strspn(prefix, harmless)])
+                return sf_error_set(
+                        err, SF_ERR_USAGE,
+                        "prefix '%s': letters, digits and ._-+@=~, only, for it is written into unit files, "
+                        "scripts and modules",
+                        prefix);
+        return 0;
+}
 
 /* Of a path that need not exist: the real path of as much of it as there is. */
 static char *real_part(const char *path)
@@ -40,10 +62,10 @@ static int check_place(const char *root, const char *place, struct sf_error *err
                             path, root);
 }
 
-int sf_config_check_root(const struct sf_config *config, struct sf_error *err)
+int sf_config_check_places(const struct sf_config *config, struct sf_error *err)
 {
         const char *const places[] = { config->prefix, config->state + strlen(config->root), "/etc/systemd/system" };
-        int r = 0;
+        int r = check_prefix(config->prefix, err);
 
         for (size_t i = 0; *config->root && r == 0 && i < sizeof places / sizeof *places; i++)
                 r = check_place(config->root, places[i], err);

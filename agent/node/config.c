@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "release/host.h"
 #include "release/layout.h"
 
@@ -309,27 +310,6 @@ static const char *choose(const struct sf_command_line *line, const char *option
         return given ? given : from_file ? from_file : fallback;
 }
 
-/* The prefix is written into units, scripts, .pc and module files, each with its own quoting, and into lists of
- * paths. */
-static int check_prefix(const char *prefix, struct sf_error *err)
-{
-        static const char harmless[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-+@=~,";
-
-        if (*prefix != '/' || !sf_fs_path_is_plain(prefix + 1))
-                return sf_error_set(
-                        err, SF_ERR_USAGE,
-                        "prefix '%s': an absolute path below / is needed, without '.', '..' or names of more "
-                        "than 255 bytes",
-                        prefix);
-        if (prefix[strspn(prefix, harmless)])
-                return sf_error_set(
-                        err, SF_ERR_USAGE,
-                        "prefix '%s': letters, digits and ._-+@=~, only, for it is written into unit files, "
-                        "scripts and modules",
-                        prefix);
-        return 0;
-}
-
 static int read_places(const struct sf_command_line *line, struct sf_config *c, struct sf_error *err)
 {
         const char *root = line ? sf_option_get(line, "root") : NULL;
@@ -348,7 +328,7 @@ static int read_places(const struct sf_command_line *line, struct sf_config *c, 
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for the configuration");
         c->state = strcmp(c->prefix, SF_DEFAULT_PREFIX) == 0 ? strdup(c->shared)
                                                              : sf_format("%s/prefix/%s", c->shared, name);
-        return c->state ? check_prefix(c->prefix, err)
+        return c->state ? sf_config_check_places(c, err)
                         : sf_error_set(err, SF_ERR_NOMEM, "no memory for the configuration");
 }
 
@@ -373,7 +353,7 @@ static int read_host(const struct sf_command_line *line, struct sf_config *c, st
         return 0;
 }
 
-int sf_config_load(const struct sf_command_line *line, struct sf_config *ret, struct sf_error *err)
+static int load(const struct sf_command_line *line, bool files, struct sf_config *ret, struct sf_error *err)
 {
         struct sf_config c = {
                 .conf = SF_CONF_INIT,
@@ -387,12 +367,10 @@ int sf_config_load(const struct sf_command_line *line, struct sf_config *ret, st
                 .hook_timeout = 60,
                 .old_steps_wait = 3600,
         };
-        int r = load_files(line, &c, err);
+        int r = files ? load_files(line, &c, err) : 0;
 
         if (r == 0)
                 r = read_places(line, &c, err);
-        if (r == 0)
-                r = sf_config_check_root(&c, err);
         if (r == 0)
                 r = read_host(line, &c, err);
         if (r == 0) {
@@ -425,6 +403,20 @@ int sf_config_load(const struct sf_command_line *line, struct sf_config *ret, st
         }
         *ret = c;
         return 0;
+}
+
+int sf_config_load(const struct sf_command_line *line, struct sf_config *ret, struct sf_error *err)
+{
+        struct sf_error why = SF_ERROR_INIT;
+        int r = load(line, true, ret, &why);
+
+        /* A half-made switch does not wait for a mistake in a file: where it was and led to is in its record. */
+        if (r < 0 && line && line->verb && strcmp(line->verb->name, "recover") == 0) {
+                sf_log_warning("%s: recovering without the configuration files", why.text);
+                sf_error_clear(&why);
+                r = load(line, false, ret, &why);
+        }
+        return r < 0 ? sf_error_set(err, r, "%s", why.text) : 0;
 }
 
 void sf_config_free(struct sf_config *config)

@@ -45,6 +45,7 @@ struct sf_config {
         struct sf_credentials *credentials; /* of hosts: sections [credentials HOST]; strings as in conf */
         size_t credential_count;
         struct sf_proxy proxy;
+        const char *no_access;   /* why a secret could not be read; NULL = all were. Only the repository is lost */
         uint64_t rate_limit;     /* bytes per second, 0 = none */
         uint64_t stall_timeout;  /* seconds without progress before a transfer is given up */
         uint64_t retries;        /* of one request */
@@ -75,12 +76,14 @@ struct sf_config {
         struct sf_conf conf; /* owns the strings of the files; sections of other modules are read from here */
 };
 
-/* line may be NULL (defaults and files only). Everything that is wrong is SF_ERR_USAGE with file and line or option. */
+/* line may be NULL (defaults and files only). Everything that is wrong is SF_ERR_USAGE with file and line or option;
+ * for the verb recover, what is wrong in files is a warning, and they are left out. */
 int sf_config_load(const struct sf_command_line *line, struct sf_config *ret, struct sf_error *err);
 void sf_config_free(struct sf_config *config);
 
-/* Part of sf_config_load(): below --root nothing leads to this host's own directories. */
-int sf_config_check_root(const struct sf_config *config, struct sf_error *err);
+/* A part of sf_config_load: the prefix can be written where it has to be, and below --root nothing leads to this host's
+ * own directories. */
+int sf_config_check_places(const struct sf_config *config, struct sf_error *err);
 
 /* A part of sf_config_load: fills config->init, whose files are in config->conf. line may be NULL. */
 int sf_config_read_init(const struct sf_command_line *line, struct sf_config *config, struct sf_error *err);

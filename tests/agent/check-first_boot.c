@@ -70,7 +70,7 @@ static int check(const char *prefix)
         _cleanup_free_ char *state = sf_format("%s/var/lib/sf-node", root);
         const struct sf_config config = { .root = root, .prefix = (char *)(uintptr_t)prefix, .state = state };
 
-        return sf_config_check_root(&config, NULL);
+        return sf_config_check_places(&config, NULL);
 }
 
 static void make_link(const char *target, const char *name)

@@ -258,4 +258,30 @@ refused 'proxy_user and proxy_password'
 conf "[credentials 127.0.0.1]
 token_file = $work/none"
 refused 'none'
+# What needs no repository needs no secret: an ordinary user's status, a rollback while the secrets are not mounted.
+offline() { # EXIT VERB...
+        local want=$1 got=0
+        shift
+        "$top_builddir/sf-node" --config conf --root root --toolchain test --arch amd64 "$@" >said 2>&1 || got=$?
+        [ $got = "$want" ] || fail "exit $got instead of $want: $*"
+        ! grep -q 'credentials\|/none' said || fail "a secret is missed"
+}
+offline 0 status
+offline 0 gc
+offline 0 log
+offline 0 recover
+offline 2 rollback
+says 'no release before this one'
+: >empty
+conf "[credentials 127.0.0.1]
+token_file = $work/empty"
+refused 'first line is empty'
+offline 0 status
+# An interrupted switch is undone whatever somebody has written into a file.
+conf '[nonsense]
+x = 1'
+refused 'unknown setting'
+"$top_builddir/sf-node" --config conf --root root --toolchain test --arch amd64 recover >said 2>&1 || fail "recovery stops at a mistake in a file"
+says 'recovering without the configuration files'
+says 'nothing was interrupted'
 echo "ok: configuration"
