@@ -77,6 +77,7 @@ releases_variant()
                 rm -f "$tree"/sbin/{slurmctld,slurmdbd,sackd} "$tree"/lib/slurm/{data_parser_*,libslurm_pmi.so} \
                         "$tree"/lib/libslurm.so* "$tree"/lib/slurm/{accounting_storage,jobcomp,burst_buffer,gpu}_*
                 find "$tree/bin" -type f ! -name scontrol ! -name srun -delete
+                find "$tree/bin" -xtype l -delete
                 rm -rf "$tree/include" "$tree/share"
         fi
         grep -rlZF "$RELEASES_BASE" "$tree" | xargs -0 sed -i "s/${RELEASES_BASE//./\\.}/$1/g"
