@@ -15,7 +15,6 @@
 #define FAPOLICYD    "/run/fapolicyd" /* its directory, there while it runs */
 #define TRUST_FILE   "sf-node"        /* in /etc/fapolicyd/trust.d */
 #define TOOL_SECONDS 300
-#define NO_SUCH_TOOL 127
 
 int sf_security_check(const char *prefix, struct sf_buffer *ret, struct sf_error *err)
 {
@@ -46,7 +45,8 @@ static int use_tool(const char *const *argv, const char *why, struct sf_error *e
 
         proc.output = &said;
         int r = sf_proc_run(&proc, err);
-        if (r == NO_SUCH_TOOL) {
+        if (r == SF_ERR_NOT_FOUND) {
+                sf_error_clear(err);
                 sf_log_warning("%s, and %s is not installed", why, argv[0]);
                 return 0;
         }
