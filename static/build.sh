@@ -136,7 +136,7 @@ build_libarchive()
 {
         # The tar reader is all that is linked in the end.
         ./configure --host="$machine-linux-musl" --prefix="$prefix" CC="$cc" AR="${cross}ar" RANLIB="${cross}ranlib" \
-                CFLAGS="$flags -Wno-error" LDFLAGS=-static \
+                CFLAGS="${flags/-Os/-Oz} -Wno-error" LDFLAGS=-static \
                 --disable-shared --disable-bsdtar --disable-bsdcat --disable-bsdcpio --disable-bsdunzip --disable-acl --disable-xattr \
                 --without-zlib --without-bz2lib --without-lzma --without-lz4 --without-lzo2 --without-zstd --without-nettle \
                 --without-openssl --without-xml2 --without-expat --without-libb2 --without-iconv --without-cng --without-mbedtls
@@ -167,7 +167,7 @@ build_inih()
 build_jansson()
 {
         autoreconf -fi
-        ./configure --host="$machine-linux-musl" --prefix="$prefix" CC="$cc" AR="${cross}ar" RANLIB="${cross}ranlib" CFLAGS="$flags" \
+        ./configure --host="$machine-linux-musl" --prefix="$prefix" CC="$cc" AR="${cross}ar" RANLIB="${cross}ranlib" CFLAGS="${flags/-Os/-Oz}" \
                 LDFLAGS=-static --disable-shared --disable-dtoa
         make -j"$jobs" -C src install
         make install-pkgconfigDATA
@@ -262,7 +262,8 @@ step systemd systemd_
 rm -rf "$build/agent"
 mkdir -p "$build/agent"
 cd "$build/agent"
-link="-static -L$prefix/lib -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,-z,pack-relative-relocs -Wl,-z,stack-size=1048576
+# Without separate pages for headers and read-only data: 7 kB of padding.
+link="-static -L$prefix/lib -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,-z,noseparate-code -Wl,-z,pack-relative-relocs -Wl,-z,stack-size=1048576
 -Wl,--build-id=sha1 -Wl,-Map=$out/sf-node.map"
 PKG_CONFIG_LIBDIR=$prefix/lib/pkgconfig "$tree/configure" --quiet --host="$machine-linux-musl" --disable-factory --prefix=/usr \
         --sysconfdir=/etc --localstatedir=/var PKG_CONFIG="pkg-config --static" CC="$cc" AR="${cross}gcc-ar" RANLIB="${cross}gcc-ranlib" \
