@@ -129,3 +129,12 @@ releases/24.11.5-test+*) ;;
 *) fail "view is $(readlink root/opt/slurm/view)" ;;
 esac
 echo "ok: a name that is published again"
+
+node 0 log
+says 'activate .*24.11.5-test-amd64: done'
+says 'install .*24.11.4-test-amd64: done'
+! grep -q ' stage ' said || fail "what did not switch is in the log"
+node 0 log --json
+python3 -c 'import json; e = json.load(open("said"))["entries"]; assert e[-1]["verb"] == "activate" and e[-1]["result"] == "done" and e == sorted(e, key=lambda x: x["time"]), e' ||
+        fail "log --json"
+echo "ok: log"
