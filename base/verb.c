@@ -329,6 +329,16 @@ const char *sf_option_next(const struct sf_command_line *line, const char *name,
         return NULL;
 }
 
+int sf_option_collect(const struct sf_command_line *line, const char *name, struct sf_words *ret, struct sf_error *err)
+{
+        const char *value;
+        int r = 0;
+
+        for (size_t cursor = 0; r == 0 && (value = sf_option_next(line, name, &cursor));)
+                r = sf_words_append(ret, value, err);
+        return r;
+}
+
 const char *sf_option_get(const struct sf_command_line *line, const char *name)
 {
         const char *last = NULL, *value;

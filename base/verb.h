@@ -10,6 +10,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/words.h"
 
 /* One option. Long form only has a name ("root"), `letter` 0 where there is none. */
 struct sf_option {
@@ -67,6 +68,9 @@ const char *sf_option_get(const struct sf_command_line *line, const char *name);
 bool sf_option_given(const struct sf_command_line *line, const char *name);
 /* The values of a repeating option one after the other; start with *cursor = 0; NULL at the end. */
 const char *sf_option_next(const struct sf_command_line *line, const char *name, size_t *cursor);
+
+/* Appends all of them. */
+int sf_option_collect(const struct sf_command_line *line, const char *name, struct sf_words *ret, struct sf_error *err);
 
 /* Does this switch stand in argv, whatever else is wrong there? */
 bool sf_verb_is_asked(const struct sf_program *program, int argc, char **argv, const char *name);

@@ -290,10 +290,8 @@ static int apply_options(struct sf_factory *f, const struct sf_command_line *lin
                 if ((value = sf_option_get(line, words[i].name)))
                         *words[i].value = value;
         for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
-                for (size_t cursor = 0; (value = sf_option_next(line, lists[i].option, &cursor));)
-                        if ((r = sf_words_append(lists[i].values, value, err)) < 0)
-                                return r;
-                if ((r = add_all(&f->conf, lists[i].section, lists[i].key, lists[i].values, err)) < 0)
+                if ((r = sf_option_collect(line, lists[i].option, lists[i].values, err)) < 0 ||
+                    (r = add_all(&f->conf, lists[i].section, lists[i].key, lists[i].values, err)) < 0)
                         return r;
         }
         if ((f->offline_keys && (r = sf_words_append(&f->keys, f->offline_keys, err)) < 0) ||

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/json.h"
 #include "tuf/tufdelegation.h"
@@ -60,11 +61,11 @@ static bool consistent_snapshot(const struct sf_tuf *trust)
 static int check_expiry(const struct sf_tuf *trust, const struct sf_tufmeta *meta, const char *role, int64_t grace,
                         struct sf_error *err)
 {
-        char when[SF_TUFTEXT_TIME];
+        char when[SF_CLOCK_STAMP];
 
         if (meta->expires > trust->options.now)
                 return 0;
-        sf_tuftext_write_time(meta->expires, when);
+        sf_clock_stamp(meta->expires, when);
         if (trust->options.now - meta->expires >= grace)
                 return sf_error_set(err, SF_ERR_EXPIRED, "%s version %" PRId64 " expired %s", role, meta->version,
                                     when);

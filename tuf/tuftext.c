@@ -62,12 +62,3 @@ int sf_tuftext_read_time(const char *text, int64_t *ret, struct sf_error *err)
         }
         return sf_error_set(err, SF_ERR_CORRUPT, "\"%.32s\" is not a time like 2026-11-23T12:00:00Z", text);
 }
-
-void sf_tuftext_write_time(int64_t moment, char out[SF_TUFTEXT_TIME])
-{
-        time_t seconds = (time_t)moment;
-        struct tm tm;
-
-        gmtime_r(&seconds, &tm);
-        strftime(out, SF_TUFTEXT_TIME, "%Y-%m-%dT%H:%M:%SZ", &tm);
-}

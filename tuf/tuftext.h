@@ -9,8 +9,6 @@
 
 #include "base/error.h"
 
-#define SF_TUFTEXT_TIME 21 /* "2026-11-23T12:00:00Z" and its NUL */
-
 /* A role's name as part of a file name or URL: all but [A-Za-z0-9_.~-] percent-encoded. Owned by the caller, NULL only
  * without memory. */
 char *sf_tuftext_encode(const char *role);
@@ -19,6 +17,5 @@ char *sf_tuftext_encode_path(const char *path);
 
 /* RFC 3339 as TUF wants it: "2026-11-23T12:00:00Z", nothing else. Seconds since the epoch. SF_ERR_CORRUPT. */
 int sf_tuftext_read_time(const char *text, int64_t *ret, struct sf_error *err);
-void sf_tuftext_write_time(int64_t moment, char out[SF_TUFTEXT_TIME]);
 
 #endif

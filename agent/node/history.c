@@ -19,37 +19,6 @@
 #define ENTRY_MAX (16u << 10)                   /* bytes that one line adds at most: names and an error text */
 #define READ_MAX  (SF_HISTORY_MAX + (1u << 20)) /* more is not ours */
 
-static char *now_text(char out[32])
-{
-        time_t now = time(NULL);
-        struct tm tm;
-
-        gmtime_r(&now, &tm);
-        strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
-        return out;
-}
-
-static json_t *entry_of(const struct sf_report *r, enum sf_result result, const struct sf_error *why)
-{
-        json_t *entry = json_object();
-        char time[32];
-
-        json_object_set_new(entry, "time", json_string(now_text(time)));
-        sf_json_set_name(entry, "verb", r->verb);
-        json_object_set_new(entry, "result", sf_json_text(sf_result_name(result)));
-        json_object_set_new(entry, "step", sf_json_text(sf_step_name(r->step)));
-        sf_json_set_name(entry, "from", r->from);
-        sf_json_set_name(entry, "to", r->to);
-        json_object_set_new(entry, "bytes_fetched", json_integer((json_int_t)r->bytes_fetched));
-        json_object_set_new(entry, "seconds", json_real(sf_clock_seconds() - r->started));
-        json_object_set_new(entry, "downtime_seconds", r->downtime < 0 ? json_null() : json_real(r->downtime));
-        if (why)
-                json_object_set_new(entry, "error", sf_json_text(why->text));
-        if (*r->proof)
-                json_object_set_new(entry, "proof", sf_json_text(r->proof));
-        return entry;
-}
-
 /* The newer half, from the start of a line on. */
 static int shorten(const char *path, struct sf_error *err)
 {
@@ -88,7 +57,10 @@ int sf_history_add(const char *state_directory, const struct sf_report *report, 
                    const struct sf_error *why, struct sf_error *err)
 {
         _cleanup_free_ char *path = sf_fs_join(state_directory, FILE_NAME);
-        _cleanup_json_ json_t *entry = entry_of(report, result, why);
+        _cleanup_json_ json_t *entry = sf_report_json(report, result, why);
+        char stamp[SF_CLOCK_STAMP];
+
+        json_object_set_new(entry, "time", json_string(sf_clock_stamp(time(NULL), stamp)));
         _cleanup_free_ char *line = json_dumps(entry, JSON_COMPACT | JSON_ENSURE_ASCII);
         struct stat st;
 

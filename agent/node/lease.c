@@ -13,6 +13,7 @@
 #include "agent/node/state.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/json.h"
 
@@ -81,13 +82,11 @@ int sf_lease_write(const struct sf_store *store, const char *const *directories,
 {
         _cleanup_free_ char *place = sf_fs_join(store->releases, LEASES);
         _cleanup_json_ json_t *list = json_array(), *before = NULL;
-        char name[160], host[128] = "", stamp[32];
-        time_t now = time(NULL);
-        struct tm utc;
+        char name[160], host[128] = "", stamp[SF_CLOCK_STAMP];
 
         own_name(name);
         gethostname(host, sizeof host - 1);
-        strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
+        sf_clock_stamp(time(NULL), stamp);
         _cleanup_free_ char *path = place ? sf_fs_join(place, name) : NULL;
         if (!path || !list)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a lease");

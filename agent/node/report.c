@@ -19,9 +19,9 @@ void sf_report_start(struct sf_report *report, const char *verb)
                                       .downtime = -1 };
 }
 
-static void print_json(const struct sf_report *r, enum sf_result result, int exit_code, const struct sf_error *err)
+json_t *sf_report_json(const struct sf_report *r, enum sf_result result, const struct sf_error *err)
 {
-        _cleanup_json_ json_t *object = json_object();
+        json_t *object = json_object();
 
         sf_json_set_name(object, "verb", r->verb);
         json_object_set_new(object, "result", sf_json_text(sf_result_name(result)));
@@ -33,11 +33,18 @@ static void print_json(const struct sf_report *r, enum sf_result result, int exi
         json_object_set_new(object, "downtime_seconds", r->downtime < 0 ? json_null() : json_real(r->downtime));
         if (*r->proof)
                 json_object_set_new(object, "proof", sf_json_text(r->proof));
-        json_object_set_new(object, "exit", json_integer(exit_code));
-        if (err) {
-                json_object_set_new(object, "class", sf_json_text(sf_error_class(err->code)));
+        if (err)
                 json_object_set_new(object, "error", sf_json_text(err->text));
-        }
+        return object;
+}
+
+static void print_json(const struct sf_report *r, enum sf_result result, int exit_code, const struct sf_error *err)
+{
+        _cleanup_json_ json_t *object = sf_report_json(r, result, err);
+
+        json_object_set_new(object, "exit", json_integer(exit_code));
+        if (err)
+                json_object_set_new(object, "class", sf_json_text(sf_error_class(err->code)));
         if (r->details)
                 json_object_update(object, r->details);
         sf_output_json(object);

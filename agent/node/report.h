@@ -32,6 +32,10 @@ struct sf_report {
 
 void sf_report_start(struct sf_report *report, const char *verb);
 
+/* What the object of --json and the log (agent/node/history.h) both say of a run; `error` only with err, which may be
+ * NULL. The caller's. */
+json_t *sf_report_json(const struct sf_report *report, enum sf_result result, const struct sf_error *err);
+
 /* The good end. Prints the JSON object on standard output, or `summary` (may be NULL) for people on standard error. */
 int sf_report_done(const struct sf_report *report, const char *summary);
 

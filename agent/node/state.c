@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/json.h"
@@ -183,12 +184,9 @@ int sf_state_save(const char *state_directory, const struct sf_state *state, str
 
 void sf_state_note(struct sf_state *state, const struct sf_report *report, enum sf_result result)
 {
-        time_t now = time(NULL);
-        struct tm utc;
-
         snprintf(state->verb, sizeof state->verb, "%s", report->verb);
         state->result = result;
         snprintf(state->from, sizeof state->from, "%s", report->from);
         snprintf(state->to, sizeof state->to, "%s", report->to);
-        strftime(state->time, sizeof state->time, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
+        sf_clock_stamp(time(NULL), state->time);
 }

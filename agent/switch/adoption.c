@@ -18,6 +18,7 @@
 #include "agent/node/unit_text.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/proc.h"
@@ -192,14 +193,11 @@ int sf_adoption_keep(const struct sf_adoption *adoption, const struct sf_store *
 {
         _cleanup_free_ char *plugins = find_plugins(adoption);
         struct sf_adopted what = { .plugins = plugins, .units = sf_words_argv(&adoption->units) };
-        char date[16];
-        time_t now = time(NULL);
-        struct tm utc;
+        char date[SF_CLOCK_STAMP];
 
         memcpy(what.version, adoption->version, sizeof what.version);
         memcpy(what.origin, adoption->origin, sizeof what.origin);
-        strftime(date, sizeof date, "%Y%m%d", gmtime_r(&now, &utc));
-        return sf_adopted_make(store, &what, date, out, err);
+        return sf_adopted_make(store, &what, sf_clock_date(time(NULL), date), out, err);
 }
 
 /* The scripts of a package would stop our slurmd with their own. */

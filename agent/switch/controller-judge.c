@@ -13,6 +13,7 @@
 #include "agent/node/slurm_conf.h"
 #include "agent/switch/controller.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 /* "ctl", "ctl(10.0.0.2)" and "ctl.example.org" are this host "ctl". */
@@ -122,13 +123,6 @@ static int check_others(struct sf_controller *c, struct sf_error *err)
         return 0;
 }
 
-static void say_when(time_t when, char out[32])
-{
-        struct tm utc;
-
-        strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&when, &utc));
-}
-
 /* What a restore loses, in one sentence: by the queue then and now, and by the job ids that both states name. */
 static int tell_losses(const struct sf_controller *c, char *out, size_t room, struct sf_error *err)
 {
@@ -142,7 +136,7 @@ static int tell_losses(const struct sf_controller *c, char *out, size_t room, st
 
         if (r < 0)
                 return r;
-        say_when(c->copy.time, when);
+        sf_clock_stamp(c->copy.time, when);
         sf_ctld_state_read(tree, &then, NULL);
         sf_ctld_state_read(c->location, &now, NULL);
         size_t ids = now.last_job > then.last_job ? now.last_job - then.last_job : 0;

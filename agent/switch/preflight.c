@@ -12,6 +12,7 @@
 #include "agent/switch/version_window.h"
 #include "agent/node/own_step.h"
 #include "agent/node/process.h"
+#include "agent/node/release_users.h"
 #include "agent/node/unit.h"
 #include "agent/switch/readahead.h"
 #include "base/buffer.h"
@@ -43,24 +44,13 @@ static void free_steps(struct steps *s)
 static int find_users(const struct sf_node_switch *live, struct steps *s, struct sf_error *err)
 {
         struct sf_error why = SF_ERROR_INIT;
-        char **trees = calloc(s->release_count + 1, sizeof *trees);
-        int r = trees ? 0 : sf_error_set(&why, SF_ERR_NOMEM, "no memory for releases");
+        int r = sf_release_users(live->store, s->releases, s->release_count, &s->users, &s->user_count, &why);
 
-        for (size_t i = 0; r == 0 && i < s->release_count; i++)
-                if (!(trees[i] = sf_node_switch_tree(live, s->releases[i].directory)))
-                        r = sf_error_set(&why, SF_ERR_NOMEM, "no memory for a path");
-        if (r == 0)
-                r = sf_process_find((const char *const *)trees, s->release_count, &s->users, &s->user_count, &why);
-        sf_process_free_names(trees);
         /* Without systemd no service is touched either: a root that is put together, a container. */
         if (r == SF_ERR_UNSUPPORTED && !live->bus) {
                 sf_log_warning("%s: running steps are not looked at", why.text);
                 return 0;
         }
-        /* Steps of what was taken over run from its own tree. */
-        for (size_t i = 0; r == 0 && i < s->release_count; i++)
-                if (*s->releases[i].origin)
-                        r = sf_process_add_steps(s->releases[i].origin, i, &s->users, &s->user_count, &why);
         return r < 0 ? sf_error_set(err, r, "%s", why.text) : 0;
 }
 
@@ -285,10 +275,11 @@ int sf_preflight_commands(const struct sf_preflight *p, const char *type, struct
         for (size_t i = 0; r == 0 && i < units->count; i++) {
                 const struct sf_unit_of_node *u = &units->items[i];
                 _cleanup_(sf_buffer_free) struct sf_buffer drop_in = SF_BUFFER_INIT;
-                if (p->adoption && sf_adoption_concerns(u, prefix))
+                bool elsewhere = sf_adoption_concerns(u, prefix);
+                if (p->adoption && elsewhere)
                         continue;
                 struct sf_unit_of_node judged = *u;
-                judged.in_prefix &= !sf_adoption_concerns(u, prefix); /* made by hand in the prefix, beside view */
+                judged.in_prefix &= !elsewhere; /* made by hand in the prefix, beside view */
                 r = u->running ? sf_units_check_command(&judged, prefix, type, &drop_in, err) : 0;
                 if (r == SF_ERR_USAGE)
                         sf_output_text(sf_buffer_text(&drop_in));

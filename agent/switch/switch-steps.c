@@ -244,12 +244,9 @@ static int note_step(struct sf_switch_run *run, enum sf_step step, struct sf_err
 /* A directory at view, made by hand before us, is kept as a release of its own: it becomes home. */
 static int adopt(struct sf_switch_run *run, struct sf_error *err)
 {
-        char date[16];
-        time_t now = time(NULL);
-        struct tm utc;
+        char date[SF_CLOCK_STAMP];
+        int r = sf_activate_adopt(&run->store, sf_clock_date(time(NULL), date), run->record.from, err);
 
-        strftime(date, sizeof date, "%Y%m%d", gmtime_r(&now, &utc));
-        int r = sf_activate_adopt(&run->store, date, run->record.from, err);
         if (r < 0)
                 return r;
         run->live.changed = true;

@@ -11,6 +11,7 @@
 
 #include "agent/node/state.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/json.h"
 
@@ -20,11 +21,9 @@
 int sf_transaction_write(const char *state, struct sf_transaction *t, struct sf_error *err)
 {
         _cleanup_free_ char *path = sf_fs_join(state, RECORD);
-        time_t now = time(NULL);
-        struct tm utc;
 
         if (!*t->time)
-                strftime(t->time, sizeof t->time, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
+                sf_clock_stamp(time(NULL), t->time);
         json_t *services = json_array();
         for (size_t i = 0; i < t->service_count; i++)
                 json_array_append_new(services, json_string(t->services[i]));

@@ -9,6 +9,7 @@
 
 #include "agent/node/active.h"
 #include "agent/node/process.h"
+#include "agent/node/release_users.h"
 #include "agent/node/report.h"
 #include "agent/node/service.h"
 #include "agent/node/units.h"
@@ -171,18 +172,8 @@ static json_t *details_of(const struct situation *s)
 static int look_at_processes(struct situation *s, const struct sf_store *store, struct sf_error *err)
 {
         struct sf_error why = SF_ERROR_INIT;
-        char **trees = calloc(s->count + 1, sizeof *trees);
-        int r = trees ? 0 : sf_error_set(&why, SF_ERR_NOMEM, "no memory for releases");
+        int r = sf_release_users(store, s->all, s->count, &s->users, &s->user_count, &why);
 
-        for (size_t i = 0; r == 0 && i < s->count; i++)
-                if (!(trees[i] = sf_fs_join(store->releases, s->all[i].directory)))
-                        r = sf_error_set(&why, SF_ERR_NOMEM, "no memory for a path");
-        if (r == 0)
-                r = sf_process_find((const char *const *)trees, s->count, &s->users, &s->user_count, &why);
-        for (size_t i = 0; r == 0 && i < s->count; i++)
-                if (*s->all[i].origin)
-                        r = sf_process_add_steps(s->all[i].origin, i, &s->users, &s->user_count, &why);
-        sf_process_free_names(trees);
         if (r == SF_ERR_UNSUPPORTED) {
                 sf_log_warning("%s: which releases are in use is not known", why.text);
                 return 0;

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/digest.h"
 #include "base/json.h"
 
@@ -208,13 +209,10 @@ int sf_sbom_write(const struct sf_plan *plan, const char *release, int64_t epoch
         _cleanup_json_ json_t *document = NULL;
         _cleanup_free_ char *text = NULL, *namespace = NULL;
         struct document d = { .plan = plan, .packages = json_array(), .relationships = json_array() };
-        time_t time = (time_t)epoch;
-        char created[32];
-        struct tm tm;
+        char created[SF_CLOCK_STAMP];
         int r = make_namespace(plan, release, &namespace, err);
 
-        gmtime_r(&time, &tm);
-        strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", &tm);
+        sf_clock_stamp(epoch, created);
         document = json_pack("{s:s, s:s, s:s, s:s, s:s, s:{s:s, s:[s]}, s:o, s:o}", "spdxVersion", "SPDX-2.3",
                              "dataLicense", "CC0-1.0", "SPDXID", "SPDXRef-DOCUMENT", "name", release,
                              "documentNamespace", namespace ? namespace : "", "creationInfo", "created", created,

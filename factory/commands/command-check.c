@@ -55,7 +55,6 @@ int sf_command_check(const struct sf_factory *factory, const struct sf_command_l
         _cleanup_(sf_words_free) struct sf_words first = SF_WORDS_INIT, second = SF_WORDS_INIT,
                                                  packages = SF_WORDS_INIT;
         _cleanup_(sf_cache_close) struct sf_cache cache = { NULL };
-        const char *value;
         int r;
 
         if (sf_option_given(line, "dry-run"))
@@ -71,8 +70,8 @@ int sf_command_check(const struct sf_factory *factory, const struct sf_command_l
                 if (r == 0 && decides_result(option->option->name))
                         r = add_option(&second, option, err);
         }
-        for (size_t cursor = 0; r == 0 && (value = sf_option_next(line, "check-only", &cursor));)
-                r = sf_words_append(&packages, value, err);
+        if (r == 0)
+                r = sf_option_collect(line, "check-only", &packages, err);
         if (r < 0)
                 return r;
         const struct sf_rebuild rebuild = {

@@ -206,26 +206,15 @@ static int describe_tarball(struct session *s, struct sf_import *import, struct 
 
 /* --- the verb ----------------------------------------------------------------------------------------------------- */
 
-/* The values of a repeating option. */
-static int collect(const struct sf_command_line *line, const char *option, struct sf_words *ret, struct sf_error *err)
-{
-        const char *value;
-        int r = 0;
-
-        for (size_t cursor = 0; r == 0 && (value = sf_option_next(line, option, &cursor));)
-                r = sf_words_append(ret, value, err);
-        return r;
-}
-
 static int open_session(struct session *s, struct sf_import *import, struct sf_error *err)
 {
         const char *treatment = sf_option_get(s->line, "static");
         int r;
 
         if ((r = sf_cache_open(s->factory->cache, &s->cache, err)) < 0 ||
-            (r = collect(s->line, "layer", &s->layers, err)) < 0 ||
-            (r = collect(s->line, "placeholder", &s->placeholders, err)) < 0 ||
-            (r = collect(s->line, "exclude", &s->exclude, err)) < 0 ||
+            (r = sf_option_collect(s->line, "layer", &s->layers, err)) < 0 ||
+            (r = sf_option_collect(s->line, "placeholder", &s->placeholders, err)) < 0 ||
+            (r = sf_option_collect(s->line, "exclude", &s->exclude, err)) < 0 ||
             (treatment && (r = sf_static_archive_parse(treatment, &import->static_archives, err)) < 0))
                 return r;
         s->builds = sf_cache_path(&s->cache, "builds", NULL);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "factory/commands/command.h"
 #include "factory/publish/prune.h"
@@ -28,7 +29,7 @@ static void report(const struct sf_prune *prune, const struct sf_prune_result *d
 {
         const char *would = prune->dry_run ? "would be " : "";
         json_t *removed = json_array();
-        char bytes[32], waiting[32], when[32];
+        char bytes[32], waiting[32], when[SF_CLOCK_STAMP];
 
         for (size_t i = 0; i < done->removed.count; i++) {
                 sf_log_info("%s: %staken off the offer", done->removed.items[i], would);
@@ -38,11 +39,9 @@ static void report(const struct sf_prune *prune, const struct sf_prune_result *d
                 sf_log_info("%zu deltas %staken off the offer", done->deltas, would);
         sf_log_info("%zu files %sdeleted, %s", done->files, would, sf_log_size(done->bytes, bytes));
         if (done->waiting_files) {
-                time_t until = (time_t)done->waiting_until;
-                struct tm tm;
-                strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&until, &tm));
                 sf_log_info("%zu files, %s, stay until %s: readers of earlier metadata may still ask for them",
-                            done->waiting_files, sf_log_size(done->waiting_bytes, waiting), when);
+                            done->waiting_files, sf_log_size(done->waiting_bytes, waiting),
+                            sf_clock_stamp((int64_t)done->waiting_until, when));
         }
         json_object_set_new(result, "removed", removed);
         json_object_set_new(result, "deltas", json_integer((json_int_t)done->deltas));

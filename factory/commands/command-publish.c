@@ -17,17 +17,6 @@
 #include "factory/publish/tarball.h"
 #include "release/agents.h"
 
-/* The values of a repeating option, NULL-terminated; borrowed from the line. */
-static int collect(const struct sf_command_line *line, const char *option, struct sf_words *ret, struct sf_error *err)
-{
-        const char *value;
-        int r = 0;
-
-        for (size_t cursor = 0; r == 0 && (value = sf_option_next(line, option, &cursor));)
-                r = sf_words_append(ret, value, err);
-        return r;
-}
-
 static int builds_of(const struct sf_factory *factory, struct sf_cache *cache, char **ret, struct sf_error *err)
 {
         int r = sf_cache_open(factory->cache, cache, err);
@@ -122,7 +111,7 @@ int sf_command_publish(const struct sf_factory *factory, const struct sf_command
         (void)result;
         if ((sf_option_given(line, "registry") && (r = sf_registry_check(sf_option_get(line, "registry"), err)) < 0) ||
             (r = builds_of(factory, &cache, &builds, err)) < 0 ||
-            (r = collect(line, "delta-from", &delta_from, err)) < 0 ||
+            (r = sf_option_collect(line, "delta-from", &delta_from, err)) < 0 ||
             (r = sf_command_repository_open(factory, sf_option_given(line, "dry-run"), &repository, err)) < 0)
                 return r;
         if (repository.bucket && sf_option_given(line, "layers"))

@@ -31,7 +31,7 @@ int sf_command_spack_yaml(const struct sf_factory *factory, const struct sf_comm
         _cleanup_(sf_words_free) struct sf_words mirrors = SF_WORDS_INIT;
         _cleanup_json_ json_t *environment = NULL;
         _cleanup_free_ char *host = NULL;
-        const char *value, *arch = sf_option_get(line, "arch");
+        const char *arch = sf_option_get(line, "arch");
         struct sf_spack_query query = { .data = factory->data,
                                         .version = sf_option_get(line, "slurm-version"),
                                         .toolchain = factory->toolchain,
@@ -48,9 +48,8 @@ int sf_command_spack_yaml(const struct sf_factory *factory, const struct sf_comm
         if (!query.toolchain)
                 query.toolchain = host;
         /* Those of the configuration are directories of archives, not laid out as Spack's mirrors are. */
-        for (size_t cursor = 0; (value = sf_option_next(line, "mirror", &cursor));)
-                if ((r = sf_words_append(&mirrors, value, err)) < 0)
-                        return r;
+        if ((r = sf_option_collect(line, "mirror", &mirrors, err)) < 0)
+                return r;
         if ((r = sf_spack_environment(&query, &environment, &notes, err)) < 0)
                 return r;
         if (sf_output_is_json())

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "release/filelist.h"
 #include "release/layout.h"
@@ -30,15 +31,6 @@ void sf_oci_blob_of(const struct sf_buffer *content, struct sf_blob *ret)
 {
         sf_digest_of(content->data, content->len, &ret->digest);
         ret->size = content->len;
-}
-
-void sf_oci_time(int64_t seconds, char out[32])
-{
-        time_t t = (time_t)seconds;
-        struct tm tm;
-
-        gmtime_r(&t, &tm);
-        strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
 }
 
 json_t *sf_oci_descriptor(const char *media_type, const struct sf_blob *blob)
@@ -65,7 +57,7 @@ int sf_oci_config(const struct sf_release_name *name, int64_t created, const str
         char digest[7 + SF_DIGEST_HEX + 1], time[32];
         int r = diff_ids && history ? 0 : -1;
 
-        sf_oci_time(created, time);
+        sf_clock_stamp(created, time);
         for (size_t i = 0; i < count && r == 0; i++) {
                 r = json_array_append_new(diff_ids, json_string(oci_digest(&layers[i].diff_id, digest)));
                 if (r == 0)

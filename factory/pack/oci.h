@@ -40,9 +40,6 @@ int sf_oci_manifest(const struct sf_release_name *name, const struct sf_blob *co
 int sf_oci_artifact(const char *type, const struct sf_blob *blobs, size_t count, const struct sf_blob *subject,
                     struct sf_buffer *ret, struct sf_error *err);
 
-/* RFC 3339 in UTC: "2026-11-23T12:00:00Z". */
-void sf_oci_time(int64_t seconds, char out[32]);
-
 /* Appends a document as compact JSON with sorted members. */
 int sf_oci_dump(const json_t *document, struct sf_buffer *ret, struct sf_error *err);
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "factory/pack/layer.h"
@@ -332,7 +333,7 @@ static int write_release(struct packing *p, struct sf_error *err)
         p->release.name = *p->pack->name;
         strcpy(index.toolchain, p->pack->name->toolchain);
         strcpy(index.arch, p->pack->name->arch);
-        sf_oci_time(p->pack->epoch, p->release.created);
+        sf_clock_stamp(p->pack->epoch, p->release.created);
         snprintf(p->release.requires.cpu, sizeof p->release.requires.cpu, "%s", p->pack->cpu ? p->pack->cpu : "");
         snprintf(p->release.requires.agent, sizeof p->release.requires.agent, "%s",
                  p->pack->agent ? p->pack->agent : SF_AGENTS_NEEDED);

@@ -11,6 +11,7 @@
 #include <zstd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/proc.h"
@@ -180,7 +181,7 @@ static int describe(const struct sf_oci_layer *layer, const char *arch, json_t *
         char digest[7 + SF_DIGEST_HEX + 1] = "sha256:", time[32];
 
         sf_digest_hex(&layer->diff_id, digest + 7);
-        sf_oci_time(sf_pack_epoch(), time);
+        sf_clock_stamp(sf_pack_epoch(), time);
         *ret_config = json_pack("{s:s, s:s, s:{}, s:{s:s, s:[s]}, s:[{s:s, s:s}]}", "architecture", arch, "os", "linux",
                                 "config", "rootfs", "type", "layers", "diff_ids", digest, "history", "created", time,
                                 "created_by", "slurm-factory: base");

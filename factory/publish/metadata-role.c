@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/digest.h"
 #include "base/json.h"
 #include "factory/publish/keyring.h"
@@ -110,9 +111,9 @@ static int sign_body(struct sf_metadata_role *role, const struct sf_metadata_sig
 static int stamp(struct sf_metadata_role *role, int64_t expires, struct sf_error *err)
 {
         json_int_t version = json_integer_value(json_object_get(role->before, "version")) + 1;
-        char when[SF_TUFTEXT_TIME];
+        char when[SF_CLOCK_STAMP];
 
-        sf_tuftext_write_time(expires, when);
+        sf_clock_stamp(expires, when);
         if (json_object_set_new(role->body, "version", json_integer(version)) < 0 ||
             json_object_set_new(role->body, "expires", json_string(when)) < 0 ||
             json_object_set_new(role->body, "spec_version", json_string(SPEC_VERSION)) < 0)

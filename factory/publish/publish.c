@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -153,7 +154,7 @@ static int start_entry(struct publication *p, const struct sf_index *index, stru
                 p->release.delta_count = before->delta_count;
                 p->release.provenance = before->provenance;
         } else if (sf_pack_epoch() == 0) {
-                sf_oci_time(publish->now, p->release.created);
+                sf_clock_stamp(publish->now, p->release.created);
         }
         return 0;
 }

@@ -26,14 +26,7 @@ cd "$scratch"
 export HOME=$scratch/home
 mkdir home proxy data
 
-fail() { echo "FAILED: $*" >&2; [ ! -e said ] || tail -n 5 said >&2; exit 1; }
-expect() { # CODE PATTERN COMMAND...
-        local code=$1 pattern=$2 got=0
-        shift 2
-        "$@" >said 2>&1 || got=$?
-        [ "$got" = "$code" ] || fail "exit code $got instead of $code: $*"
-        grep -q -- "$pattern" said || fail "nothing says '$pattern': $*"
-}
+. "$top_srcdir/tests/kit/expect.sh"
 
 # --- a store, and a proxy before it -------------------------------------------------------------------------------------
 
@@ -90,22 +83,6 @@ verify() { # WHERE OFFERED
                 grep -q "no trusted role lists" said && [ -z "${2-}" ] && return 0
                 fail "$1: a new node does not accept the repository"
         }
-        python3 - "$at/slurm/site" got/* >offered <<-'END' || fail "$1: a blob is missing or damaged"
-	import hashlib, json, sys, urllib.request
-	def need(blob):
-	    with urllib.request.urlopen("%s/blobs/sha256/%s" % (sys.argv[1], blob["sha256"])) as f: content = f.read()
-	    assert len(content) == blob["size"] and hashlib.sha256(content).hexdigest() == blob["sha256"], blob
-	    return content
-	with open(sys.argv[2]) as f: index = json.load(f)
-	for release in index["releases"]:
-	    manifest = json.loads(need(release["manifest"]))
-	    need(release["filelist"])
-	    for part in [manifest["config"]] + manifest["layers"]:
-	        need({"sha256": part["digest"].split(":")[1], "size": part["size"]})
-	    for delta in release["deltas"]:
-	        need(delta["filelist"])
-	        need(delta["content"])
-	print(*["%s+%d" % (r["name"].split("-")[0], len(r["deltas"])) for r in index["releases"]])
-	END
+        python3 "$top_srcdir/tests/kit/offered.py" "$at/slurm/site" got/* >offered || fail "$1: a blob is missing or damaged"
         [ -z "${2-}" ] || [ "$(cat offered)" = "$2" ] || fail "$1: offers $(cat offered), not $2"
 }

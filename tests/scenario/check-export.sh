@@ -4,7 +4,7 @@
 # shells, with busybox alone, again and again, after a kill at any dd, and not at all where something is wrong.
 set -euo pipefail
 
-top_builddir=$(realpath "${top_builddir:-.}")
+top_builddir=$(realpath "${top_builddir:-.}") top_srcdir=$(realpath "${top_srcdir:-.}")
 factory=$top_builddir/slurm-factory
 for tool in gcc tar gzip sha256sum; do
         command -v "$tool" >/dev/null || { echo "skipped: no $tool here"; exit 77; }
@@ -16,15 +16,7 @@ unset SOURCE_DATE_EPOCH LD_LIBRARY_PATH
 umask 022
 export SLURM_FACTORY_CACHE_DIR=$scratch/cache
 
-fail() { echo "FAILED: $*" >&2; exit 1; }
-# expect CODE PATTERN COMMAND...: the command ends with CODE and says PATTERN.
-expect() {
-        local code=$1 pattern=$2 got=0
-        shift 2
-        "$@" >said 2>&1 || got=$?
-        [ "$got" = "$code" ] || { cat said >&2; fail "exit code $got instead of $code: $*"; }
-        grep -q -- "$pattern" said || { cat said >&2; fail "nothing says '$pattern': $*"; }
-}
+. "$top_srcdir/tests/kit/expect.sh"
 
 # --- a small release with every kind of file that holds the prefix -----------------------------------------------------------
 prefix=/opt/sf

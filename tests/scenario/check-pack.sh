@@ -4,7 +4,7 @@
 # plain tar+zstd, the file list says the truth, what must be refused is refused, and publishing may be killed and repeated.
 set -euo pipefail
 
-top_builddir=${top_builddir:-.}
+top_builddir=${top_builddir:-.} top_srcdir=$(realpath "${top_srcdir:-.}")
 factory=$(realpath "$top_builddir/slurm-factory")
 for tool in gcc zstd tar sha256sum awk; do
         command -v "$tool" >/dev/null || { echo "skipped: no $tool here"; exit 77; }
@@ -17,15 +17,7 @@ unset SOURCE_DATE_EPOCH
 umask 022
 export SLURM_FACTORY_CACHE_DIR=$scratch/cache
 
-fail() { echo "FAILED: $*" >&2; exit 1; }
-# expect CODE PATTERN COMMAND...: the command ends with CODE and says PATTERN.
-expect() {
-        local code=$1 pattern=$2 got=0
-        shift 2
-        "$@" >said 2>&1 || got=$?
-        [ "$got" = "$code" ] || { cat said >&2; fail "exit code $got instead of $code: $*"; }
-        grep -q -- "$pattern" said || { cat said >&2; fail "nothing says '$pattern': $*"; }
-}
+. "$top_srcdir/tests/kit/expect.sh"
 
 # 279 characters, never repeating, ending in a rare token.
 prefix=/opt/sf

@@ -46,22 +46,7 @@ look() { # DIRECTORY NODE: the node refreshes, takes the index, and every blob o
         "$client" --metadata-url "file://$directory/repo/metadata" --metadata-dir "$node" --target-dir got \
                 --target-base-url "file://$directory/repo/targets" --target-name index/test-amd64.json download \
                 >>said 2>&1 || { grep -q "no trusted role lists" said && return 0; return 1; }
-        python3 - "$directory/repo" got/* <<-'END'
-	import hashlib, json, sys
-	def need(blob):
-	    with open("%s/blobs/sha256/%s" % (sys.argv[1], blob["sha256"]), "rb") as f: content = f.read()
-	    assert len(content) == blob["size"] and hashlib.sha256(content).hexdigest() == blob["sha256"], blob
-	    return content
-	with open(sys.argv[2]) as f: index = json.load(f)
-	for release in index["releases"]:
-	    manifest = json.loads(need(release["manifest"]))
-	    need(release["filelist"])
-	    for part in [manifest["config"]] + manifest["layers"]:
-	        need({"sha256": part["digest"].split(":")[1], "size": part["size"]})
-	    for delta in release["deltas"]:
-	        need(delta["filelist"])
-	        need(delta["content"])
-	END
+        python3 "$top_srcdir/tests/kit/offered.py" "file://$directory/repo" got/* >/dev/null
 }
 accepted() { # DIRECTORY WHERE
         local directory=$1

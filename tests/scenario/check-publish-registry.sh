@@ -23,14 +23,7 @@ export HOME=$scratch/home TMPDIR=$scratch/tmp GNUPGHOME=$scratch/gpg
 mkdir -p home/.config/containers/registries.d tmp
 mkdir -m 700 gpg
 
-fail() { echo "FAILED: $*" >&2; [ ! -e said ] || tail -n 5 said >&2; exit 1; }
-expect() { # CODE PATTERN COMMAND...
-        local code=$1 pattern=$2 got=0
-        shift 2
-        "$@" >said 2>&1 || got=$?
-        [ "$got" = "$code" ] || fail "exit code $got instead of $code: $*"
-        grep -q -- "$pattern" said || fail "nothing says '$pattern': $*"
-}
+. "$top_srcdir/tests/kit/expect.sh"
 
 # --- a registry, and what skopeo knows of it ------------------------------------------------------------------------------
 

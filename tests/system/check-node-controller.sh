@@ -8,13 +8,7 @@ set -euo pipefail
 . "$top_srcdir/tests/testbed/ahead.sh"
 
 bed_begin
-if [ -n "${SF_TEST_NEIGHBOURS-}" ]; then
-        neighbours_begin
-        read -r OLD NEW _ <<<"$NEIGHBOURS"
-else
-        ahead_begin
-        OLD=$RELEASES_BASE NEW=$RELEASES_AHEAD
-fi
+ahead_or_neighbours
 mkdir "$BED/layer"
 neighbours_node "$BED/layer" "$OLD"
 bed_layer "$BED/layer"

@@ -5,6 +5,8 @@
 #   ahead_begin   makes (once) a repository in $RELEASES/repo with the real release $RELEASES_BASE and $RELEASES_AHEAD, which says
 #                 25.11 of itself and writes 25.11's protocol version into slurmctld's state. All else in it is the real one, so it
 #                 shows what sf-node does, not what Slurm does: check-neighbours.sh does that.
+#   ahead_or_neighbours   releases of two neighbouring series, $OLD and $NEW: real ones of SF_TEST_NEIGHBOURS (neighbours.sh), else
+#                 the base and what stands in
 
 # slurmctld's state files begin with the length and text "PROTOCOL_VERSION" and the number, 42 for 24.11 and 44 for 25.11.
 ahead_library()
@@ -106,4 +108,15 @@ ahead_begin()
                 rm -rf "$RELEASES/variant" "$RELEASES/tree" "$RELEASES/cache"
                 touch "$RELEASES/made"
         ) 9>"$cache/ahead.lock"
+}
+
+ahead_or_neighbours()
+{
+        if [ -n "${SF_TEST_NEIGHBOURS-}" ]; then
+                neighbours_begin
+                read -r OLD NEW _ <<<"$NEIGHBOURS"
+        else
+                ahead_begin
+                OLD=$RELEASES_BASE NEW=$RELEASES_AHEAD
+        fi
 }
