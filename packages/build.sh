@@ -23,8 +23,8 @@ arm64) machine=aarch64 elf=AArch64 ;;
 *) echo "packages: no package for $arch" >&2; exit 2 ;;
 esac
 [ -f "$agent" ] || { echo "packages: $agent is not there (make static)" >&2; exit 1; }
-readelf -hW "$agent" | grep -q "Machine: *$elf" || { echo "packages: $agent is no program for $arch" >&2; exit 1; }
-if readelf -lW "$agent" | grep -q INTERP && [ -z "${PACKAGE_DYNAMIC-}" ]; then
+readelf -hW "$agent" | grep "Machine: *$elf" >/dev/null || { echo "packages: $agent is no program for $arch" >&2; exit 1; }
+if readelf -lW "$agent" | grep INTERP >/dev/null && [ -z "${PACKAGE_DYNAMIC-}" ]; then
         echo "packages: $agent needs shared libraries, and the packages name none (make static)" >&2
         exit 1
 fi

@@ -238,7 +238,7 @@ END
         # Two sources that sd-bus does not need have no musl form.
         ninja -j"$jobs" -k0 -C sd libsystemd.a || :
         grep -q . sd/libsystemd.a.p/src_libsystemd_sd-bus_sd-bus.c.o 2>/dev/null ||
-                find sd/libsystemd.a.p -name '*sd-bus_sd-bus.c.o' | grep -q .
+                find sd/libsystemd.a.p -name '*sd-bus_sd-bus.c.o' | grep . >/dev/null
         rm -f "$prefix/lib/libsystemd.a"
         find sd -path '*libsystemd.a.p*' -name '*.o' -print0 | xargs -0 "${cross}ar" rcs "$prefix/lib/libsystemd.a"
         mkdir -p "$prefix/include/systemd"

@@ -26,7 +26,7 @@ if [ ! -e "$modules/usr/lib/modulecmd.tcl" ]; then
 fi
 missing=
 for p in $packages; do
-        dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing="$missing $p"
+        dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep 'ok installed' >/dev/null || missing="$missing $p"
 done
 [ -n "$missing" ] || exit 0
 policy=/usr/sbin/policy-rc.d

@@ -10,7 +10,7 @@ sources=$(find base release tuf transport rpath delta installer agent factory te
 # shellcheck disable=SC2086  # a list of paths without spaces
 printf '%s\n' $sources | xargs -P 2 -n 8 clang "${flags[@]}"
 echo "$(wc -w <<<"$sources") sources, no warning"
-if clang-format --version 2>/dev/null | grep -q 'version 14'; then
+if clang-format --version 2>/dev/null | grep 'version 14' >/dev/null; then
         # Other versions break lines elsewhere.
         # shellcheck disable=SC2086
         clang-format --dry-run -Werror $sources

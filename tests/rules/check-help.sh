@@ -42,7 +42,7 @@ for program in sf-node slurm-factory; do
         else
                 echo "skipped: completion in zsh (zsh is not here)"
         fi
-        "$run" --version | grep -qE "^$program [0-9]+\.[0-9]+" || { echo "$program --version"; failed=1; }
+        "$run" --version | grep -E "^$program [0-9]+\.[0-9]+" >/dev/null || { echo "$program --version"; failed=1; }
         code=0
         "$run" --no-such-option 2>/dev/null || code=$?
         [ "$code" = 2 ] || { echo "$program: a wrong option exits with $code, not 2"; failed=1; }

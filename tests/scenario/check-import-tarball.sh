@@ -60,7 +60,7 @@ name=slurm-25.11-noble-amd64-software.tar.gz
 mkdir -p www/noble/25.11/amd64
 tarball=www/noble/25.11/amd64/$name
 tar -C up --dereference -czf "$tarball" view assets
-tar -tvzf "$tarball" | grep -q '^h.* link to ' || { echo "FAILED: no hard links in the archive"; exit 1; }
+tar -tvzf "$tarball" | grep '^h.* link to ' >/dev/null || { echo "FAILED: no hard links in the archive"; exit 1; }
 # sign KEY [OPTION...]: the signature beside the tarball
 sign() { gpg --armor -u "$1" "${@:2}" --output "$tarball.asc" --detach-sign "$tarball"; }
 
@@ -197,7 +197,7 @@ node trust repo/metadata/1.root.json
 node install 25.11
 home=/opt/slurm/releases/25.11.4-noble
 node/opt/slurm/view/sbin/slurmd >said
-tr -s / <said | grep -qx "25.11.4 $home/etc $home/etc" || fail "the program says other paths"
+tr -s / <said | grep -x "25.11.4 $home/etc $home/etc" >/dev/null || fail "the program says other paths"
 ! grep -rqa 'spack_path\|abcdefghijklmnopqrstuvwxyz234567' node/opt/slurm/view/* || fail "a prefix of Spack is left"
 [ "$(readlink node/opt/slurm/view/lib/libmunge.so.2)" = libmunge.so.2.0.0 ] || fail "libmunge.so.2 is no link"
 echo "ok: fetched, imported, installed, run"

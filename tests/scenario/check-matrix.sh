@@ -52,7 +52,7 @@ slurm-factory --json matrix --missing --plan >out 2>err
         fail "members of include are not those of docs/MATRIX.md"
 [ "$(json 'sum(i["here"] for i in o["include"])')" = 2 ] || fail "this machine can build 2 of them"
 [ "$(json '[r["why"] for r in o["rows"] if r["arch"] == "riscv64"][0]')" = "needs an riscv64 machine" ] || fail "why"
-json 'sorted({r["why"] for r in o["rows"]})' | grep -q 'no root: slurm-factory root elsewhere' || fail "why not elsewhere"
+json 'sorted({r["why"] for r in o["rows"]})' | grep 'no root: slurm-factory root elsewhere' >/dev/null || fail "why not elsewhere"
 slurm-factory --json matrix --all >out 2>err
 [ "$(json '[r["selected"] for r in o["rows"] if r["version"] in ("9.9.1", "9.11.0")].count(True)')" = 0 ] || fail "too much is selected"
 slurm-factory --json matrix --all --slurm-version 9.9 --arch arm64 --toolchain elsewhere >out

@@ -95,7 +95,7 @@ grep -rqF "${prefix:0:40}" $view && fail "the build prefix is still there"
 [ "$(readlink $view/lib/libdep.so.1)" = libdep.so.1.0 ] || fail "absolute link beside"
 [ "$(readlink $view/bin/far)" = ../lib/slurm/plugin.la ] || fail "absolute link elsewhere"
 # A daemon has a RUNPATH, and only the directory of what it needs.
-LC_ALL=C readelf -d $view/sbin/slurmd | grep -F '(RUNPATH)' | grep -qF "[\$ORIGIN/../lib]" || fail "RUNPATH"
+LC_ALL=C readelf -d $view/sbin/slurmd | grep -F '(RUNPATH)' | grep -F "[\$ORIGIN/../lib]" >/dev/null || fail "RUNPATH"
 grep -qx '#!/opt/slurm/view/bin/shell' $view/bin/script || fail "script"
 $view/sbin/slurmd >said
 grep -q '^/opt/slurm/view/*/share$' said || fail "the program does not run where it was unpacked, or says another path"
@@ -122,7 +122,7 @@ kind() { awk -v p="$1" '$1 == "f" && $6 == p { print substr($5, 1, 1) }' "$list"
 [ "$(kind bin/script)$(kind lib/slurm/plugin.la)" = tt ] || fail "text maps"
 [ "$(kind lib/libdep.so.1.0)$(kind lib/slurm/data.bin)$(kind sbin/slurmd)" = bb- ] || fail "binary maps"
 # What deps holds is in its layer only; its directories come again only where Slurm put something.
-awk '$1 == "layer" { layer = $2 } $NF == "lib/libdep.so" { print layer }' "$list" | grep -qx deps || fail "layer of deps"
+awk '$1 == "layer" { layer = $2 } $NF == "lib/libdep.so" { print layer }' "$list" | grep -x deps >/dev/null || fail "layer of deps"
 [ "$(grep -c ' share/empty$' "$list")$(grep -c ' lib$' "$list")" = 12 ] || fail "directories per layer"
 grep -q '"unit":"simple"' "$release/release.json" || fail "unit type comes from the unit file"
 
@@ -210,7 +210,7 @@ done
 grep -q "\"org.opencontainers.image.ref.name\":\"25.11.6-$tag\"" repo/index.json || fail "tag"
 grep -q "\"org.opencontainers.image.ref.name\":\"25.11-$tag\"" repo/index.json || fail "tag of the series"
 if command -v skopeo >/dev/null; then
-        skopeo inspect "oci:repo:25.11.6-$tag" | grep -q "\"Architecture\": \"$arch\"" || fail "skopeo"
+        skopeo inspect "oci:repo:25.11.6-$tag" | grep "\"Architecture\": \"$arch\"" >/dev/null || fail "skopeo"
 else
         echo "not checked: skopeo is not installed"
 fi
@@ -265,8 +265,8 @@ withdraw() { "$factory" withdraw 25.11.7 --repo repo --keys keys "$@"; }
 expect 3 'is not withdrawn' withdraw --undo
 withdraw --reason 'a typo'
 withdraw --reason 'slurmd leaks'
-rollout | grep -q "{\"name\":\"$full\",\"reason\":\"slurmd leaks\"}" || fail "the reason was not corrected"
-! rollout | grep -q typo || fail "two reasons"
+rollout | grep "{\"name\":\"$full\",\"reason\":\"slurmd leaks\"}" >/dev/null || fail "the reason was not corrected"
+! rollout | grep typo >/dev/null || fail "two reasons"
 expect 0 "$full is withdrawn (slurmd leaks)" publish 25.11.7
 ! grep -q "25.11.7-$tag" repo/index.json || fail "publishing gave a withdrawn release its tag back"
 # The page for people says the same, with what must be escaped.
@@ -276,7 +276,7 @@ expect 0 . withdraw --reason 'a <b> & "c"'
 grep -qF 'withdrawn: a &lt;b&gt; &amp; &quot;c&quot;' repo/index.html || fail "index.html: escaping"
 expect 2 'undo' withdraw --undo --reason other
 withdraw --undo
-! rollout | grep -q "$full" || fail "the withdrawal was not taken back"
+! rollout | grep "$full" >/dev/null || fail "the withdrawal was not taken back"
 grep -q "25.11.7-$tag\"" repo/index.json || fail "a release that is offered again has no tag"
 ! grep -q 'withdrawn:' repo/index.html || fail "index.html: still withdrawn"
 grep -q " from $ours" repo/index.html || fail "index.html: no delta"
@@ -296,6 +296,6 @@ for delay in 0.002 0.005 0.01 0.02 0.05; do
 done
 
 "$factory" withdraw 25.11.7 --repo repo --keys keys --reason 'slurmd leaks'
-cat repo/targets/rollout/*.json | grep -q "\"name\":\"25.11.7-$toolchain-$arch\",\"reason\":\"slurmd leaks\"" || fail "withdrawal"
+cat repo/targets/rollout/*.json | grep "\"name\":\"25.11.7-$toolchain-$arch\",\"reason\":\"slurmd leaks\"" >/dev/null || fail "withdrawal"
 grep -q "25.11.7-$tag" repo/index.json && fail "a withdrawn release keeps its tag"
 echo "all as expected"

@@ -71,12 +71,12 @@ for page in "$top_srcdir"/man/sf-node*.[1-8]; do expected+=$'\n'usr/share/man/ma
 for f in $expected; do [ -f "deb/$f" ] || fail "$f is not in the .deb"; done
 
 if [ -f "one/$rpm" ]; then
-        rpm -K --nosignature "one/$rpm" | grep -q 'digests OK' || fail "digests"
+        rpm -K --nosignature "one/$rpm" | grep 'digests OK' >/dev/null || fail "digests"
         rpm -qpl "one/$rpm" | sort >rpm.list
         for f in $expected; do grep -qx "/$f" rpm.list || fail "$f is not in the .rpm"; done
         [ "$(rpm -qpc "one/$rpm")" = /etc/sf-node/sf-node.conf ] || fail "configuration files"
         # noreplace: 1 << 4, beside 1 << 0 for a configuration file
-        rpm -qp --qf '[%{FILENAMES} %{FILEFLAGS}\n]' "one/$rpm" | grep -qx '/etc/sf-node/sf-node.conf 17' || fail "not noreplace"
+        rpm -qp --qf '[%{FILENAMES} %{FILEFLAGS}\n]' "one/$rpm" | grep -x '/etc/sf-node/sf-node.conf 17' >/dev/null || fail "not noreplace"
         ! rpm -qp --qf '[%{FILEUSERNAME} %{FILEGROUPNAME}\n]' "one/$rpm" | grep -vx 'root root' || fail "owners"
         ! rpm -qpR "one/$rpm" | grep -vE '^(rpmlib\(|/bin/sh$)' || fail "requirements"
         ! rpm -qp --scripts "one/$rpm" | sed 's/#.*//; /echo /d' | grep -nE 'systemctl +(stop|restart|kill)|/opt/slurm|slurmd|rm -r' || fail "scripts"

@@ -59,7 +59,7 @@ mapfile -t writes < <(grep -nE '^(PUT|POST|DELETE)' proxy/log | cut -d: -f1)
 cp proxy/log trial.log
 deleted=$(requests '^DELETE .*/(blobs|targets|metadata)/')
 [ "$deleted" -gt 8 ] || fail "only $deleted objects were deleted"
-grep -nE '^(PUT|DELETE)' proxy/log | head -n 1 | grep -q /lock/ || fail "writes before it has the lock"
+grep -nE '^(PUT|DELETE)' proxy/log | head -n 1 | grep /lock/ >/dev/null || fail "writes before it has the lock"
 [ "$(grep -nE '^DELETE .*/(blobs|targets|metadata)/' proxy/log | head -n 1 | cut -d: -f1)" -gt \
         "$(grep -n '^PUT .*timestamp' proxy/log | cut -d: -f1)" ] || fail "deletes before the offer has shrunk"
 blobs >left

@@ -52,18 +52,18 @@ verify "a delta from a base in the bucket" "25.05.2+1 24.11.6+1 24.11.5+0"
 
 header() { curl -fsSI "$at/slurm/site/$1" | tr -d '\r' | grep -i "^$2:" || true; }
 blob=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["releases"][0]["manifest"]["sha256"])' got/*)
-header "blobs/sha256/$blob" cache-control | grep -q 'max-age=31536000, immutable' || fail "Cache-Control of a blob"
-header metadata/timestamp.json cache-control | grep -q 'max-age=60$' || fail "Cache-Control of the timestamp"
-header index.json cache-control | grep -q 'max-age=60$' || fail "Cache-Control of index.json"
-header metadata/1.root.json content-type | grep -q 'application/json' || fail "Content-Type of metadata"
-header "blobs/sha256/$blob" content-type | grep -q 'application/octet-stream' || fail "Content-Type of a blob"
+header "blobs/sha256/$blob" cache-control | grep 'max-age=31536000, immutable' >/dev/null || fail "Cache-Control of a blob"
+header metadata/timestamp.json cache-control | grep 'max-age=60$' >/dev/null || fail "Cache-Control of the timestamp"
+header index.json cache-control | grep 'max-age=60$' >/dev/null || fail "Cache-Control of index.json"
+header metadata/1.root.json content-type | grep 'application/json' >/dev/null || fail "Content-Type of metadata"
+header "blobs/sha256/$blob" content-type | grep 'application/octet-stream' >/dev/null || fail "Content-Type of a blob"
 
 # Tar files at the addresses that scripts know; an older release does not replace a newer one's.
 tar=test/24.11/amd64/slurm-24.11-test-amd64-software.tar.gz
 s3 publish 24.11.5 24.11.6 --tarball >said 2>&1 || fail "publish --tarball"
 grep -q '24.11.5.*24.11.6-test-amd64 is newer' said || fail "two releases of a series"
-header $tar cache-control | grep -q 'max-age=60$' || fail "Cache-Control of a tar file"
-header $tar content-type | grep -q 'application/gzip' || fail "Content-Type of a tar file"
+header $tar cache-control | grep 'max-age=60$' >/dev/null || fail "Cache-Control of a tar file"
+header $tar content-type | grep 'application/gzip' >/dev/null || fail "Content-Type of a tar file"
 curl -fsS -o tarball.tar.gz "$at/slurm/site/$tar"
 tar -xzf tarball.tar.gz
 grep -qx 'release 24.11.6-test-amd64' view/.relocate/description && sh view/relocate.sh >/dev/null || fail "the tar file"

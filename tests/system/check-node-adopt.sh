@@ -37,7 +37,7 @@ expect 0 bed_in n1 sf-node rollback
 foreign=$(bed_in n1 readlink /opt/slurm/view)
 [[ $foreign == releases/foreign-* ]] || fail "view points to $foreign"
 [ "$(bed_in n1 cat /opt/slurm/view/NOTES)" = "by hand" ] || fail "not the hand-made tree"
-bed_in n1 sh -c 'readlink /proc/$(systemctl show -P MainPID slurmd)/exe' | grep -q "^/opt/slurm/$foreign/" ||
+bed_in n1 sh -c 'readlink /proc/$(systemctl show -P MainPID slurmd)/exe' | grep "^/opt/slurm/$foreign/" >/dev/null ||
         fail "slurmd does not run from the hand-made tree"
 
 job_succeeds "$job"
@@ -58,7 +58,7 @@ says "sf-node adopt"
 expect 0 bed_in n1 sf-node adopt "$RELEASES_NEXT"
 active n1 "$RELEASES_NEXT"
 [ "$(bed_in n1 cat /etc/systemd/system/slurmd.service)" = "$unit" ] || fail "the site's unit was replaced"
-bed_in n1 sh -c 'tr "\0" " " </proc/$(systemctl show -P MainPID slurmd)/cmdline' | grep -q -- "--systemd -v" || fail "the unit's arguments are gone"
+bed_in n1 sh -c 'tr "\0" " " </proc/$(systemctl show -P MainPID slurmd)/cmdline' | grep -- "--systemd -v" >/dev/null || fail "the unit's arguments are gone"
 job_is "$job" RUNNING || fail "the job is lost: $(job_state "$job")"
 expect 0 bed_in n1 sf-node rollback
 [ "$(bed_in n1 sh -c 'readlink /proc/$(systemctl show -P MainPID slurmd)/exe')" = /opt/hand/sbin/slurmd ] || fail "not given back"

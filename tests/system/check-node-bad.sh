@@ -42,7 +42,7 @@ on_notify()
         says "failed at preflight: the running slurmd uses lib/slurm/auth_munge.so"
         says "unrecognized key: SrunPortRange"
         active n1 "$RELEASES_BASE"
-        bed_in n1 journalctl --no-pager -o cat -t sf-node SF_TO="$RELEASES_DIES-$RELEASES_TOOLCHAIN" | grep -q restart ||
+        bed_in n1 journalctl --no-pager -o cat -t sf-node SF_TO="$RELEASES_DIES-$RELEASES_TOOLCHAIN" | grep restart >/dev/null ||
                 fail "nothing in the journal"
         job_succeeds "$job"
 }

@@ -109,7 +109,7 @@ cluster_wait "job $before is known" job_is "$before" RUNNING
 
 echo "--- gc keeps the copy as long as its release"
 expect 0 bed_in ctl sf-node gc
-bed_in ctl sh -c 'ls -d /var/lib/sf-node/controller/*/copy.json' | grep -q "$NEW" || fail "no copy of $NEW"
+bed_in ctl sh -c 'ls -d /var/lib/sf-node/controller/*/copy.json' | grep "$NEW" >/dev/null || fail "no copy of $NEW"
 
 echo "--- a backup controller that could take over in the middle"
 for node in ctl n1; do

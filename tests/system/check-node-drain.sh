@@ -13,7 +13,7 @@ reason()
 is_draining_by_us()
 {
         case $(cluster_state n1) in drain*) ;; *) return 1 ;; esac
-        reason | grep -q '^sf-node '
+        reason | grep '^sf-node ' >/dev/null
 }
 
 in_service()
@@ -75,7 +75,7 @@ bed_in ctl scontrol update nodename=n1 state=drain reason=disk
 expect 0 bed_in n1 sf-node activate --drain "$RELEASES_GOOD"
 says "will be left so"
 cluster_is n1 drained || fail "n1 is $(cluster_state n1)"
-reason | grep -q '^disk' || fail "n1 has the reason $(reason)"
+reason | grep '^disk' >/dev/null || fail "n1 has the reason $(reason)"
 bed_in ctl scontrol update nodename=n1 state=resume
 
 # A computation bound to every processor, and a release that is staged beside it.

@@ -71,9 +71,9 @@ bed_in n1 test ! -e /etc/systemd/system/slurmd.service || fail "our unit stays"
 expect 0 bed_in n1 sf-node adopt "$RELEASES_GOOD"
 active n1 "$RELEASES_GOOD"
 job_is "$job" RUNNING || fail "the job is lost: $(job_state "$job")"
-bed_in n1 sh -c 'tr "\0" " " </proc/$(systemctl show -P MainPID slurmd)/cmdline' | grep -q -- "-v" || fail "/etc/default/slurmd is not honoured"
-bed_in n1 sh -c 'tr "\0" "\n" </proc/$(systemctl show -P MainPID slurmd)/environ' | grep -qx SITE=here || fail "the site's drop-in is not honoured"
-bed_in n1 sh -c 'readlink /proc/[0-9]*/exe' | grep -qx /usr/sbin/slurmstepd-wlm || fail "no step runs from the package"
+bed_in n1 sh -c 'tr "\0" " " </proc/$(systemctl show -P MainPID slurmd)/cmdline' | grep -- "-v" >/dev/null || fail "/etc/default/slurmd is not honoured"
+bed_in n1 sh -c 'tr "\0" "\n" </proc/$(systemctl show -P MainPID slurmd)/environ' | grep -x SITE=here >/dev/null || fail "the site's drop-in is not honoured"
+bed_in n1 sh -c 'readlink /proc/[0-9]*/exe' | grep -x /usr/sbin/slurmstepd-wlm >/dev/null || fail "no step runs from the package"
 expect 0 bed_in n1 sf-node status
 says "of step $job.batch"
 later=$(submit -w n1 -o /dev/null --wrap "$endless")

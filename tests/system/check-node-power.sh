@@ -49,7 +49,7 @@ for step in fetch activate restart health; do
         cut_at "$step" "$RELEASES_BASE" upgrade "$RELEASES_GOOD"
         [ "$step" != fetch ] || bed_in n1 sh -c 'ls -A /opt/slurm/releases'
 done
-bed_in n1 journalctl --no-pager -o cat -t sf-node | grep -q 'was interrupted at health and is now undone' ||
+bed_in n1 journalctl --no-pager -o cat -t sf-node | grep 'was interrupted at health and is now undone' >/dev/null ||
         fail "nothing in the journal"
 
 # On the way back from a release that does not work.
@@ -74,7 +74,7 @@ done
 start_until health activate "$RELEASES_BASE"
 bed_in n1 pkill -9 -x sf-node # in the node, where there is only this one
 wait
-back() { [ ! -e "$record" ] && bed_in n1 sf-node status | grep -q 'undone'; }
+back() { [ ! -e "$record" ] && bed_in n1 sf-node status | grep 'undone' >/dev/null; }
 cluster_wait "recovery" back
 active n1 "$RELEASES_GOOD"
 

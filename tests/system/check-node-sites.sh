@@ -80,7 +80,7 @@ for i in alpha v1 v2 n3; do
 done
 step_runs()
 {
-        bed_in ctl scontrol show step "${jobs[$1]}.0" | grep -q State=RUNNING
+        bed_in ctl scontrol show step "${jobs[$1]}.0" | grep State=RUNNING >/dev/null
 }
 for i in alpha v1 v2 n3; do
         cluster_wait "the step on $i" step_runs "$i"
@@ -104,7 +104,7 @@ site_configless()
         expect 0 bed_in n1 sf-node upgrade --dry-run "$RELEASES_GOOD"
         expect 0 bed_in n1 sf-node upgrade "$RELEASES_GOOD"
         runs n1 "$RELEASES_GOOD" slurmd
-        cluster_state alpha | grep -qE 'allocated|mixed' || fail "alpha is $(cluster_state alpha)"
+        cluster_state alpha | grep -E 'allocated|mixed' >/dev/null || fail "alpha is $(cluster_state alpha)"
         bed_in n1 sf-node doctor >"$BED/doctor" 2>&1 || true
         grep -q '^slurm.conf *ok' "$BED/doctor" && grep -q '^authentication *ok' "$BED/doctor" &&
                 grep -q '^node name *ok' "$BED/doctor" || { cat "$BED/doctor"; fail "doctor on a configless node"; }
@@ -127,9 +127,9 @@ printf "[Service]\nKillMode=mixed\n" >/etc/systemd/system/slurmd@v2.service.d/ki
         says "v1" && says "v2" # each is proven
         runs n2 "$RELEASES_GOOD" slurmd@v1 slurmd@v2
         # One of them was started from the old release by hand: there is something to do.
-        bed_in n2 sf-node status | grep -q 'slurmd@v1.service active' || fail "status does not know slurmd@v1"
+        bed_in n2 sf-node status | grep 'slurmd@v1.service active' >/dev/null || fail "status does not know slurmd@v1"
         for i in v1 v2; do
-                cluster_state $i | grep -qE 'allocated|mixed' || fail "$i is $(cluster_state $i)"
+                cluster_state $i | grep -E 'allocated|mixed' >/dev/null || fail "$i is $(cluster_state $i)"
         done
 }
 
@@ -178,7 +178,7 @@ printf '[Service]\nType=forking\nPIDFile=/run/slurmd-n3.pid\nExecStart=\nExecSta
 systemctl daemon-reload; systemctl restart slurmd"
         expect 0 bed_in n3 sf-node upgrade "$RELEASES_GOOD"
         runs n3 "$RELEASES_GOOD" slurmd
-        cluster_state n3 | grep -qE 'allocated|mixed' || fail "n3 is $(cluster_state n3)"
+        cluster_state n3 | grep -E 'allocated|mixed' >/dev/null || fail "n3 is $(cluster_state n3)"
         expect 0 bed_in n3 sf-node rollback
         # A wrapper that stays.
         bed_in n3 sh -c "printf '#!/bin/sh\n/opt/slurm/view/sbin/slurmd -D -f /etc/elsewhere/slurm.conf\n' >/usr/local/sbin/start-slurmd

@@ -42,12 +42,12 @@ set -e
 place=$1
 [ "$(slurmd -V)" = "slurm 24.11.5" ]
 [ "$(scontrol --version)" = "slurm 24.11.5" ]
-slurmd -C | grep -q '^NodeName='
-srun --mpi=list 2>&1 | grep -q 'none'
+slurmd -C | grep '^NodeName=' >/dev/null
+srun --mpi=list 2>&1 | grep 'none' >/dev/null
 [ "$(srun hostname)" = sfdemo ]
 sbatch --wait -o /run/slurm/out --wrap 'echo batch $SLURM_JOB_ID' >/dev/null
 grep -q '^batch [0-9]' /run/slurm/out
-munge -n | unmunge | grep -q 'Success (0)'
+munge -n | unmunge | grep 'Success (0)' >/dev/null
 sacctmgr --version >/dev/null
 # Nothing of what runs comes from anywhere else, and no process sees another prefix.
 for pid in $(pidof slurmd slurmctld munged); do
@@ -55,7 +55,7 @@ for pid in $(pidof slurmd slurmctld munged); do
         ! grep -E 'slurm|munge|hwloc|json-c' /proc/$pid/maps | grep -v " $place/" | grep ' /' || exit 1
 done
 ! scontrol show config | grep -E '/media/' || exit 1
-scontrol show config | grep -qE "PluginDir *= $place/+lib/slurm$" || { scontrol show config | grep PluginDir; exit 1; }
+scontrol show config | grep -E "PluginDir *= $place/+lib/slurm$" >/dev/null || { scontrol show config | grep PluginDir; exit 1; }
 EOT
 
 check "jobs at /opt/slurm, build prefix hidden" \
@@ -98,7 +98,7 @@ else
         echo "skipped: layers by hand (no zstd here)"
 fi
 if command -v skopeo >/dev/null; then
-        inspect() { skopeo inspect "oci:$demo/repo:$version-$toolchain" | grep -q '"Layers"'; }
+        inspect() { skopeo inspect "oci:$demo/repo:$version-$toolchain" | grep '"Layers"' >/dev/null; }
         check "skopeo inspect oci:REPO:$version-$toolchain" inspect
 else
         echo "skipped: skopeo inspect (no skopeo here)"

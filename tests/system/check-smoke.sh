@@ -268,7 +268,7 @@ expect 0 rest "/slurm/$api/job/submit" -H 'Content-Type: application/json' -d '{
         "#!/bin/sh\ntrue", "current_working_directory": "/tmp", "environment": ["PATH=/usr/bin:/bin"], "standard_output": "/dev/null"}}'
 job=$(sed -n 's/.*"job_id": \([0-9]*\).*/\1/p' <<<"$said" | head -n 1)
 job_succeeds "$job"
-in_database() { rest "/slurmdb/$api/job/$job" | grep -q byrest; }
+in_database() { rest "/slurmdb/$api/job/$job" | grep byrest >/dev/null; }
 cluster_wait "slurmdb to know job $job" in_database || fail "slurmrestd: $(rest "/slurmdb/$api/job/$job")"
 token=x$token
 expect 0 rest "/slurm/$api/jobs"

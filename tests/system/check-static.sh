@@ -53,14 +53,14 @@ check() {
 
 # --- the file -----------------------------------------------------------------------------------------------------------
 
-no_interpreter() { ! readelf -lW "$agent" | grep -q INTERP; }
+no_interpreter() { ! readelf -lW "$agent" | grep INTERP >/dev/null; }
 no_libraries() { ! readelf -dW "$agent" | grep NEEDED; }
 hardened() {
-        readelf -hW "$agent" | grep -q 'DYN (' && readelf -lW "$agent" | grep -q GNU_RELRO &&
-                readelf -dW "$agent" | grep -qE 'BIND_NOW|FLAGS_1.*NOW' && ! readelf -dW "$agent" | grep -q TEXTREL &&
-                ! readelf -lW "$agent" | grep GNU_STACK | grep -q RWE
+        readelf -hW "$agent" | grep 'DYN (' >/dev/null && readelf -lW "$agent" | grep GNU_RELRO >/dev/null &&
+                readelf -dW "$agent" | grep -E 'BIND_NOW|FLAGS_1.*NOW' >/dev/null && ! readelf -dW "$agent" | grep TEXTREL >/dev/null &&
+                ! readelf -lW "$agent" | grep GNU_STACK | grep RWE >/dev/null
 }
-packed() { readelf -dW "$agent" | grep -q RELR; }
+packed() { readelf -dW "$agent" | grep RELR >/dev/null; }
 stack() { [ "$((0x$(readelf -lW "$agent" | awk '/GNU_STACK/ { print substr($6, 3) }')))" -ge 1048576 ]; }
 within_budget() {
         local name size allowed bad=0

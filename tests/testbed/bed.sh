@@ -118,7 +118,7 @@ bed_outside()
 bed_plug()
 {
         local name=$1 ip=$2 space=sf-$BED_NAME-$1
-        ip netns list | grep -q "^$space\b" && return 0
+        ip netns list | grep "^$space\b" >/dev/null && return 0
         ip netns add "$space"
         ip -n "$space" link add host0 type veth peer name "$name" netns "sf-$BED_NAME"
         ip -n "sf-$BED_NAME" link set "$name" master bed up

@@ -99,6 +99,6 @@ job_done()
 job_succeeds()
 {
         CLUSTER_WAIT=300 cluster_wait "job $1 to end" job_done "$1" || fail "job $1 does not end"
-        bed_in ctl scontrol -o show job "$1" | grep -q 'JobState=COMPLETED .*ExitCode=0:0' ||
+        bed_in ctl scontrol -o show job "$1" | grep 'JobState=COMPLETED .*ExitCode=0:0' >/dev/null ||
                 fail "job $1: $(bed_in ctl scontrol -o show job "$1")"
 }
