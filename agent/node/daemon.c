@@ -158,6 +158,24 @@ int sf_daemon_words_of(enum sf_daemon daemon, int pid, struct sf_daemon_words *r
         return 0;
 }
 
+bool sf_daemon_variable(int pid, const char *name, char *ret, size_t room)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer environment = SF_BUFFER_INIT;
+        char path[64];
+        size_t len = strlen(name);
+
+        snprintf(path, sizeof path, "/proc/%d/environ", pid);
+        if (sf_fs_read(path, WORDS_MAX, &environment, NULL) < 0)
+                return false;
+        _cleanup_free_ char **words = split_nul(&environment);
+        for (char **w = words; w && *w; w++)
+                if (strncmp(*w, name, len) == 0 && (*w)[len] == '=') {
+                        snprintf(ret, room, "%s", *w + len + 1);
+                        return true;
+                }
+        return false;
+}
+
 static bool exists(const char *root, const char *path)
 {
         _cleanup_free_ char *real = sf_format("%s%s", root, path);

@@ -31,12 +31,12 @@ enum sf_daemon sf_daemon_of_unit(const char *unit);
 
 /* What a command line and environment say. Strings are "" where they say nothing. */
 struct sf_daemon_words {
-        char conf[1024];   /* -f, else SLURM_CONF */
-        char server[512];  /* --conf-server, else SLURM_CONF_SERVER: configless */
-        char node[256];    /* -N */
-        bool dynamic;      /* -Z: the node is not in slurm.conf */
-        bool foreground;   /* -D */
-        bool systemd;      /* --systemd */
+        char conf[1024];  /* -f, else SLURM_CONF */
+        char server[512]; /* --conf-server, else SLURM_CONF_SERVER: configless */
+        char node[256];   /* -N */
+        bool dynamic;     /* -Z: the node is not in slurm.conf */
+        bool foreground;  /* -D */
+        bool systemd;     /* --systemd */
 };
 
 /* argv[0] is the daemon or what calls it; environment as in environ, both NULL-terminated. A relative -f is taken as
@@ -45,6 +45,9 @@ void sf_daemon_words_read(enum sf_daemon daemon, const char *const *argv, const 
                           struct sf_daemon_words *ret);
 /* The words of a running process, from /proc. SF_ERR_NOT_FOUND: it is gone, or hides them. */
 int sf_daemon_words_of(enum sf_daemon daemon, int pid, struct sf_daemon_words *ret, struct sf_error *err);
+
+/* The value of a variable in the environment of a running process; false where it has none, or nothing can be seen. */
+bool sf_daemon_variable(int pid, const char *name, char *ret, size_t room);
 
 /* Where a daemon with these words has its configuration: a path (without root) that can be read now. For a
  * configless one that is its copy, in SlurmdSpoolDir/conf-cache or at /run/slurm/conf; otherwise the file it was

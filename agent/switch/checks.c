@@ -9,6 +9,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "agent/node/auth.h"
 #include "agent/node/libraries.h"
 #include "agent/node/plugins.h"
 #include "agent/node/plugin_dir.h"
@@ -248,7 +249,8 @@ static int check_trial(const struct sf_checks *c, const struct sf_slurm_conf *co
                                        .node = node,
                                        .version = c->version,
                                        .directory = "/run",
-                                       .timeout = TRIAL_SECONDS };
+                                       .timeout = TRIAL_SECONDS,
+                                       .pid = (int)c->unit->main_pid };
         struct sf_conf_trial old_trial = trial;
         struct sf_error why = SF_ERROR_INIT, old_why = SF_ERROR_INIT;
         _cleanup_(sf_buffer_free) struct sf_buffer note = SF_BUFFER_INIT;
@@ -320,6 +322,26 @@ int sf_check_conf(const struct sf_checks *c, struct sf_buffer *ret, struct sf_er
         if (r < 0 || ret->len || *c->root || !*node || !c->unit || !c->unit->main_pid)
                 return r;
         return check_trial(c, &conf, node, ret, err);
+}
+
+static int load_conf(const struct sf_checks *c, struct sf_slurm_conf *ret)
+{
+        return *c->root ? SF_ERR_UNSUPPORTED : sf_slurm_conf_load("", c->conf, ret, NULL);
+}
+
+/* A slurm.conf that is missing or wrong is sf_check_conf()'s to tell. */
+int sf_check_keys(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err)
+{
+        _cleanup_(sf_slurm_conf_free) struct sf_slurm_conf conf = SF_SLURM_CONF_INIT;
+
+        return c->units && load_conf(c, &conf) == 0 ? sf_auth_check_keys(&conf, c->units, ret, err) : 0;
+}
+
+int sf_check_sockets(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err)
+{
+        _cleanup_(sf_slurm_conf_free) struct sf_slurm_conf conf = SF_SLURM_CONF_INIT;
+
+        return load_conf(c, &conf) == 0 ? sf_auth_check_sockets(&conf, ret, err) : 0;
 }
 
 int sf_check_space(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err)

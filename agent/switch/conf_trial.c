@@ -9,6 +9,8 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "agent/node/auth.h"
+#include "agent/node/daemon.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/proc.h"
@@ -102,6 +104,10 @@ int sf_conf_trial_text(const struct sf_conf_trial *trial, const char *tree, cons
         for (size_t i = 0; r == 0 && i < trial->conf->count; i++)
                 if (!is_replaced(trial->conf->lines[i].pairs[0].key))
                         r = print_line(trial, tree, &trial->conf->lines[i], ret, err);
+        /* Or slurmd would take over the socket that the commands on this node ask, and leave them with nobody. */
+        const char *info = sf_slurm_conf_get(trial->conf, "AuthInfo");
+        if (r == 0 && sf_auth_is_slurm(trial->conf))
+                r = sf_buffer_printf(ret, err, "AuthInfo=%s%sdisable_sack\n", info ? info : "", info ? "," : "");
         return r < 0 ? r
                      : sf_buffer_printf(ret, err,
                                         "SlurmdSpoolDir=%s/spool\nSlurmdLogFile=%s/log\nSlurmdPidFile=%s/pid\n",
@@ -128,6 +134,25 @@ static int link_others(const struct sf_conf_trial *t, const char *directory, str
         if (dir)
                 closedir(dir);
         return r;
+}
+
+/* What auth/slurm reads may be elsewhere. */
+static int link_key(const struct sf_conf_trial *t, const char *tree, const char *directory, struct sf_error *err)
+{
+        char usual[1024] = "";
+
+        if (!sf_auth_is_slurm(t->conf))
+                return 0;
+        sf_daemon_default_conf(tree, usual, sizeof usual);
+        if (strrchr(usual, '/'))
+                *strrchr(usual, '/') = '\0';
+        _cleanup_free_ char *from = sf_auth_slurm_key(t->conf, t->pid, usual);
+        const char *name = from && strstr(from, "jwks") ? "slurm.jwks" : "slurm.key";
+        _cleanup_free_ char *to = sf_format("%s/%s", directory, name);
+        if (!from || !to)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+        unlink(to);
+        return symlink(from, to) < 0 ? sf_error_errno(err, "%s", to) : 0;
 }
 
 int sf_conf_trial_cgroup_text(const char *live, const char *version, struct sf_buffer *ret, struct sf_error *err)
@@ -179,6 +204,8 @@ static int make_copy(const struct sf_conf_trial *t, const char *tree, const char
                 r = sf_fs_mkdirs(spool, 0700, err);
         if (r == 0)
                 r = link_others(t, directory, err);
+        if (r == 0)
+                r = link_key(t, tree, directory, err);
         return r < 0 ? r : copy_cgroup_conf(t, directory, err);
 }
 

@@ -24,6 +24,7 @@ struct sf_conf_trial {
         const char *version;   /* of the release on trial; "" where it is not known */
         const char *directory; /* where the copy is put, below a name of its own: "/run" */
         unsigned timeout;      /* seconds */
+        int pid;               /* the slurmd that runs, for what its environment says; 0 = none */
 };
 
 /* Success: TREE/sbin/slurmd would start. SF_ERR_USAGE with its reason: it would not. Anything else: it could not be

@@ -177,6 +177,20 @@ static int gate_adoption(const struct sf_preflight *p, const char *const *versio
                             why.text, sf_buffer_text(&names));
 }
 
+/* A command that nobody lets prove who calls it says so in words that do not tell what to do. */
+static int refuse_silence(const struct sf_node_switch *live, struct sf_error *err)
+{
+        const struct sf_checks checks = { .root = live->config->root, .conf = live->config->slurm_conf };
+        _cleanup_(sf_buffer_free) struct sf_buffer why = SF_BUFFER_INIT;
+
+        if (sf_check_sockets(&checks, &why, NULL) < 0)
+                why.len = 0;
+        int len = why.len ? (int)why.len - 1 : 0;
+        return sf_error_set(err, SF_ERR_INCOMPATIBLE,
+                            "slurmctld does not say which version it is (%.900s)%s%.*s; --force goes on without",
+                            live->controller_error.text, len ? ": " : "", len, len ? (char *)why.data : "");
+}
+
 int sf_preflight_gate(const struct sf_preflight *p, struct sf_error *err)
 {
         const struct sf_node_switch *live = p->live;
@@ -189,9 +203,7 @@ int sf_preflight_gate(const struct sf_preflight *p, struct sf_error *err)
                 return 0;
         if (live->slurmd.main_pid && !live->ctld.runs && !*live->controller.version) {
                 if (!live->config->force && !p->back)
-                        return sf_error_set(err, SF_ERR_INCOMPATIBLE,
-                                            "slurmctld does not say which version it is (%s); --force goes on without",
-                                            live->controller_error.text);
+                        return refuse_silence(live, err);
                 sf_log_warning("slurmctld does not say which version it is: %s", live->controller_error.text);
         }
         r = *live->config->root ? 0 : find_steps(live, &steps, err);
@@ -231,7 +243,7 @@ static int ask_everything(const struct sf_checks *c, const struct sf_node_switch
 {
         int (*const checks[])(const struct sf_checks *, struct sf_buffer *, struct sf_error *) = {
                 sf_check_space,      sf_check_plugins, sf_check_libraries, sf_check_spank,
-                sf_check_plugin_dir, sf_check_conf,    sf_check_slurmdbd,
+                sf_check_plugin_dir, sf_check_conf,    sf_check_slurmdbd,  sf_check_keys,
         };
         int r = check_budget(live, ret, err);
 

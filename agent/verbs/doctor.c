@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #include "agent/node/active.h"
 #include "agent/switch/checks.h"
@@ -24,8 +22,6 @@
 #include "base/json.h"
 #include "rpath/elf.h"
 
-#define MUNGE_SOCKET   "/run/munge/munge.socket.2"
-#define SACK_SOCKET    "/run/slurm/sack.socket"
 #define PROGRAM_MAX    (256u << 20)
 #define SLURMD_TIMEOUT 60 /* seconds; below, a switch that goes wrong may cost jobs */
 
@@ -165,47 +161,11 @@ static int check_node(const struct patient *p, struct sf_buffer *ret, struct sf_
         return r;
 }
 
-static bool answers(const char *path)
-{
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-        return fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0;
-}
-
-/* auth/slurm: daemons read the key beside slurm.conf, clients ask the socket of a daemon on their host. */
-static int check_slurm_key(const struct sf_slurm_conf *conf, struct sf_buffer *ret, struct sf_error *err)
-{
-        _cleanup_free_ char *key = sf_slurm_conf_beside(conf, "slurm.key");
-        _cleanup_free_ char *set = sf_slurm_conf_beside(conf, "slurm.jwks");
-
-        if (answers(SACK_SOCKET) || (key && sf_fs_exists(key)) || (set && sf_fs_exists(set)))
-                return 0;
-        return sf_buffer_printf(ret, err,
-                                "AuthType=auth/slurm, but there is neither a key (%s) nor a daemon that answers at %s: "
-                                "start sackd, or put the key there\n",
-                                key ? key : "slurm.key", SACK_SOCKET);
-}
-
-/* What proves identities on this node, as slurm.conf says: munge where it says nothing. */
 static int check_auth(const struct patient *p, struct sf_buffer *ret, struct sf_error *err)
 {
-        _cleanup_(sf_slurm_conf_free) struct sf_slurm_conf conf = SF_SLURM_CONF_INIT;
-        char socket_path[256] = MUNGE_SOCKET;
+        int r = sf_check_sockets(&p->checks, ret, err);
 
-        if (*p->config->root || sf_slurm_conf_load("", p->checks.conf, &conf, NULL) < 0)
-                return 0; /* "slurm.conf" tells */
-        const char *type = sf_slurm_conf_get(&conf, "AuthType");
-        if (type && strcasecmp(type, "auth/slurm") == 0)
-                return check_slurm_key(&conf, ret, err);
-        if (type && strcasecmp(type, "auth/munge") != 0)
-                return 0;
-        sf_slurm_conf_option(sf_slurm_conf_get(&conf, "AuthInfo"), "socket", socket_path, sizeof socket_path);
-        if (answers(socket_path))
-                return 0;
-        return sf_buffer_printf(ret, err, "munge does not answer at %s: start munged (systemctl start munge)\n",
-                                socket_path);
+        return r < 0 ? r : sf_check_keys(&p->checks, ret, err);
 }
 
 static int check_one_unit(const struct patient *p, const struct sf_unit_of_node *u, struct sf_buffer *ret,

@@ -50,6 +50,11 @@ static void copies(void **state)
         /* What goes through view is the release on trial. */
         text_is("PluginDir=/opt/slurm/view/lib/slurm:/opt/other\n",
                 "PluginDir=/opt/slurm/releases/new/lib/slurm:/opt/other\n");
+        /* slurmd's socket for auth/slurm stays the live one's; munge takes a word without = for its socket. */
+        text_is("AuthType=auth/slurm\n", "AuthType=auth/slurm\nAuthInfo=disable_sack\n");
+        text_is("AuthInfo=ttl=60\nAuthType=auth/slurm\n",
+                "AuthInfo=ttl=60\nAuthType=auth/slurm\nAuthInfo=ttl=60,disable_sack\n");
+        text_is("AuthType=auth/munge\nAuthInfo=socket=/x\n", "AuthType=auth/munge\nAuthInfo=socket=/x\n");
         text_is("Prolog=a\\#b\\\\c\nMailProg=\"\"\n", "Prolog=a\\#b\\\\c\nMailProg=\"\"\n");
 }
 

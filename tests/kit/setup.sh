@@ -5,7 +5,7 @@
 # Services that packages bring are not started: policy-rc.d says so while they are installed.
 set -euo pipefail
 packages="nginx-light skopeo docker-registry umoci zstd systemd-container mmdebstrap debian-archive-keyring iproute2 faketime lmod mandoc strace
-        clang clang-format libclang-rt-14-dev python3-cryptography openssh-client gnupg sqv
+        clang clang-format libclang-rt-14-dev python3-cryptography openssh-client gnupg sqv btrfs-progs xfsprogs
         meson ninja-build gperf python3-jinja2 libmount-dev libblkid-dev"
 
 [ -z "${SF_TEST_NO_PACKAGES-}" ] || { echo "setup: SF_TEST_NO_PACKAGES is set, nothing installed"; exit 0; }
