@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/fs.h"
@@ -28,6 +29,7 @@ static bool is_key_of(const char *name, const char *role, const char *suffix)
 static int open_key(const char *path, bool is_uri, struct sf_signer **ret, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
+        struct stat st;
         int r;
 
         if (!is_uri)
@@ -35,6 +37,8 @@ static int open_key(const char *path, bool is_uri, struct sf_signer **ret, struc
         if ((r = sf_fs_read(path, URI_MAX, &text, err)) < 0)
                 return r;
         text.data[strcspn((char *)text.data, "\r\n")] = '\0';
+        if (strcasestr((char *)text.data, "pin-value=") && (stat(path, &st) < 0 || (st.st_mode & 077)))
+                return sf_error_set(err, SF_ERR_TRUST, "key %s: it holds a PIN and others may read it", path);
         return sf_signer_open(sf_buffer_text(&text), ret, err);
 }
 

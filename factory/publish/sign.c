@@ -10,15 +10,15 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
-#include <openssl/store.h>
-#include <openssl/ui.h>
 
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include "factory/publish/sign-store.h"
 
-#define PEM_MAX 65536u
+#define PEM_MAX    65536u
+#define REASON_MAX 512
 
 struct sf_signer {
         EVP_PKEY *pkey;
@@ -26,14 +26,11 @@ struct sf_signer {
         char keyid[SF_DIGEST_HEX + 1];
 };
 
-/* OpenSSL's own words for what went wrong last; empties its queue. */
-static const char *openssl_reason(void)
+/* OpenSSL's own words for what went wrong; empties its queue. */
+static const char *openssl_reason(char text[static REASON_MAX])
 {
-        unsigned long code = ERR_peek_last_error();
-        const char *reason = code ? ERR_reason_error_string(code) : NULL;
-
-        ERR_clear_error();
-        return reason ? reason : "no reason given";
+        sf_sign_store_reason(text, REASON_MAX);
+        return text;
 }
 
 /* --- the public half ------------------------------------------------------------------------------------------- */
@@ -52,16 +49,18 @@ static json_t *public_ed25519(EVP_PKEY *pkey)
 
 static json_t *public_pem(EVP_PKEY *pkey, const char *keytype, const char *scheme)
 {
+        EVP_PKEY *plain = sf_sign_store_plain(pkey);
         BIO *bio = BIO_new(BIO_s_mem());
         json_t *public = NULL;
         char *text;
 
-        if (bio && PEM_write_bio_PUBKEY(bio, pkey) == 1) {
+        if (bio && plain && PEM_write_bio_PUBKEY(bio, plain) == 1) {
                 long len = BIO_get_mem_data(bio, &text);
                 public = json_pack("{s:s, s:s, s:{s:s%}}", "keytype", keytype, "scheme", scheme, "keyval", "public",
                                    text, (size_t)len);
         }
         BIO_free(bio);
+        EVP_PKEY_free(plain);
         return public;
 }
 
@@ -118,7 +117,7 @@ int sf_signer_generate(const char *path, struct sf_signer **ret, struct sf_error
                 r = sf_error_set(err, SF_ERR_EXISTS, "%s is already there", path);
         else if (!context || !bio || EVP_PKEY_keygen_init(context) <= 0 || EVP_PKEY_keygen(context, &pkey) <= 0 ||
                  PEM_write_bio_PKCS8PrivateKey(bio, pkey, NULL, NULL, 0, NULL, NULL) != 1)
-                r = sf_error_set(err, SF_ERR_FAILED, "cannot make a key: %s", openssl_reason());
+                r = sf_error_set(err, SF_ERR_FAILED, "cannot make a key: %s", openssl_reason((char[REASON_MAX]){ 0 }));
         else {
                 long len = BIO_get_mem_data(bio, &text);
                 r = sf_fs_write(path, text, (size_t)len, 0600, err);
@@ -150,25 +149,8 @@ static int open_file(const char *path, EVP_PKEY **ret, struct sf_error *err)
         *ret = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
         BIO_free(bio);
         OPENSSL_cleanse(pem.data, pem.len);
-        return *ret ? 0 : sf_error_set(err, SF_ERR_CORRUPT, "key %s: %s", path, openssl_reason());
-}
-
-static int open_uri(const char *uri, EVP_PKEY **ret, struct sf_error *err)
-{
-        OSSL_STORE_CTX *store = OSSL_STORE_open(uri, UI_OpenSSL(), NULL, NULL, NULL);
-        EVP_PKEY *pkey = NULL;
-
-        while (store && !pkey && !OSSL_STORE_eof(store)) {
-                OSSL_STORE_INFO *info = OSSL_STORE_load(store);
-                if (info && OSSL_STORE_INFO_get_type(info) == OSSL_STORE_INFO_PKEY)
-                        pkey = OSSL_STORE_INFO_get1_PKEY(info);
-                OSSL_STORE_INFO_free(info);
-        }
-        OSSL_STORE_close(store);
-        if (!pkey)
-                return sf_error_set(err, SF_ERR_NOT_FOUND, "key %s: no private key there: %s", uri, openssl_reason());
-        *ret = pkey;
-        return 0;
+        return *ret ? 0
+                    : sf_error_set(err, SF_ERR_CORRUPT, "key %s: %s", path, openssl_reason((char[REASON_MAX]){ 0 }));
 }
 
 /* "scheme:rest" (RFC 3986) unless a file of that name exists. */
@@ -182,9 +164,10 @@ static bool is_uri(const char *text)
 int sf_signer_open(const char *path_or_uri, struct sf_signer **ret, struct sf_error *err)
 {
         EVP_PKEY *pkey = NULL;
-        int r = is_uri(path_or_uri) ? open_uri(path_or_uri, &pkey, err) : open_file(path_or_uri, &pkey, err);
+        _cleanup_free_ char *shown = sf_sign_store_shown(path_or_uri);
+        int r = is_uri(path_or_uri) ? sf_sign_store_open(path_or_uri, &pkey, err) : open_file(path_or_uri, &pkey, err);
 
-        return r < 0 ? r : wrap(pkey, path_or_uri, ret, err);
+        return r < 0 ? r : wrap(pkey, shown ? shown : "", ret, err);
 }
 
 void sf_signer_free(struct sf_signer *signer)
@@ -227,7 +210,8 @@ int sf_signer_sign(const struct sf_signer *signer, const void *data, size_t len,
 
         EVP_MD_CTX_free(context);
         if (!done)
-                return sf_error_set(err, SF_ERR_FAILED, "key %.16s cannot sign: %s", signer->keyid, openssl_reason());
+                return sf_error_set(err, SF_ERR_FAILED, "key %.16s cannot sign: %s", signer->keyid,
+                                    openssl_reason((char[REASON_MAX]){ 0 }));
         sf_hex_encode(signature, size, hex);
         return sf_buffer_puts(ret, hex, err);
 }
