@@ -89,8 +89,9 @@ row_published() {
         timed "$bin/slurm-factory" --config "$work/conf" --data "$data" --cache "$work/other" build-slurm \
                 --slurm-version "${EFF_SECOND:-$EFF_FIRST}" --profile "$profile" "${place[@]}"
         [ "$(compiled)" = 0 ] || die "published: $(compiled) packages were compiled"
+        grep 'packed by others' "$work/out" >/dev/null || die "published: the release was packed here"
         note published "Slurm ${EFF_SECOND:-$EFF_FIRST}, $profile: $(grep -c ': fetched in' "$work/out") layers, $(du -sm "$work/repo/buildcache" |
-                cut -f1) MiB, verified, packed"
+                cut -f1) MiB, and the packed release, $(sed -n 's/.*fetched; \(.*\) to download.*/\1/p' "$work/out"), all verified"
 }
 row_deltas() {
         local new bases from=() f

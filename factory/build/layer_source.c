@@ -45,7 +45,7 @@ static void tell(void *ctx, const char *text)
         sf_log_warning("%s", text);
 }
 
-static int open_fetcher(const struct sf_layer_source *source, struct sf_fetcher **ret, struct sf_error *err)
+int sf_layer_source_fetcher(const struct sf_layer_source *source, struct sf_fetcher **ret, struct sf_error *err)
 {
         struct sf_fetch_options options;
 
@@ -93,6 +93,7 @@ static int read_index(struct sf_layer_source *source, struct sf_fetcher *fetcher
             (r = sf_json_object(root, name, "layers", &layers, err)) < 0)
                 return r;
         source->layers = json_incref(layers);
+        source->releases = json_incref(json_object_get(root, "releases"));
         return 0;
 }
 
@@ -104,12 +105,12 @@ int sf_layer_source_open(struct sf_layer_source *source, struct sf_error *err)
         struct sf_tuf *trust;
         int r;
 
-        source->layers = NULL;
+        source->layers = source->releases = NULL;
         if (source->urls->count == 0)
                 return 0;
         if (!directory)
                 return sf_error_set(err, SF_ERR_NOMEM, "build cache");
-        if ((r = open_fetcher(source, &fetcher, err)) < 0)
+        if ((r = sf_layer_source_fetcher(source, &fetcher, err)) < 0)
                 return r;
         r = sf_tuf_open(&options, &trust, err);
         if (r == SF_ERR_NOT_FOUND)
@@ -126,7 +127,8 @@ int sf_layer_source_open(struct sf_layer_source *source, struct sf_error *err)
 void sf_layer_source_close(struct sf_layer_source *source)
 {
         json_decref(source->layers);
-        source->layers = NULL;
+        json_decref(source->releases);
+        source->layers = source->releases = NULL;
 }
 
 static char *local_layer(const struct sf_layer_source *source, const char *layer)
@@ -187,14 +189,28 @@ static int save(struct sf_stream *in, const char *path, struct sf_digest *ret, s
         return (int)n;
 }
 
+int sf_layer_source_download(struct sf_fetcher *fetcher, const char *path, const struct sf_blob *wanted, const char *to,
+                             struct sf_error *err)
+{
+        _cleanup_stream_ struct sf_stream *in = NULL;
+        struct sf_digest is;
+        int r;
+
+        if ((r = sf_fetch_range(fetcher, path, wanted->size, 0, wanted->size, &in, err)) < 0 ||
+            (r = save(in, to, &is, err)) < 0)
+                return r;
+        return sf_digest_equal(&wanted->digest, &is)
+                       ? 0
+                       : sf_error_set(err, SF_ERR_CORRUPT, "%s: what arrived is not what was signed", path);
+}
+
 static int download(const struct sf_layer_source *source, const char *layer, const char *work, struct sf_error *err)
 {
         const json_t *entry = json_object_get(source->layers, layer);
         _cleanup_free_ char *path = sf_format(SF_LAYOUT_BUILDCACHE "/%s.tar.zst", layer);
         _cleanup_free_ char *archive = sf_fs_join(work, "archive");
         _cleanup_fetcher_ struct sf_fetcher *fetcher = NULL;
-        _cleanup_stream_ struct sf_stream *in = NULL;
-        struct sf_digest wanted, is;
+        struct sf_blob wanted;
         const char *hex;
         int64_t size, epoch;
         int r;
@@ -202,14 +218,13 @@ static int download(const struct sf_layer_source *source, const char *layer, con
         if (!path || !archive)
                 return sf_error_set(err, SF_ERR_NOMEM, "layer %s", layer);
         if ((r = sf_json_string(entry, layer, "sha256", &hex, err)) < 0 ||
-            (r = sf_digest_parse(hex, &wanted, err)) < 0 ||
-            (r = sf_json_integer(entry, layer, "size", 1, LAYER_LIMIT, &size, err)) < 0 ||
-            (r = open_fetcher(source, &fetcher, err)) < 0 ||
-            (r = sf_fetch_range(fetcher, path, (uint64_t)size, 0, (uint64_t)size, &in, err)) < 0 ||
-            (r = save(in, archive, &is, err)) < 0)
+            (r = sf_digest_parse(hex, &wanted.digest, err)) < 0 ||
+            (r = sf_json_integer(entry, layer, "size", 1, LAYER_LIMIT, &size, err)) < 0)
                 return r;
-        if (!sf_digest_equal(&wanted, &is))
-                return sf_error_set(err, SF_ERR_CORRUPT, "layer %s: what arrived is not what was signed", layer);
+        wanted.size = (uint64_t)size;
+        if ((r = sf_layer_source_fetcher(source, &fetcher, err)) < 0 ||
+            (r = sf_layer_source_download(fetcher, path, &wanted, archive, err)) < 0)
+                return sf_error_prefix(err, "layer %s", layer);
         return sf_extract(archive, work, "", &epoch, err);
 }
 

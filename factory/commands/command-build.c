@@ -13,6 +13,7 @@
 #include "base/stop.h"
 #include "factory/build/builder.h"
 #include "factory/build/provenance.h"
+#include "factory/build/release_source.h"
 #include "factory/build/root.h"
 #include "factory/build/sbom.h"
 #include "factory/build/source.h"
@@ -285,6 +286,34 @@ static int pack(struct session *s, const struct sf_release_name *name, const str
         return sf_fs_remove_tree(trees.directory, err);
 }
 
+/* Whether the release came from the repository whose layers are used. What goes wrong there costs time, no more. */
+static bool fetch(struct session *s, const struct sf_release_name *name, const struct sf_buffer *from,
+                  const struct sf_buffer *sbom, json_t *result)
+{
+        _cleanup_free_ char *builds = sf_cache_path(&s->cache, "builds", NULL);
+        const struct sf_release_source source = { .repository = &s->source,
+                                                  .builds = builds,
+                                                  .name = name->text,
+                                                  .from = from,
+                                                  .sbom = sbom,
+                                                  .describe = write_provenance,
+                                                  .describe_ctx = s };
+        struct sf_index_release release;
+        struct sf_error why = SF_ERROR_INIT;
+        char download[32], installed[32];
+        int r = builds ? sf_release_source_fetch(&source, &release, &why) : 0;
+
+        if (r < 0)
+                sf_log_warning("%s is packed here: %s", name->text, why.text);
+        if (r <= 0)
+                return false;
+        sf_log_info("%s: packed by others from the same layers, fetched; %s to download, %s installed", name->text,
+                    sf_log_size(release.download, download), sf_log_size(release.installed, installed));
+        json_object_set_new(result, "download", json_integer((json_int_t)release.download));
+        json_object_set_new(result, "installed", json_integer((json_int_t)release.installed));
+        return true;
+}
+
 static int provide_release(struct session *s, json_t *result, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer from = SF_BUFFER_INIT, sbom = SF_BUFFER_INIT;
@@ -308,7 +337,7 @@ static int provide_release(struct session *s, json_t *result, struct sf_error *e
                 sf_log_info("%s: packed already, in %s", name.text, directory);
                 return 0;
         }
-        if ((r = pack(s, &name, &sbom, result, err)) < 0)
+        if (!fetch(s, &name, &from, &sbom, result) && (r = pack(s, &name, &sbom, result, err)) < 0)
                 return r;
         return sf_fs_write(marker, from.data, from.len, 0644, err);
 }

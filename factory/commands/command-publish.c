@@ -41,20 +41,45 @@ static void prepare(const struct sf_command_repository *repository, const struct
 }
 
 /* The layers that a release of our own was packed from, as its `from` lists them. */
-static int note_layers(const struct sf_cache *cache, const char *directory, struct sf_words *ret, struct sf_error *err)
+static int note_layers(const struct sf_cache *cache, const struct sf_buffer *from, struct sf_words *ret,
+                       struct sf_error *err)
 {
-        _cleanup_free_ char *path = sf_fs_join(directory, "from");
-        _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
+        _cleanup_free_ char *text = strdup(sf_buffer_text(from));
         char *state = NULL;
-        int r = path ? sf_fs_read(path, 1u << 20, &text, err) : sf_error_set(err, SF_ERR_NOMEM, "out of memory");
+        int r = text ? 0 : sf_error_set(err, SF_ERR_NOMEM, "out of memory");
 
-        if (r < 0)
-                return sf_error_prefix(err, "its layers are not known");
-        for (char *line = strtok_r((char *)text.data, "\n", &state); line && r == 0;
+        for (char *line = text ? strtok_r(text, "\n", &state) : NULL; line && r == 0;
              line = strtok_r(NULL, "\n", &state))
                 if (strncmp(line, "layer ", strlen("layer ")) == 0)
                         r = sf_words_printf(ret, err, "%s/buildcache/%s", cache->root, line + strlen("layer "));
         return r;
+}
+
+static int read_of(const char *directory, const char *name, struct sf_buffer *ret, struct sf_error *err)
+{
+        _cleanup_free_ char *path = sf_fs_join(directory, name);
+
+        return path ? sf_fs_read(path, 1u << 20, ret, err) : sf_error_set(err, SF_ERR_NOMEM, "out of memory");
+}
+
+static int publish_layers_of(const struct sf_metadata_options *options, const struct sf_cache *cache,
+                             const struct sf_build *build, struct sf_error *err)
+{
+        _cleanup_(sf_words_free) struct sf_words layers = SF_WORDS_INIT;
+        _cleanup_(sf_buffer_free) struct sf_buffer from = SF_BUFFER_INIT, release = SF_BUFFER_INIT;
+        const struct sf_release_name *name = &sf_build_release(build)->name;
+        const struct sf_publish_layers what = { name, &layers, &from, &release };
+        size_t added;
+        int r;
+
+        if ((r = read_of(build->directory, "from", &from, err)) < 0)
+                return sf_error_prefix(err, "its layers are not known");
+        if ((r = read_of(build->directory, "release.json", &release, err)) < 0 ||
+            (r = note_layers(cache, &from, &layers, err)) < 0 ||
+            (r = sf_publish_layers(options, &what, &added, err)) < 0)
+                return r;
+        sf_log_info("%s: %zu of %zu layers new in the build cache", name->text, added, layers.count);
+        return 0;
 }
 
 static int publish_layers(const struct sf_metadata_options *options, const struct sf_command_line *line,
@@ -63,18 +88,11 @@ static int publish_layers(const struct sf_metadata_options *options, const struc
         int r = 0;
 
         for (size_t i = 0; i < line->argument_count && r == 0; i++) {
-                _cleanup_(sf_words_free) struct sf_words layers = SF_WORDS_INIT;
                 struct sf_build build;
-                size_t added;
 
                 if ((r = sf_build_open(builds, line->arguments[i], &build, err)) < 0)
                         return r;
-                const struct sf_release_name *name = &sf_build_release(&build)->name;
-                r = note_layers(cache, build.directory, &layers, err);
-                if (r == 0)
-                        r = sf_publish_layers(options, name->toolchain, name->arch, &layers, &added, err);
-                if (r == 0)
-                        sf_log_info("%s: %zu of %zu layers new in the build cache", name->text, added, layers.count);
+                r = publish_layers_of(options, cache, &build, err);
                 sf_build_close(&build);
         }
         return r;

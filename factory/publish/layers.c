@@ -151,11 +151,31 @@ static int load_index(struct sf_metadata *metadata, const char *target, json_t *
         return r < 0 ? r : sf_json_parse(target, text.data, text.len, ret, err);
 }
 
-int sf_publish_layers(const struct sf_metadata_options *options, const char *toolchain, const char *arch,
-                      const struct sf_words *layers, size_t *ret_added, struct sf_error *err)
+/* Names what was packed from these layers, so that others need not pack it again (factory/build/release_source.h). */
+static int add_release(json_t *index, const struct sf_publish_layers *what, struct sf_error *err)
+{
+        json_t *releases = json_object_get(index, "releases"), *release;
+        char hex[SF_DIGEST_HEX + 1];
+        struct sf_digest digest;
+        int r = sf_json_parse("release.json", what->release->data, what->release->len, &release, err);
+
+        if (r < 0)
+                return r;
+        if (!releases) {
+                releases = json_object();
+                json_object_set_new(index, "releases", releases);
+        }
+        sf_digest_of(what->from->data, what->from->len, &digest);
+        return json_object_set_new(releases, sf_digest_hex(&digest, hex), release) < 0
+                       ? sf_error_set(err, SF_ERR_NOMEM, "build cache")
+                       : 0;
+}
+
+int sf_publish_layers(const struct sf_metadata_options *options, const struct sf_publish_layers *what,
+                      size_t *ret_added, struct sf_error *err)
 {
         _cleanup_free_ char *directory = sf_format("%s/" SF_LAYOUT_BUILDCACHE, options->repository);
-        _cleanup_free_ char *target = sf_layout_buildcache_target(toolchain, arch);
+        _cleanup_free_ char *target = sf_layout_buildcache_target(what->name->toolchain, what->name->arch);
         _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
         _cleanup_metadata_ struct sf_metadata *metadata = NULL;
         _cleanup_json_ json_t *index = NULL;
@@ -171,12 +191,12 @@ int sf_publish_layers(const struct sf_metadata_options *options, const char *too
                                     options->repository);
         if ((r = load_index(metadata, target, &index, err)) < 0 || (r = sf_fs_mkdirs(directory, 0755, err)) < 0)
                 return r;
-        for (size_t i = 0; i < layers->count; i++)
-                if ((r = add_layer(options->repository, layers->items[i], json_object_get(index, "layers"), ret_added,
-                                   err)) < 0)
+        for (size_t i = 0; i < what->layers->count; i++)
+                if ((r = add_layer(options->repository, what->layers->items[i], json_object_get(index, "layers"),
+                                   ret_added, err)) < 0)
                         return r;
         sf_log_progress_end();
-        if ((r = sf_json_canonical(index, &text, err)) < 0 ||
+        if ((r = add_release(index, what, err)) < 0 || (r = sf_json_canonical(index, &text, err)) < 0 ||
             (r = sf_metadata_put_target(metadata, SF_ROLE_BUILDCACHE, target, text.data, text.len, err)) < 0)
                 return r;
         return sf_metadata_commit(metadata, err);

@@ -7,10 +7,19 @@
 #include "base/error.h"
 #include "base/words.h"
 #include "factory/publish/metadata.h"
+#include "release/version.h"
 
-/* layers: directories of a cache's buildcache/, each with `key` and `tree`. Those that the repository has are left as
- * they are. *ret_added is how many were not. A repository without the role `buildcache` is SF_ERR_NOT_FOUND. */
-int sf_publish_layers(const struct sf_metadata_options *options, const char *toolchain, const char *arch,
-                      const struct sf_words *layers, size_t *ret_added, struct sf_error *err);
+/* A release of our own and its layers. All borrowed. */
+struct sf_publish_layers {
+        const struct sf_release_name *name;
+        const struct sf_words *layers;   /* directories of a cache's buildcache/, each with `key` and `tree` */
+        const struct sf_buffer *from;    /* text of what it was packed from */
+        const struct sf_buffer *release; /* text of its release.json */
+};
+
+/* Layers that the repository has are left as they are. *ret_added is how many were not. A repository without the role
+ * `buildcache` is SF_ERR_NOT_FOUND. */
+int sf_publish_layers(const struct sf_metadata_options *options, const struct sf_publish_layers *what,
+                      size_t *ret_added, struct sf_error *err);
 
 #endif

@@ -216,9 +216,34 @@ other 0 build-slurm --slurm-version 9.9.1
 refuse ': building'
 [ "$(grep -c ': fetched in' out)" = 4 ] || fail "not four layers fetched"
 cmp "other/builds/9.9.1-$toolchain/release.json" "$release/release.json" || fail "another release than the one that was built"
+expect 'packed by others from the same layers, fetched'
+diff -r "$release" "other/builds/9.9.1-$toolchain" || fail "what was fetched is not what packing makes"
+other 0 build-slurm --slurm-version 9.9.1
+expect 'packed already'
 [ -z "$(ls other/work)" ] || fail "left in the work directory: $(ls other/work)"
 other 3 build-slurm --slurm-version 9.10 --no-buildcache
 expect 'no source for slurm 9.10.1'
+
+echo "== a packed release that is damaged, gone or made from other recipes is packed here"
+rm -rf other/builds
+blob=repo/blobs/sha256/$(sed -n 's/.*"filelist":{"sha256":"\([0-9a-f]*\)".*/\1/p' "$release/release.json")
+cp "$blob" blob.good
+printf x | dd of="$blob" bs=1 seek=20 conv=notrunc status=none
+other 0 build-slurm --slurm-version 9.9.1
+expect 'is packed here: .*what arrived is not what was signed'
+diff -r "$release" "other/builds/9.9.1-$toolchain" || fail "another release is packed instead"
+rm -rf other/builds "$blob"
+other 0 build-slurm --slurm-version 9.9.1
+expect 'is packed here: '
+cp blob.good "$blob"
+rm -rf other/builds
+SOURCE_DATE_EPOCH=86400 other 0 build-slurm --slurm-version 9.9.1
+refuse 'packed by others'
+cp data/recipes/a.ini a.ini
+sed -i 's/^version = .*/&\nlicense = ISC/' data/recipes/a.ini
+other 0 build-slurm --slurm-version 9.9.1
+refuse 'packed by others'
+cp a.ini data/recipes/a.ini
 
 echo "== a damaged layer is not used, a foreign root not believed"
 rm -rf other/buildcache other/builds
