@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* agent/acquire/repository.c - see repository.h. */
+#include "agent/node/scratch.h"
 #include "agent/acquire/repository.h"
 
 #include <dirent.h>
@@ -153,19 +154,19 @@ static int fetch_target(struct sf_repository *rp, const char *path, const struct
 }
 
 /* --dry-run leaves even the metadata as it is: newer metadata is fetched into a copy. */
-static int copy_metadata(const char *directory, char **ret, struct sf_error *err)
+static int copy_metadata(const char *directory, struct sf_repository *rp, struct sf_error *err)
 {
-        char place[] = "/tmp/sf-node-dry-run.XXXXXX";
         DIR *dir = opendir(directory);
         int r = 0;
 
         if (!dir)
                 return errno == ENOENT ? 0 : sf_error_errno(err, "%s", directory);
-        if (!mkdtemp(place) || !(*ret = strdup(place)))
-                r = sf_error_errno(err, "cannot make a directory in /tmp");
+        sf_scratch_clear("/tmp");
+        r = rp->scratch_lock = sf_scratch_make("/tmp", "dry-run", &rp->scratch, err);
+        r = r < 0 ? r : 0;
         for (struct dirent *e; r == 0 && (e = readdir(dir));) {
                 _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
-                _cleanup_free_ char *to = sf_fs_join(place, e->d_name);
+                _cleanup_free_ char *to = sf_fs_join(rp->scratch, e->d_name);
                 if (e->d_name[0] == '.')
                         continue;
                 r = sf_fs_read_at(dirfd(dir), e->d_name, METADATA_MAX, &text, err);
@@ -188,7 +189,7 @@ static int open_trust(const struct sf_config *config, struct sf_repository *rp, 
 
         if (!directory)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-        int r = config->dry_run ? copy_metadata(directory, &rp->scratch, err) : 0;
+        int r = config->dry_run ? copy_metadata(directory, rp, err) : 0;
         options.directory = rp->scratch ? rp->scratch : directory;
         if (r == 0)
                 r = sf_tuf_open(&options, &rp->trust, err);
@@ -432,8 +433,10 @@ void sf_repository_close(struct sf_repository *repository)
                 sf_tuf_close(repository->trust);
         if (repository->fetcher)
                 sf_fetcher_close(repository->fetcher);
-        if (repository->scratch)
+        if (repository->scratch) {
                 sf_fs_remove_tree(repository->scratch, NULL);
+                close(repository->scratch_lock);
+        }
         free(repository->scratch);
         *repository = (struct sf_repository){ 0 };
 }

@@ -21,6 +21,7 @@ struct sf_repository {
         struct sf_tuf *trust;
         struct sf_index index;     /* of the configured toolchain and architecture */
         char *scratch;             /* with --dry-run: a copy of the metadata, which goes with it; else NULL */
+        int scratch_lock;          /* its lock */
         struct sf_rollout rollout; /* withdrawals and compatibility table; the built-in one where none is published */
 };
 

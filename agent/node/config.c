@@ -97,7 +97,8 @@ static int load_files(const struct sf_command_line *line, struct sf_config *c, s
         const char *file = line ? sf_option_get(line, "config") : NULL;
 
         if (file)
-                return sf_conf_load(&c->conf, file, err);
+                return (c->file = resolved(file)) ? sf_conf_load(&c->conf, file, err)
+                                                  : sf_error_errno(err, "cannot tell the working directory");
         int r = sf_conf_load(&c->conf, SF_CONFIG_FILE, err);
         if (r == SF_ERR_NOT_FOUND) {
                 sf_error_clear(err);
@@ -419,6 +420,26 @@ int sf_config_load(const struct sf_command_line *line, struct sf_config *ret, st
         return r < 0 ? sf_error_set(err, r, "%s", why.text) : 0;
 }
 
+int sf_config_load_file(const struct sf_config *like, const char *file, struct sf_config *ret, struct sf_error *err)
+{
+        static const struct sf_option options[] = { { .name = "config" },
+                                                    { .name = "root" },
+                                                    { .name = "prefix" },
+                                                    { .name = "toolchain" },
+                                                    { .name = "arch" } };
+        struct sf_option_value values[] = { { &options[0], file },
+                                            { &options[1], like->root },
+                                            { &options[2], like->prefix },
+                                            { &options[3], like->toolchain },
+                                            { &options[4], like->arch } };
+        const struct sf_command_line line = { .values = values, .value_count = sizeof values / sizeof *values };
+        int r = load(&line, true, ret, err);
+
+        if (r == 0)
+                ret->no_restart = like->no_restart;
+        return r;
+}
+
 void sf_config_free(struct sf_config *config)
 {
         free(config->root);
@@ -426,6 +447,7 @@ void sf_config_free(struct sf_config *config)
         free(config->toolchain);
         free(config->arch);
         free(config->shared);
+        free(config->file);
         free(config->state);
         free(config->repositories);
         sf_words_free(&config->made);

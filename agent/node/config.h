@@ -36,6 +36,7 @@ struct sf_config {
         char *prefix;           /* "/opt/slurm" */
         char *toolchain, *arch; /* this node's, or what the options say */
         char *shared;           /* root + /var/lib/sf-node: trusted metadata and caches, of every prefix */
+        char *file;             /* --config, absolute; NULL = the usual files */
         char *state;            /* the same for the default prefix, SHARED/prefix/opt-b for /opt/b: two prefixes on one
                                       node have two locks, records and histories */
         const char **repositories; /* base URLs of one repository, tried in order; NULL-terminated */
@@ -79,6 +80,8 @@ struct sf_config {
 /* line may be NULL (defaults and files only). Everything that is wrong is SF_ERR_USAGE with file and line or option;
  * for the verb recover, what is wrong in files is a warning, and they are left out. */
 int sf_config_load(const struct sf_command_line *line, struct sf_config *ret, struct sf_error *err);
+/* The same places and toolchain with the settings of another file: those that an interrupted run had. */
+int sf_config_load_file(const struct sf_config *like, const char *file, struct sf_config *ret, struct sf_error *err);
 void sf_config_free(struct sf_config *config);
 
 /* A part of sf_config_load: the prefix can be written where it has to be, and below --root nothing leads to this host's

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* agent/node/service-job.c - the part of service.h that a switch needs besides plain jobs: a restart with two
  * limits, and a service of its own for the switch. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,6 +85,23 @@ int sf_service_restart_later(struct sf_service_bus *bus, const char *unit, struc
 
 /* --- a service for one program --------------------------------------------------------------------------------- */
 
+/* systemd expands variables of its own in arguments, not in the program's path; "$$" stands for one dollar. */
+static int append_argument(sd_bus_message *m, const char *argument)
+{
+        _cleanup_free_ char *escaped = malloc(2 * strlen(argument) + 1);
+        char *out = escaped;
+
+        for (const char *c = argument; escaped && *c; c++) {
+                if (*c == '$')
+                        *out++ = '$';
+                *out++ = *c;
+        }
+        if (!escaped)
+                return -ENOMEM;
+        *out = '\0';
+        return sd_bus_message_append(m, "s", escaped);
+}
+
 static int append_exec(sd_bus_message *m, const char *name, const char *const *argv)
 {
         int r = sd_bus_message_open_container(m, 'r', "sv");
@@ -101,7 +119,7 @@ static int append_exec(sd_bus_message *m, const char *name, const char *const *a
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "s");
         for (const char *const *a = argv; r >= 0 && *a; a++)
-                r = sd_bus_message_append(m, "s", *a);
+                r = append_argument(m, *a);
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
         if (r >= 0)
@@ -144,7 +162,8 @@ static int append_properties(sd_bus_message *m, const struct sf_service_transien
                 r = sd_bus_message_append(m, "(sv)", "SuccessExitStatus", "(aiai)", 4, 2, 3, 4, 5, 0);
         /* What comes after the program may have to restart services, and wait for them. */
         if (r >= 0)
-                r = sd_bus_message_append(m, "(sv)", "TimeoutStopUSec", "t", (uint64_t)600 * 1000000);
+                r = sd_bus_message_append(m, "(sv)", "TimeoutStopUSec", "t",
+                                          t->stop_seconds ? (uint64_t)t->stop_seconds * 1000000 : UINT64_MAX);
         if (r >= 0)
                 r = append_env(m, t->env);
         if (r >= 0)

@@ -78,6 +78,7 @@ struct sf_service_transient {
         const char *const *post;   /* run when the program has ended in whatever way (ExecStopPost=); NULL = nothing */
         const char *const *env;    /* "NAME=value" */
         int input, output, errors; /* become its standard descriptors */
+        unsigned stop_seconds;     /* for what is left when the program ended, and for post, each; 0 = no limit */
 };
 /* Waits until systemd has forked it. */
 int sf_service_run_transient(struct sf_service_bus *bus, const struct sf_service_transient *service,

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/node/scratch.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
@@ -121,10 +122,11 @@ static int make_conf(const char *site, unsigned port, const char *directory, str
 static int ask_at_port(const struct sf_slurm *slurm, unsigned port, struct sf_buffer *text, struct sf_buffer *errors,
                        struct sf_error *err)
 {
-        char directory[] = "/run/sf-node-conf.XXXXXX";
+        _cleanup_free_ char *directory = NULL;
+        _cleanup_close_ int lock = sf_scratch_make("/run", "conf", &directory, err);
 
-        if (!mkdtemp(directory))
-                return sf_error_errno(err, "%s", directory);
+        if (lock < 0)
+                return lock;
         int r = make_conf(slurm->conf, port, directory, err);
         if (r == 0) {
                 _cleanup_free_ char *conf = sf_format("%s/slurm.conf", directory);

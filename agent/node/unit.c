@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -138,6 +139,19 @@ static int list_units(const char *const *units, struct sf_buffer *ret, struct sf
         return r;
 }
 
+/* A word of a unit file as systemd.syntax(7) reads it back: this program may lie in a directory of any name. */
+static char *word_of(const char *text)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer out = SF_BUFFER_INIT;
+        int r = sf_buffer_puts(&out, "\"", NULL);
+
+        if (!text[strcspn(text, " \t\"'\\%$;")])
+                return strdup(text);
+        for (const char *c = text; r == 0 && *c; c++)
+                r = sf_buffer_printf(&out, NULL, "%s%c", strchr("\"\\", *c) ? "\\" : *c == '%' ? "%" : "", *c);
+        return r == 0 && sf_buffer_puts(&out, "\"", NULL) == 0 ? strdup(sf_buffer_text(&out)) : NULL;
+}
+
 int sf_unit_ensure_recovery(const struct sf_unit_recovery *wanted, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer before = SF_BUFFER_INIT, after = SF_BUFFER_INIT,
@@ -148,9 +162,12 @@ int sf_unit_ensure_recovery(const struct sf_unit_recovery *wanted, struct sf_err
         if (r < 0 || owner == SF_UNIT_FOREIGN)
                 return r;
         r = list_units(wanted->units, &units, err);
-        const struct field fields[] = { { "@AGENT@", wanted->agent },
+        _cleanup_free_ char *agent = word_of(wanted->agent), *toolchain = word_of(wanted->toolchain);
+        if (r == 0 && (!agent || !toolchain))
+                r = sf_error_set(err, SF_ERR_NOMEM, "no memory for a unit");
+        const struct field fields[] = { { "@AGENT@", agent },
                                         { "@PREFIX@", wanted->prefix },
-                                        { "@TOOLCHAIN@", wanted->toolchain },
+                                        { "@TOOLCHAIN@", toolchain },
                                         { "@STATE@", wanted->state },
                                         { "@UNITS@", sf_buffer_text(&units) } };
         if (r == 0)

@@ -11,6 +11,7 @@
 
 #include "agent/node/auth.h"
 #include "agent/node/daemon.h"
+#include "agent/node/scratch.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/proc.h"
@@ -257,14 +258,12 @@ static int run_slurmd(const struct sf_conf_trial *t, const char *tree, const cha
 
 int sf_conf_trial_slurmd(const struct sf_conf_trial *trial, const char *tree, struct sf_error *err)
 {
-        _cleanup_free_ char *directory = sf_format("%s/sf-node-trial.XXXXXX", trial->directory);
-        int r;
+        _cleanup_free_ char *directory = NULL;
+        _cleanup_close_ int lock = sf_scratch_make(trial->directory, "trial", &directory, err);
 
-        if (!directory)
-                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-        if (!mkdtemp(directory))
-                return sf_error_errno(err, "%s", directory);
-        r = make_copy(trial, tree, directory, err);
+        if (lock < 0)
+                return lock;
+        int r = make_copy(trial, tree, directory, err);
         if (r == 0)
                 r = run_slurmd(trial, tree, directory, err);
         sf_fs_remove_tree(directory, NULL);

@@ -273,9 +273,14 @@ int sf_controller_mark_read(const char *state, struct sf_controller_mark *ret, s
                 r = take(object, "phase.json", "leaving", mark.leaving, sizeof mark.leaving, err);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < sizeof phases / sizeof *phases; i++)
-                if (strcmp(phase, phases[i]) == 0)
-                        mark.phase = (enum sf_controller_phase)i;
+        size_t i = 0, count = sizeof phases / sizeof *phases;
+        while (i < count && strcmp(phase, phases[i]) != 0)
+                i++;
+        if (i == count)
+                return sf_error_set(err, SF_ERR_UNSUPPORTED,
+                                    "%s/phase.json was written by a newer sf-node (phase '%s'): use that one", place,
+                                    phase);
+        mark.phase = (enum sf_controller_phase)i;
         *ret = mark;
         return 0;
 }

@@ -61,6 +61,7 @@ struct sf_controller_mark {
 };
 /* Durably; SF_CONTROLLER_NOTHING removes the file. */
 int sf_controller_mark_write(const char *state, const struct sf_controller_mark *mark, struct sf_error *err);
+/* No file is SF_CONTROLLER_NOTHING. SF_ERR_UNSUPPORTED: a phase that this agent does not know. */
 int sf_controller_mark_read(const char *state, struct sf_controller_mark *ret, struct sf_error *err);
 
 /* Puts mark->release's copy into mark->location; the mark says so before (phase is set here) and is left. It can be

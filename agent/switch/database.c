@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -281,6 +282,30 @@ static int watch(pid_t pid, const struct start *s, struct sf_error *err)
         return 0;
 }
 
+/* A conversion whose sf-node was killed goes on: slurmdbd has this file open, and the lock with it. Nothing is done to
+ * the database before it has ended, however long that takes. */
+static int lock_log(const char *path, struct sf_error *err)
+{
+        _cleanup_close_ int log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        double said = 0;
+
+        if (log < 0)
+                return sf_error_errno(err, "%s", path);
+        while (flock(log, LOCK_EX | LOCK_NB) < 0) {
+                if (errno != EWOULDBLOCK)
+                        return sf_error_errno(err, "%s", path);
+                if (sf_clock_seconds() - said > SAY_AGAIN) {
+                        said = sf_clock_seconds();
+                        sf_log_info(
+                                "waiting for the slurmdbd of an interrupted switch, which converts the database and "
+                                "must not be interrupted; it writes %s",
+                                path);
+                }
+                wait_a_little();
+        }
+        return sf_steal_fd(&log);
+}
+
 static int start_once(const struct sf_database *d, const char *tree, struct sf_error *err)
 {
         struct start s = { 0 };
@@ -291,10 +316,9 @@ static int start_once(const struct sf_database *d, const char *tree, struct sf_e
         s.conf = sf_format("SLURM_CONF=%s", d->config->slurm_conf);
         if (r == 0 && (!s.program || !s.log || !s.conf))
                 r = sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-        _cleanup_close_ int log = r == 0 ? open(s.log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
-
+        _cleanup_close_ int log = r == 0 ? lock_log(s.log, err) : r;
         if (r == 0 && log < 0)
-                r = sf_error_errno(err, "%s", s.log);
+                r = log;
         if (r == 0) {
                 sf_log_info("the first start of slurmdbd %s, in the foreground as %s: it may convert the database, "
                             "which takes "
@@ -357,6 +381,16 @@ int sf_database_return(struct sf_database *d, struct sf_error *err)
         return r;
 }
 
+static int await_conversion(const struct sf_config *config, struct sf_error *err)
+{
+        _cleanup_free_ char *path = sf_fs_join(config->state, FIRST_LOG);
+        int log = path ? lock_log(path, err) : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+
+        if (log >= 0)
+                close(log);
+        return log < 0 ? log : 0;
+}
+
 int sf_database_recover(struct sf_database *d, struct sf_service_bus *bus, bool back, bool *ret_converted,
                         struct sf_error *err)
 {
@@ -364,6 +398,10 @@ int sf_database_recover(struct sf_database *d, struct sf_service_bus *bus, bool 
         int r = 0;
 
         *ret_converted = false;
+        if (converting)
+                r = await_conversion(d->config, err);
+        if (r < 0)
+                return r;
         if (has_mark(d->config, RESTORING) || (back && converting && sf_hooks_exist(SF_DATABASE_RESTORE))) {
                 if (bus && d->unit)
                         r = sf_service_run(bus, SF_SERVICE_STOP, d->unit, RECOVER_STOP_MS, err);

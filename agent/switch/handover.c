@@ -25,6 +25,7 @@
 #define PIPE_BYTES   (1 << 20)
 #define COMMAND_MAX  (128u << 10)
 #define ARGUMENT_MAX 256
+#define STOP_SECONDS 600 /* recovery may have to restart services, and wait for them */
 
 extern char **environ;
 
@@ -120,9 +121,9 @@ static int find_program(char out[PATH_MAX], struct sf_error *err)
         return access(out, X_OK) == 0 ? 0 : sf_error_errno(err, "%s", out);
 }
 
-static int start_service(const struct sf_config *config, struct sf_service_bus *bus, const struct link *l,
-                         struct sf_error *err)
+static int start_service(const struct sf_handover *what, const struct link *l, struct sf_error *err)
 {
+        const struct sf_config *config = what->config;
         _cleanup_(sf_buffer_free) struct sf_buffer command = SF_BUFFER_INIT;
         char *argv[ARGUMENT_MAX], program[PATH_MAX], directory[PATH_MAX];
         const char *address = getenv("DBUS_SYSTEM_BUS_ADDRESS");
@@ -133,12 +134,13 @@ static int start_service(const struct sf_config *config, struct sf_service_bus *
         const char *env[] = { MARK "=1", "LC_ALL=C.UTF-8",
                               "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                               address ? bus_env : NULL, NULL };
-        const char *post[] = { program, "-q", prefix, toolchain, "recover", NULL };
+        _cleanup_free_ char *file = sf_format("--config=%s", config->file ? config->file : "");
+        const char *post[] = { program, "-q", prefix, toolchain, "recover", config->file ? file : NULL, NULL };
         int r = find_program(program, err);
 
         if (r == 0)
                 r = read_command(&command, argv, err);
-        if (r == 0 && (!bus_env || !prefix || !toolchain || !unit))
+        if (r == 0 && (!bus_env || !prefix || !toolchain || !unit || !file))
                 r = sf_error_set(err, SF_ERR_NOMEM, "no memory for a service");
         if (r < 0)
                 return r;
@@ -156,8 +158,9 @@ static int start_service(const struct sf_config *config, struct sf_service_bus *
                 .input = l->peer,
                 .output = l->peer_out,
                 .errors = l->peer_errors,
+                .stop_seconds = what->patient ? 0 : STOP_SECONDS,
         };
-        return sf_service_run_transient(bus, &t, err);
+        return sf_service_run_transient(what->bus, &t, err);
 }
 
 /* In a child of a child, so that nobody waits for it, in a session of its own. */
@@ -269,16 +272,15 @@ void sf_handover_shield(void)
 }
 
 /* Started one way or the other, it says that it is ready. */
-static int begin(const struct sf_config *config, struct sf_service_bus *bus, const json_t *letter, int lock,
-                 struct link *ret, struct sf_error *err)
+static int begin(const struct sf_handover *what, bool service, int lock, struct link *ret, struct sf_error *err)
 {
         char word[32];
         int r = open_link(ret, err);
 
         if (r == 0)
-                r = send_letter(ret->socket, letter, lock, err);
+                r = send_letter(ret->socket, what->letter, lock, err);
         if (r == 0)
-                r = bus ? start_service(config, bus, ret, err) : start_session(ret, err);
+                r = service ? start_service(what, ret, err) : start_session(ret, err);
         close_one(&ret->peer);
         close_one(&ret->peer_out);
         close_one(&ret->peer_errors);
@@ -292,16 +294,15 @@ static int begin(const struct sf_config *config, struct sf_service_bus *bus, con
         return r;
 }
 
-int sf_handover_run(const struct sf_config *config, struct sf_service_bus *bus, const json_t *letter, int *lock,
-                    int *ret_code, struct sf_error *err)
+int sf_handover_run(const struct sf_handover *what, int *lock, int *ret_code, struct sf_error *err)
 {
         struct sf_error why = SF_ERROR_INIT;
         struct link l;
         int r = SF_ERR_UNSUPPORTED;
 
         fflush(NULL);
-        for (int service = bus ? 1 : 0; r < 0 && service >= 0; service--) {
-                r = begin(config, service ? bus : NULL, letter, *lock, &l, &why);
+        for (int service = what->bus ? 1 : 0; r < 0 && service >= 0; service--) {
+                r = begin(what, service, *lock, &l, &why);
                 if (r < 0)
                         sf_log_detail("the switch does not run as %s: %s",
                                       service ? "a service" : "a session of its own", why.text);

@@ -30,8 +30,13 @@
  * *lock is closed. SF_ERR_UNSUPPORTED: it could not be started, and nothing happened (go on in this process, behind
  * sf_handover_shield). SF_ERR_FAILED: it was killed in the middle; *lock is closed. bus: NULL where there is no
  * systemd. */
-int sf_handover_run(const struct sf_config *config, struct sf_service_bus *bus, const json_t *letter, int *lock,
-                    int *ret_code, struct sf_error *err);
+struct sf_handover {
+        const struct sf_config *config;
+        struct sf_service_bus *bus;
+        const json_t *letter;
+        bool patient; /* whatever the second half leaves behind is waited for: a database that is converted */
+};
+int sf_handover_run(const struct sf_handover *what, int *lock, int *ret_code, struct sf_error *err);
 
 /* From here on no signal that a caller, a terminal or a session manager sends ends this process. */
 void sf_handover_shield(void);

@@ -235,9 +235,15 @@ int sf_node_switch_begin(struct sf_node_switch *live, const char *leaving, struc
         if (r == 0)
                 r = sf_controller_begin(&live->ctld, leaving, err);
         live->ctld.slurm.tree = NULL;
-        return r < 0 || !live->bus
-                       ? r
-                       : sf_expected_units_write(config->state, config->units, live->running, config->unit_count, err);
+        return r;
+}
+
+int sf_node_switch_expect(const struct sf_node_switch *live, struct sf_error *err)
+{
+        const struct sf_config *config = live->config;
+
+        return live->bus ? sf_expected_units_write(config->state, config->units, live->running, config->unit_count, err)
+                         : 0;
 }
 
 void sf_node_switch_close(struct sf_node_switch *live)

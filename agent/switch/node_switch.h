@@ -77,9 +77,11 @@ struct sf_node_plan {
 };
 int sf_node_switch_plan(struct sf_node_switch *live, const struct sf_node_plan *plan, struct sf_error *err);
 
-/* The last thing before a record is written: the bulk of the copy of slurmctld's state, and which services are meant
- * to run. leaving: the active release's directory. */
+/* The last thing before a record is written: the bulk of the copy of slurmctld's state. leaving: the active release's
+ * directory. */
 int sf_node_switch_begin(struct sf_node_switch *live, const char *leaving, struct sf_error *err);
+/* The first thing after it: which services are meant to run. */
+int sf_node_switch_expect(const struct sf_node_switch *live, struct sf_error *err);
 
 /* The path its processes run from, as /proc shows it. Owned by the caller. */
 char *sf_node_switch_tree(const struct sf_node_switch *live, const char *directory);

@@ -10,6 +10,7 @@
 #include "agent/node/journal.h"
 #include "agent/node/lock.h"
 #include "agent/node/report.h"
+#include "agent/node/scratch.h"
 #include "agent/node/state.h"
 #include "agent/node/stop_limit.h"
 #include "agent/switch/expected_units.h"
@@ -326,6 +327,24 @@ static int after_damage(const struct sf_config *config, const struct sf_store *s
         return r < 0 ? r : 1;
 }
 
+/* Whoever recovers may have been called without the --config FILE that the switch began with: the boot unit is. */
+static int go_home_as_called(const struct sf_config *config, const struct sf_store *store,
+                             struct sf_transaction *record, bool boot, const char **on, struct sf_error *err)
+{
+        struct sf_error why = SF_ERROR_INIT;
+        struct sf_config own;
+
+        if (!*record->config || (config->file && strcmp(config->file, record->config) == 0))
+                return go_home(config, store, record, boot, on, err);
+        if (sf_config_load_file(config, record->config, &own, &why) < 0) {
+                sf_log_warning("%s: recovering without it", why.text);
+                return go_home(config, store, record, boot, on, err);
+        }
+        int r = go_home(&own, store, record, boot, on, err);
+        sf_config_free(&own);
+        return r;
+}
+
 int sf_recovery_run(const struct sf_config *config, const struct sf_store *store, bool boot,
                     char note[SF_RECOVERY_NOTE], struct sf_error *err)
 {
@@ -340,7 +359,7 @@ int sf_recovery_run(const struct sf_config *config, const struct sf_store *store
                 return after_damage(config, store, boot, why.text, note, err);
         if (r < 0)
                 return sf_error_set(err, r, "%s", why.text);
-        r = go_home(config, store, &record, boot, &on, err);
+        r = go_home_as_called(config, store, &record, boot, &on, err);
         if (r < 0)
                 return sf_error_prefix(err, "recovering from an interrupted %s", record.verb);
         bool finished = *record.home && strcmp(on, record.to) == 0;
@@ -390,6 +409,8 @@ int sf_recovery_begin(const struct sf_config *config, const struct sf_store *sto
         int r = *ret_lock = sf_lock_take(config->state, err);
         if (r < 0)
                 return r;
+        sf_scratch_clear("/run");
+        sf_scratch_clear("/tmp");
         r = sf_recovery_run(config, store, false, note, err);
         if (r < 0)
                 *ret_code = sf_recovery_exit(r);

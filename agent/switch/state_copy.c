@@ -76,7 +76,8 @@ int sf_state_copy_check_space(const char *source, const char *copy, struct sf_er
 
 /* One pass over the source. */
 struct pass {
-        const char *source, *copy;
+        const char *source;
+        int copy;           /* the directory that is written */
         const char *prefix; /* of names at the top that are worth keeping; NULL = none are */
         bool first;         /* only those, and what vanishes meanwhile is no failure */
 };
@@ -110,11 +111,29 @@ static int set_marks(int fd, const char *path, const struct stat *st, struct sf_
         return 0;
 }
 
-static int copy_file(int dirfd, const char *name, const char *target, const struct stat *st, struct sf_error *err)
+/* Where an entry of the copy is made. SlurmUser may write into the directories of a restore: none of them is reached
+ * by a link. */
+struct place {
+        int parent;
+        const char *name, *path;
+};
+
+static int open_place(int copy, const char *path, struct place *ret, struct sf_error *err)
 {
-        _cleanup_free_ char *fresh = sf_format("%s" NEW_SUFFIX, target);
+        const char *slash = strrchr(path, '/');
+        _cleanup_free_ char *parent = slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
+        int fd = parent ? sf_fs_open_beneath(copy, parent, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, err)
+                        : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+
+        *ret = (struct place){ fd, slash ? slash + 1 : path, path };
+        return fd < 0 ? fd : 0;
+}
+
+static int copy_file(int dirfd, const char *name, const struct place *to, const struct stat *st, struct sf_error *err)
+{
+        _cleanup_free_ char *fresh = sf_format("%s" NEW_SUFFIX, to->name);
         _cleanup_close_ int from = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-        _cleanup_close_ int to = -1;
+        _cleanup_close_ int fd = -1;
         int r;
 
         if (!fresh)
@@ -122,23 +141,23 @@ static int copy_file(int dirfd, const char *name, const char *target, const stru
         if (from < 0)
                 return sf_error_errno(err, "%s", name);
         /* An interrupted run's; or SlurmUser's, whose directory it may be: a link to a file that is not his. */
-        unlink(fresh);
-        to = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-        if (to < 0)
-                return sf_error_errno(err, "%s", fresh);
-        r = move_bytes(from, to, fresh, err);
+        unlinkat(to->parent, fresh, 0);
+        fd = openat(to->parent, fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd < 0)
+                return sf_error_errno(err, "%s", to->path);
+        r = move_bytes(from, fd, to->path, err);
         if (r == 0)
-                r = set_marks(to, fresh, st, err);
-        if (r == 0 && fsync(to) < 0)
-                r = sf_error_errno(err, "%s", fresh);
-        if (r == 0 && rename(fresh, target) < 0)
-                r = sf_error_errno(err, "%s", target);
+                r = set_marks(fd, to->path, st, err);
+        if (r == 0 && fsync(fd) < 0)
+                r = sf_error_errno(err, "%s", to->path);
+        if (r == 0 && renameat(to->parent, fresh, to->parent, to->name) < 0)
+                r = sf_error_errno(err, "%s", to->path);
         if (r < 0)
-                unlink(fresh);
+                unlinkat(to->parent, fresh, 0);
         return r;
 }
 
-static int copy_link(int dirfd, const char *name, const char *target, struct sf_error *err)
+static int copy_link(int dirfd, const char *name, const struct place *to, struct sf_error *err)
 {
         char text[4096];
         ssize_t len = readlinkat(dirfd, name, text, sizeof text - 1);
@@ -146,59 +165,71 @@ static int copy_link(int dirfd, const char *name, const char *target, struct sf_
         if (len < 0)
                 return sf_error_errno(err, "%s", name);
         text[len] = '\0';
-        if (unlink(target) < 0 && errno != ENOENT)
-                return sf_error_errno(err, "%s", target);
-        return symlink(text, target) < 0 ? sf_error_errno(err, "%s", target) : 0;
+        if (unlinkat(to->parent, to->name, 0) < 0 && errno != ENOENT)
+                return sf_error_errno(err, "%s", to->path);
+        return symlinkat(text, to->parent, to->name) < 0 ? sf_error_errno(err, "%s", to->path) : 0;
 }
 
-static int copy_directory(const char *target, const struct stat *st, struct sf_error *err)
+static int mark_directory(int fd, const char *path, const struct stat *st, struct sf_error *err)
+{
+        return fchown(fd, st->st_uid, st->st_gid) < 0 || fchmod(fd, st->st_mode & 07777) < 0
+                       ? sf_error_errno(err, "%s", path)
+                       : 0;
+}
+
+static int copy_directory(const struct place *to, const struct stat *st, struct sf_error *err)
 {
         struct stat there;
 
-        if (lstat(target, &there) == 0 && !S_ISDIR(there.st_mode) && unlink(target) < 0)
-                return sf_error_errno(err, "%s", target);
-        if (mkdir(target, 0700) < 0 && errno != EEXIST)
-                return sf_error_errno(err, "%s", target);
-        _cleanup_close_ int fd = open(target, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0 || fchown(fd, st->st_uid, st->st_gid) < 0 || fchmod(fd, st->st_mode & 07777) < 0)
-                return sf_error_errno(err, "%s", target);
-        return 0;
+        if (fstatat(to->parent, to->name, &there, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(there.st_mode) &&
+            unlinkat(to->parent, to->name, 0) < 0)
+                return sf_error_errno(err, "%s", to->path);
+        if (mkdirat(to->parent, to->name, 0700) < 0 && errno != EEXIST)
+                return sf_error_errno(err, "%s", to->path);
+        _cleanup_close_ int fd = openat(to->parent, to->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        return fd < 0 ? sf_error_errno(err, "%s", to->path) : mark_directory(fd, to->path, st, err);
 }
 
-static bool is_there_already(const struct pass *p, const char *path, const char *target, const struct stat *st)
+static bool is_there_already(const struct pass *p, const struct stat *there, const char *path, const struct stat *st)
+{
+        return has_prefix(p, path) && S_ISREG(there->st_mode) && there->st_size == st->st_size &&
+               there->st_mtim.tv_sec == st->st_mtim.tv_sec && there->st_mtim.tv_nsec == st->st_mtim.tv_nsec &&
+               there->st_uid == st->st_uid && there->st_gid == st->st_gid && there->st_mode == st->st_mode;
+}
+
+static int copy_to(const struct pass *p, int dirfd, const char *name, const struct place *to, const struct stat *st,
+                   struct sf_error *err)
 {
         struct stat there;
+        int r = 0;
 
-        return has_prefix(p, path) && lstat(target, &there) == 0 && S_ISREG(there.st_mode) &&
-               there.st_size == st->st_size && there.st_mtim.tv_sec == st->st_mtim.tv_sec &&
-               there.st_mtim.tv_nsec == st->st_mtim.tv_nsec && there.st_uid == st->st_uid &&
-               there.st_gid == st->st_gid && there.st_mode == st->st_mode;
+        if (S_ISDIR(st->st_mode))
+                return copy_directory(to, st, err);
+        bool exists = fstatat(to->parent, to->name, &there, AT_SYMLINK_NOFOLLOW) == 0;
+        /* A file where a directory was before. */
+        if (exists && S_ISDIR(there.st_mode))
+                r = sf_fs_remove_tree_at(to->parent, to->name, err);
+        if (r == 0 && S_ISLNK(st->st_mode))
+                return copy_link(dirfd, name, to, err);
+        if (r == 0 && !(exists && is_there_already(p, &there, to->path, st)))
+                r = copy_file(dirfd, name, to, st, err);
+        return r;
 }
 
 static int copy_entry(void *ctx, int dirfd, const char *name, const char *path, const struct stat *st,
                       struct sf_error *err)
 {
         const struct pass *p = ctx;
-        _cleanup_free_ char *target = sf_fs_join(p->copy, path);
-        struct stat there;
-        int r = 0;
+        struct place to;
 
-        if (!target)
-                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-        if (p->first && !has_prefix(p, path))
+        if ((p->first && !has_prefix(p, path)) ||
+            (!S_ISDIR(st->st_mode) && !S_ISREG(st->st_mode) && !S_ISLNK(st->st_mode)))
                 return 0;
-        if (S_ISDIR(st->st_mode))
-                return copy_directory(target, st, err);
-        if (!S_ISREG(st->st_mode) && !S_ISLNK(st->st_mode))
-                return 0;
-        /* A file where a directory was before. */
-        if (lstat(target, &there) == 0 && S_ISDIR(there.st_mode))
-                r = sf_fs_remove_tree(target, err);
-        if (r == 0 && S_ISLNK(st->st_mode))
-                r = copy_link(dirfd, name, target, err);
-        else if (r == 0 && !is_there_already(p, path, target, st))
-                r = copy_file(dirfd, name, target, st, err);
-        if (r == SF_ERR_NOT_FOUND && p->first) {
+        int r = open_place(p->copy, path, &to, err);
+        _cleanup_close_ int parent = to.parent;
+        if (r == 0)
+                r = copy_to(p, dirfd, name, &to, st, err);
+        if (r == SF_ERR_NOT_FOUND && p->first && !S_ISDIR(st->st_mode)) {
                 if (err)
                         sf_error_clear(err);
                 return 0;
@@ -224,14 +255,20 @@ static int find_extra(void *ctx, int dirfd, const char *name, const char *path, 
         return sf_fs_exists(origin) ? 0 : sf_buffer_append(&e->paths, path, strlen(path) + 1, err);
 }
 
-static int remove_extras(const char *source, const char *copy, struct sf_error *err)
+static int remove_extras(const char *source, int copy, struct sf_error *err)
 {
         struct extras e = { .source = source };
-        int r = sf_fs_walk(copy, find_extra, &e, err);
+        int r = sf_fs_walk_at(copy, find_extra, &e, err);
 
         for (size_t at = 0; r == 0 && at < e.paths.len; at += strlen((char *)e.paths.data + at) + 1) {
-                _cleanup_free_ char *path = sf_fs_join(copy, (char *)e.paths.data + at);
-                r = path ? sf_fs_remove_tree(path, err) : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+                struct place place;
+                r = open_place(copy, (char *)e.paths.data + at, &place, err);
+                _cleanup_close_ int parent = place.parent;
+                /* It went with the directory above it. */
+                if (r == SF_ERR_NOT_FOUND)
+                        r = 0;
+                else if (r == 0)
+                        r = sf_fs_remove_tree_at(parent, place.name, err);
         }
         sf_buffer_free(&e.paths);
         return r;
@@ -247,13 +284,20 @@ static int sync_directory(void *ctx, int dirfd, const char *name, const char *pa
         return fd < 0 || fsync(fd) < 0 ? sf_error_errno(err, "%s", path) : 0;
 }
 
+static int open_copy(const char *copy, struct sf_error *err)
+{
+        int r = sf_fs_mkdirs(copy, 0700, err);
+        int fd = r == 0 ? open(copy, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : r;
+
+        return r == 0 && fd < 0 ? sf_error_errno(err, "%s", copy) : fd;
+}
+
 int sf_state_copy_begin(const char *source, const char *copy, const char *prefix, struct sf_error *err)
 {
-        struct pass pass = { .source = source, .copy = copy, .prefix = prefix, .first = true };
-        int r = sf_fs_mkdirs(copy, 0700, err);
+        _cleanup_close_ int fd = open_copy(copy, err);
+        struct pass pass = { .source = source, .copy = fd, .prefix = prefix, .first = true };
+        int r = fd < 0 ? fd : sf_fs_walk(source, copy_entry, &pass, err);
 
-        if (r == 0)
-                r = sf_fs_walk(source, copy_entry, &pass, err);
         if (r != SF_ERR_NOT_FOUND || !sf_fs_exists(source))
                 return r;
         /* A job's directory vanished under the walk: the second pass sees to the rest. */
@@ -264,21 +308,22 @@ int sf_state_copy_begin(const char *source, const char *copy, const char *prefix
 
 int sf_state_copy_finish(const char *source, const char *copy, const char *prefix, struct sf_error *err)
 {
-        struct pass pass = { .source = source, .copy = copy, .prefix = prefix };
+        _cleanup_close_ int fd = open_copy(copy, err);
+        struct pass pass = { .source = source, .copy = fd, .prefix = prefix };
         struct stat st;
-        int r = sf_fs_mkdirs(copy, 0700, err);
+        int r = fd < 0 ? fd : 0;
 
         if (r == 0 && stat(source, &st) < 0)
                 r = sf_error_errno(err, "%s", source);
         if (r == 0)
                 r = sf_fs_walk(source, copy_entry, &pass, err);
         if (r == 0)
-                r = remove_extras(source, copy, err);
+                r = remove_extras(source, fd, err);
         if (r == 0)
-                r = copy_directory(copy, &st, err);
+                r = mark_directory(fd, copy, &st, err);
         if (r == 0)
-                r = sf_fs_walk(copy, sync_directory, NULL, err);
-        return r < 0 ? r : sf_fs_sync_dir(copy, err);
+                r = sf_fs_walk_at(fd, sync_directory, NULL, err);
+        return r == 0 && fsync(fd) < 0 ? sf_error_errno(err, "%s", copy) : r;
 }
 
 int sf_state_copy_same(const char *a, const char *b, int *ret, struct sf_error *err)

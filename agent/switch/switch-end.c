@@ -90,6 +90,18 @@ static void stay(struct sf_switch_run *run, const struct sf_error *why, const st
                 sf_error_set(err, SF_ERR_FAILED, "%.900s. %s", why->text, choice->text);
 }
 
+/* A service that an earlier failure left stopped is still meant to run where this run did not start it. */
+static void forget_expected(const struct sf_switch_run *run)
+{
+        const struct sf_node_switch *live = &run->live;
+        bool waits = false;
+
+        for (size_t i = 0; run->record.step == SF_STEP_ACTIVATE && i < live->units.count; i++)
+                waits |= live->running[i] && !live->units.items[i].running;
+        if (!waits)
+                sf_expected_units_remove(run->config->state, NULL);
+}
+
 /* Neither unit file nor view are other than they were; the state of a slurmctld that does not run may be. */
 static int leave_unchanged(struct sf_switch_run *run, struct sf_error *err)
 {
@@ -97,7 +109,7 @@ static int leave_unchanged(struct sf_switch_run *run, struct sf_error *err)
         int r = sf_controller_return(&run->live.ctld, &why);
 
         if (r == 0) {
-                sf_expected_units_remove(run->config->state, NULL);
+                forget_expected(run);
                 r = sf_switch_run_end_record(run, &why);
         }
         if (r < 0)
@@ -141,7 +153,7 @@ static int go_back(struct sf_switch_run *run, const struct sf_error *why, struct
         }
         *err = *why;
         remember_failure(run, why);
-        sf_expected_units_remove(run->config->state, NULL);
+        forget_expected(run);
         if (sf_switch_run_end_record(run, err) == 0)
                 return SF_EXIT_RETURNED;
         sf_error_prefix(err, "%s; back on %s, but the record of the switch stays", why->text, run->record.home);

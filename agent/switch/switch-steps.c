@@ -263,6 +263,8 @@ static void fill_record(struct sf_switch_run *run)
         snprintf(record->from, sizeof record->from, "%s", run->from.directory);
         snprintf(record->to, sizeof record->to, "%s", run->to.directory);
         snprintf(record->home, sizeof record->home, "%s", run->what->back ? run->to.directory : run->from.directory);
+        if (run->config->file && strlen(run->config->file) < sizeof record->config)
+                strcpy(record->config, run->config->file);
         record->service_count = 0;
         const struct sf_config *config = run->live.config; /* names the units that this node has */
         for (size_t i = 0; run->live.bus && i < config->unit_count; i++)
@@ -287,7 +289,10 @@ int sf_switch_step_activate(struct sf_switch_run *run, struct sf_error *err)
         if (r < 0)
                 return r;
         run->recorded = true;
-        r = sf_activate_current(&run->store, current, err);
+        /* After the record: where that could not be written, nothing is left for anybody to remove. */
+        r = sf_node_switch_expect(&run->live, err);
+        if (r == 0)
+                r = sf_activate_current(&run->store, current, err);
         if (r == SF_ERR_EXISTS)
                 r = adopt(run, err);
         if (r == 0)

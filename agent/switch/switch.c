@@ -222,7 +222,10 @@ static int hand_over(struct sf_switch_run *run)
         struct sf_error err = SF_ERROR_INIT;
         _cleanup_json_ json_t *letter = sf_switch_run_pack(run);
         int code = SF_EXIT_FAILED;
-        int r = letter ? sf_handover_run(run->config, run->live.bus, letter, &run->lock, &code, &err)
+        const struct sf_handover what = {
+                .config = run->config, .bus = run->live.bus, .letter = letter, .patient = run->live.dbd.crosses
+        };
+        int r = letter ? sf_handover_run(&what, &run->lock, &code, &err)
                        : sf_error_set(&err, SF_ERR_UNSUPPORTED, "no memory for a letter");
 
         if (r == 0)

@@ -31,6 +31,9 @@ int sf_transaction_write(const char *state, struct sf_transaction *t, struct sf_
                                                   SF_TRANSACTION_VERSION, "verb", t->verb, "from", t->from, "to", t->to,
                                                   "home", t->home, "step", sf_step_name(t->step), "time", t->time,
                                                   "services", services);
+        /* A name that JSON cannot hold is left out. */
+        if (*t->config)
+                json_object_set_new(object, "config", json_string(t->config));
         _cleanup_free_ char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
         if (!path || !text)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for the transaction record");
@@ -104,6 +107,8 @@ int sf_transaction_load(const char *state, struct sf_transaction *ret, struct sf
                 r = sf_error_set(err, SF_ERR_CORRUPT, RECORD ".step: unknown step '%s'", step);
         if (r == 0)
                 r = take(object, "time", t.time, sizeof t.time, err);
+        if (r == 0 && json_object_get(object, "config"))
+                r = take(object, "config", t.config, sizeof t.config, err);
         if (r == 0)
                 r = take_services(object, &t, err);
         if (r == 0)

@@ -7,7 +7,8 @@
  * release is never what a node wakes up with.
  *
  *     {"version": 2, "verb": "upgrade", "from": "24.11.5-noble", "to": "25.11.6-noble", "home": "24.11.5-noble",
- *      "step": "restart", "time": "2026-11-23T12:00:00Z", "services": ["slurmd.service"]}
+ *      "step": "restart", "time": "2026-11-23T12:00:00Z", "services": ["slurmd.service"],
+ *      "config": "/etc/sf-node/site.conf"}
  *
  * A record without a version is the first format, which had no "services". One of a higher version is a newer agent's,
  * and stops every verb that changes something with one line.
@@ -30,6 +31,7 @@ struct sf_transaction {
         char home[128];                                  /* "" = leave view as it is */
         enum sf_step step;                               /* under way */
         char time[32];                                   /* RFC 3339, UTC: when it began */
+        char config[1024];                               /* the caller's --config; "" = the usual files */
         char services[SF_TRANSACTION_SERVICES_MAX][128]; /* units that ran when it began: those recovery starts again */
         size_t service_count;
 };

@@ -7,6 +7,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +21,7 @@
 #include "agent/switch/expected_units.h"
 #include "agent/switch/state_copy.h"
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "base/fs.h"
 
 static char *scratch;
@@ -176,6 +180,51 @@ static void follows_nobodys_links(void **state)
         assert_false(sf_fs_exists(at("elsewhere/script")));
 }
 
+/* A directory that becomes a link to elsewhere and back, all the time. */
+static void *swap(void *stop)
+{
+        char directory[128], other[128], away[128], elsewhere[128];
+
+        snprintf(directory, sizeof directory, "%s/live/hash.1", scratch);
+        snprintf(elsewhere, sizeof elsewhere, "%s/elsewhere", scratch);
+        snprintf(other, sizeof other, "%s/other", scratch);
+        for (unsigned i = 0; !atomic_load((atomic_bool *)stop); i++) {
+                snprintf(away, sizeof away, "%s/away.%u", scratch, i);
+                if (symlink(elsewhere, other) < 0 && rename(other, away) == 0)
+                        continue;
+                if (renameat2(AT_FDCWD, directory, AT_FDCWD, other, RENAME_EXCHANGE) < 0)
+                        mkdir(directory, 0755);
+                sched_yield();
+                renameat2(AT_FDCWD, directory, AT_FDCWD, other, RENAME_EXCHANGE);
+        }
+        return NULL;
+}
+
+static void is_not_led_elsewhere(void **state)
+{
+        char elsewhere[128];
+        atomic_bool stop = false;
+        pthread_t thread;
+
+        (void)state;
+        for (int i = 0; i < 20; i++) {
+                char name[64];
+                snprintf(name, sizeof name, "kept/hash.1/job.%d", i);
+                put(name, "script", 6);
+        }
+        put("live/hash.1/x", "x", 1);
+        snprintf(elsewhere, sizeof elsewhere, "%s/elsewhere", scratch);
+        assert_int_equal(mkdir(elsewhere, 0755), 0);
+        assert_int_equal(pthread_create(&thread, NULL, swap, &stop), 0);
+        /* Not whether it succeeds, but where nothing may ever be. */
+        double end = sf_clock_seconds() + 0.5;
+        while (sf_clock_seconds() < end)
+                sf_state_copy_finish(at("kept"), at("live"), NULL, NULL);
+        atomic_store(&stop, true);
+        pthread_join(thread, NULL);
+        assert_int_equal(rmdir(elsewhere), 0);
+}
+
 static void keeps_copies_by_release(void **state)
 {
         struct sf_controller_copy copy = {
@@ -185,6 +234,7 @@ static void keeps_copies_by_release(void **state)
                                            .release = "24.11.6-noble",
                                            .location = "/x" };
         struct sf_controller_copy found;
+        struct sf_error err = SF_ERROR_INIT;
 
         (void)state;
         assert_int_equal(sf_controller_copy_find(at("st"), "24.11", "/var/spool/ctld", &found, NULL), SF_ERR_NOT_FOUND);
@@ -203,6 +253,9 @@ static void keeps_copies_by_release(void **state)
         assert_int_equal(sf_controller_mark_read(at("st"), &mark, NULL), 0);
         assert_int_equal(mark.phase, SF_CONTROLLER_RESTORING);
         assert_string_equal(mark.release, "24.11.6-noble");
+        put("st/controller/phase.json", "{\"phase\":\"judging\",\"release\":\"a\",\"location\":\"/x\"}", 49);
+        assert_int_equal(sf_controller_mark_read(at("st"), &mark, &err), SF_ERR_UNSUPPORTED);
+        assert_non_null(strstr(err.text, "newer sf-node (phase 'judging')"));
         mark.phase = SF_CONTROLLER_NOTHING;
         assert_int_equal(sf_controller_mark_write(at("st"), &mark, NULL), 0);
         assert_int_equal(sf_controller_mark_read(at("st"), &mark, NULL), 0);
@@ -262,6 +315,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(reads_heartbeat, make_scratch, drop_scratch),
                 cmocka_unit_test_setup_teardown(copies_and_puts_back, make_scratch, drop_scratch),
                 cmocka_unit_test_setup_teardown(follows_nobodys_links, make_scratch, drop_scratch),
+                cmocka_unit_test_setup_teardown(is_not_led_elsewhere, make_scratch, drop_scratch),
                 cmocka_unit_test_setup_teardown(keeps_copies_by_release, make_scratch, drop_scratch),
                 cmocka_unit_test(counts_what_happened),
                 cmocka_unit_test_setup_teardown(remembers_units, make_scratch, drop_scratch),

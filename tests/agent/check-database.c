@@ -5,11 +5,17 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "agent/switch/database.h"
+#include "base/clock.h"
 #include "base/fs.h"
 
 static char scratch[64], slurm_conf[96];
@@ -63,6 +69,37 @@ static void knows_users_by_number(void **state)
         }
 }
 
+/* slurmdbd has its log open, and goes on where sf-node was killed: nothing is done to the database before its end. */
+static void waits_for_a_conversion(void **state)
+{
+        struct sf_config config = { .root = (char[]){ "" }, .state = scratch, .slurm_conf = slurm_conf };
+        struct sf_database d = { .config = &config, .from_version = "24.11.6", .to_version = "25.05.4" };
+        const struct timespec half = { 0, 500000000 };
+        char path[128];
+        bool converted;
+
+        (void)state;
+        snprintf(path, sizeof path, "%s/database", scratch);
+        assert_int_equal(sf_fs_mkdirs(path, 0700, NULL), 0);
+        snprintf(path, sizeof path, "%s/database/converting", scratch);
+        assert_int_equal(sf_fs_write(path, "25.05.4", 7, 0600, NULL), 0);
+        snprintf(path, sizeof path, "%s/slurmdbd-first-start.log", scratch);
+        int log = open(path, O_WRONLY | O_CREAT, 0600);
+        assert_true(log >= 0 && flock(log, LOCK_EX) == 0);
+        double began = sf_clock_seconds();
+        pid_t pid = fork();
+        if (pid == 0) {
+                nanosleep(&half, NULL);
+                _exit(0);
+        }
+        close(log);
+        assert_int_equal(sf_database_recover(&d, NULL, false, &converted, NULL), 0);
+        assert_true(converted);
+        assert_true(sf_clock_seconds() - began >= 0.5);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        assert_int_equal(sf_database_end(&config, NULL), 0);
+}
+
 static int make_scratch(void **state)
 {
         (void)state;
@@ -84,6 +121,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(needs_a_user_and_a_file),
                 cmocka_unit_test(knows_users_by_number),
+                cmocka_unit_test(waits_for_a_conversion),
         };
 
         return cmocka_run_group_tests(tests, make_scratch, drop_scratch);

@@ -33,6 +33,7 @@ static void record(void **ctx)
                                     .from = "24.11.5-noble",
                                     .to = "25.11.6-noble",
                                     .home = "24.11.5-noble",
+                                    .config = "/etc/site/sf.conf",
                                     .step = SF_STEP_ACTIVATE },
                               back;
 
@@ -48,6 +49,7 @@ static void record(void **ctx)
         assert_string_equal(back.home, "24.11.5-noble");
         assert_int_equal(back.step, SF_STEP_RESTART);
         assert_string_equal(back.time, t.time);
+        assert_string_equal(back.config, "/etc/site/sf.conf");
         assert_int_equal(strlen(back.time), 20);
         assert_int_equal(sf_transaction_end(state, NULL), 0);
         assert_int_equal(sf_transaction_end(state, NULL), 0);

@@ -93,12 +93,33 @@ static void kept_text(void **state)
         assert_string_equal(sf_buffer_text(&back), sf_buffer_text(&text));
 }
 
+/* The boot unit names this program and the toolchain, whatever they are called. */
+static void odd_names(void **state)
+{
+        const struct sf_unit_recovery odd = { .root = root,
+                                              .name = "sf-node-recover.service",
+                                              .agent = "/opt/my 50% \"tools\"/sf-node",
+                                              .prefix = "/opt/slurm",
+                                              .toolchain = "our noble",
+                                              .state = "/var/lib/sf-node" };
+        _cleanup_free_ char *path = sf_format("%s/etc/systemd/system/sf-node-recover.service", root);
+        _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
+
+        (void)state;
+        assert_int_equal(sf_unit_ensure_recovery(&odd, NULL), 0);
+        assert_int_equal(sf_fs_read(path, 1 << 16, &text, NULL), 0);
+        assert_non_null(strstr(sf_buffer_text(&text), "\nExecStart=\"/opt/my 50%% \\\"tools\\\"/sf-node\" --prefix "
+                                                      "/opt/slurm --toolchain \"our noble\" recover --boot\n"));
+        assert_non_null(strstr(sf_buffer_text(&text), "/var/lib/sf-node \"/opt/my 50%% \\\"tools\\\"/sf-node\"\n"));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(rendering),
                 cmocka_unit_test_setup_teardown(owners, make_root, remove_root),
                 cmocka_unit_test_setup_teardown(kept_text, make_root, remove_root),
+                cmocka_unit_test_setup_teardown(odd_names, make_root, remove_root),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
