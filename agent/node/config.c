@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/node/conf_source.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
@@ -126,48 +125,6 @@ static int read_numbers(struct sf_config *c, struct sf_error *err)
         return r;
 }
 
-/* SchedMD's order; what is not in it comes last, as the site wrote it. */
-static int rank_of(const char *unit)
-{
-        static const char *const order[] = { "munge.service", "slurmdbd.service", "slurmctld.service", "slurmd.service",
-                                             "slurmrestd.service" };
-        int rank = 0, count = sizeof order / sizeof *order;
-
-        while (rank < count && strcmp(unit, order[rank]) != 0)
-                rank++;
-        return rank;
-}
-
-static int read_units(struct sf_config *c, struct sf_error *err)
-{
-        c->units = calloc(c->conf.count + 2, sizeof *c->units);
-        if (!c->units)
-                return sf_error_set(err, SF_ERR_NOMEM, "no memory for the configuration");
-        for (const struct sf_conf_entry *e = NULL; (e = sf_conf_next(&c->conf, "service", "unit", e));) {
-                size_t at = c->unit_count++;
-                for (; at && rank_of(c->units[at - 1]) > rank_of(e->value); at--)
-                        c->units[at] = c->units[at - 1];
-                c->units[at] = e->value;
-        }
-        if (!c->unit_count)
-                c->units[c->unit_count++] = "slurmd.service";
-        return 0;
-}
-
-static int read_old_steps(struct sf_config *c, struct sf_error *err)
-{
-        static const char *const words[] = { "refuse", "wait", "allow" };
-        const char *text = sf_conf_get(&c->conf, "service", "old_steps");
-
-        for (size_t i = 0; text && i < sizeof words / sizeof *words; i++) {
-                if (strcmp(text, words[i]) == 0) {
-                        c->old_steps = (enum sf_old_steps)i;
-                        return 0;
-                }
-        }
-        return text ? sf_error_set(err, SF_ERR_USAGE, "[service] old_steps = %s: refuse, wait or allow", text) : 0;
-}
-
 static int read_agent(struct sf_config *c, struct sf_error *err)
 {
         const char *text = sf_conf_get(&c->conf, "upgrade", "agent");
@@ -176,31 +133,6 @@ static int read_agent(struct sf_config *c, struct sf_error *err)
         return !text || c->follow_agent || strcmp(text, "stay") == 0
                        ? 0
                        : sf_error_set(err, SF_ERR_USAGE, "[upgrade] agent = %s: follow or stay", text);
-}
-
-static int read_service(struct sf_config *c, struct sf_error *err)
-{
-        const char *conf = sf_conf_get(&c->conf, "service", "slurm_conf");
-        const char *hooks = sf_conf_get(&c->conf, "service", "hooks");
-        int r = sf_conf_get_u64(&c->conf, "service", "settle_ms", 60000, &c->settle_ms, err);
-
-        if (r == 0)
-                r = sf_conf_get_u64(&c->conf, "service", "quiet_timeout", 86400, &c->quiet_timeout, err);
-
-        if (r == 0)
-                r = sf_conf_get_u64(&c->conf, "service", "restart_timeout", 3600, &c->restart_timeout, err);
-        if (r == 0)
-                r = sf_conf_get_u64(&c->conf, "service", "health_timeout", 3600, &c->health_timeout, err);
-        if (r == 0)
-                r = sf_conf_get_u64(&c->conf, "service", "hook_timeout", 3600, &c->hook_timeout, err);
-        if (r == 0)
-                r = sf_conf_get_u64(&c->conf, "service", "old_steps_wait", 366 * 86400, &c->old_steps_wait, err);
-        if (r == 0)
-                r = read_old_steps(c, err);
-        c->node_name = sf_conf_get(&c->conf, "service", "node_name");
-        c->slurm_conf = conf;
-        c->hooks = hooks ? hooks : "/etc/sf-node/health.d";
-        return r < 0 ? r : read_units(c, err);
 }
 
 /* A directory that is there becomes the file:// URL it is meant as; everything else stays as it is. */
@@ -222,17 +154,6 @@ static int url_of(struct sf_config *c, const char *text, const char **ret, struc
         if (r == 0)
                 *ret = c->made.items[c->made.count - 1];
         return r;
-}
-
-/* What the daemons of this node say, where the configuration does not. */
-static int find_slurm_conf(struct sf_config *c, struct sf_error *err)
-{
-        char path[2048];
-
-        sf_conf_source_find(c->root, c->prefix, c->units, path, sizeof path);
-        c->found_slurm_conf = strdup(path);
-        c->slurm_conf = c->found_slurm_conf;
-        return c->slurm_conf ? 0 : sf_error_set(err, SF_ERR_NOMEM, "no memory for the configuration");
 }
 
 /* --repo replaces what the files say. */
@@ -386,9 +307,7 @@ static int load(const struct sf_command_line *line, bool files, struct sf_config
                 r = sf_policy_read(&c.conf, &c.policy, err);
         c.node_seed = sf_conf_get(&c.conf, "policy", "node_seed");
         if (r == 0)
-                r = read_service(&c, err);
-        if (r == 0 && !c.slurm_conf)
-                r = find_slurm_conf(&c, err);
+                r = sf_config_read_service(&c, err);
         if (r == 0)
                 r = read_options(line, &c, err);
         if (r == 0)

@@ -91,6 +91,9 @@ int sf_config_check_places(const struct sf_config *config, struct sf_error *err)
 /* A part of sf_config_load: fills config->init, whose files are in config->conf. line may be NULL. */
 int sf_config_read_init(const struct sf_command_line *line, struct sf_config *config, struct sf_error *err);
 
+/* A part of sf_config_load: section [service]. root, prefix and conf are set. */
+int sf_config_read_service(struct sf_config *config, struct sf_error *err);
+
 /* A part of sf_config_load: credentials and proxy. Warns of files with secrets that others can read; no secret is in
  * any error. */
 int sf_config_read_access(struct sf_config *config, struct sf_error *err);

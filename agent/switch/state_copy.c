@@ -226,9 +226,10 @@ static int copy_entry(void *ctx, int dirfd, const char *name, const char *path, 
             (!S_ISDIR(st->st_mode) && !S_ISREG(st->st_mode) && !S_ISLNK(st->st_mode)))
                 return 0;
         int r = open_place(p->copy, path, &to, err);
-        _cleanup_close_ int parent = to.parent;
-        if (r == 0)
+        if (r == 0) {
                 r = copy_to(p, dirfd, name, &to, st, err);
+                close(to.parent);
+        }
         if (r == SF_ERR_NOT_FOUND && p->first && !S_ISDIR(st->st_mode)) {
                 if (err)
                         sf_error_clear(err);
@@ -263,12 +264,13 @@ static int remove_extras(const char *source, int copy, struct sf_error *err)
         for (size_t at = 0; r == 0 && at < e.paths.len; at += strlen((char *)e.paths.data + at) + 1) {
                 struct place place;
                 r = open_place(copy, (char *)e.paths.data + at, &place, err);
-                _cleanup_close_ int parent = place.parent;
                 /* It went with the directory above it. */
-                if (r == SF_ERR_NOT_FOUND)
+                if (r == SF_ERR_NOT_FOUND) {
                         r = 0;
-                else if (r == 0)
-                        r = sf_fs_remove_tree_at(parent, place.name, err);
+                } else if (r == 0) {
+                        r = sf_fs_remove_tree_at(place.parent, place.name, err);
+                        close(place.parent);
+                }
         }
         sf_buffer_free(&e.paths);
         return r;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/agent/check-scratch.c - directories of a run: what a killed run left goes, what is in use or another's stays. */
+/* tests/agent/check-scratch.c - directories of a run: what a killed run left goes, what is in use stays. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
