@@ -38,8 +38,8 @@ static const struct sf_option options[] = {
         { "local-cache", 0, "DIR", "use layers of another cache directory too", false, NULL },
         { "layers", 0, NULL, "also put the release's layers into the repository's build cache", false, NULL },
         { "tarball", 0, NULL, "also put tar files of the releases into the repository (see export)", false, "publish" },
-        { "registry", 0, "docker://HOST/NAME", "also send the releases to this OCI registry, through skopeo", false,
-          NULL },
+        { "registry", 0, "docker://HOST/NAME",
+          "publish: also send releases to this OCI registry; prune: delete there too", false, NULL },
         { "keep-going", 0, NULL, "after a failure build what does not depend on it", false, NULL },
         { "from", 0, "WHAT", "make the root from a directory, a tarball, or an image as skopeo names it", false, NULL },
         { "no-packages", 0, NULL, "install nothing into the root", false, NULL },
@@ -110,7 +110,8 @@ static const char *const delta_options[] = { "output", NULL };
 static const char *const export_options[] = { "format", "base", "output", "gpg-key", NULL };
 static const char *const withdraw_options[] = { "repo", "endpoint", "keys", "reason", "undo", NULL };
 static const char *const waves_options[] = { "repo", "endpoint", "keys", NULL };
-static const char *const prune_options[] = { "repo", "endpoint", "keys", "keep", "grace-days", "dry-run", NULL };
+static const char *const prune_options[] = { "repo",     "endpoint", "keys",    "keep", "grace-days",
+                                             "registry", "gpg-key",  "dry-run", NULL };
 static const char *const matrix_options[] = { "all",           "missing",   "plan", "repo",
                                               "slurm-version", "toolchain", "arch", NULL };
 static const char *const advisories_options[] = { "repo", "endpoint", NULL };

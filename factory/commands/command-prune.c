@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "factory/commands/command.h"
 #include "factory/publish/prune.h"
+#include "factory/publish/registry.h"
 
 static int get_number(const struct sf_command_line *line, const char *name, unsigned min, unsigned max, unsigned *value,
                       struct sf_error *err)
@@ -52,6 +53,23 @@ static void report(const struct sf_prune *prune, const struct sf_prune_result *d
         json_object_set_new(result, "dry_run", json_boolean(prune->dry_run));
 }
 
+/* The repository comes first: what it offers now is what the registry may keep. */
+static int prune_registry(const struct sf_factory *factory, const struct sf_command_line *line,
+                          const struct sf_prune *prune, json_t *result, struct sf_error *err)
+{
+        const struct sf_registry registry = { .address = sf_option_get(line, "registry"),
+                                              .repository = prune->repository,
+                                              .gpg_key = factory->gpg_key,
+                                              .dry_run = prune->dry_run };
+        size_t removed = 0;
+
+        if (!registry.address)
+                return 0;
+        int r = sf_registry_prune(&registry, &removed, err);
+        json_object_set_new(result, "registry_removed", json_integer((json_int_t)removed));
+        return r < 0 ? sf_error_prefix(err, "the repository is pruned, the registry is not: registry") : 0;
+}
+
 int sf_command_prune(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
                      struct sf_error *err)
 {
@@ -61,7 +79,8 @@ int sf_command_prune(const struct sf_factory *factory, const struct sf_command_l
         unsigned keep = 0, days = SF_PRUNE_GRACE / 86400;
         int r;
 
-        if ((r = get_number(line, "keep", 1, 10000, &keep, err)) < 0 ||
+        if ((sf_option_given(line, "registry") && (r = sf_registry_check(sf_option_get(line, "registry"), err)) < 0) ||
+            (r = get_number(line, "keep", 1, 10000, &keep, err)) < 0 ||
             (r = get_number(line, "grace-days", 0, 3650, &days, err)) < 0 ||
             (r = sf_command_repository_open(factory, sf_option_given(line, "dry-run"), &repository, err)) < 0)
                 return r;
@@ -82,5 +101,5 @@ int sf_command_prune(const struct sf_factory *factory, const struct sf_command_l
                 return r;
         report(&prune, &done, result);
         sf_prune_result_free(&done);
-        return 0;
+        return prune_registry(factory, line, &prune, result, err);
 }

@@ -5,22 +5,20 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/proc.h"
-#include "base/stop.h"
 #include "factory/pack/builds.h"
 #include "factory/pack/oci.h"
+#include "factory/publish/registry-referrers.h"
+#include "factory/publish/registry-skopeo.h"
 #include "factory/publish/repo.h"
 #include "release/layout.h"
 
-#define SCHEME     "docker://"
-#define OUTPUT_MAX ((size_t)64 << 20)
-#define TRIES      "--retry-times=2"
+#define SCHEME "docker://"
+#define ROUNDS 8 /* of a series tag, with publishers at work beside this one */
 
 struct sending {
         const struct sf_registry *registry;
@@ -32,11 +30,7 @@ struct sending {
 
 static void sending_free(struct sending *s)
 {
-        struct sf_error unused = SF_ERROR_INIT;
-
-        if (s->layout)
-                sf_fs_remove_tree(s->layout, &unused);
-        free(s->layout);
+        sf_skopeo_layout_remove(&s->layout);
         sf_build_close(&s->build);
         json_decref(s->tags);
 }
@@ -73,67 +67,18 @@ int sf_registry_check(const char *address, struct sf_error *err)
                                       address);
 }
 
-/* --- skopeo ----------------------------------------------------------------------------------------------------- */
-
-/* output: may be NULL. errors: what it said on standard error, for those who look for a reason. */
-static int skopeo(const char *const argv[], struct sf_buffer *output, struct sf_buffer *errors, struct sf_error *err)
-{
-        _cleanup_(sf_buffer_free) struct sf_buffer own = SF_BUFFER_INIT;
-        const struct sf_proc proc = { .argv = argv,
-                                      .env = (const char *const *)environ,
-                                      .output = output ? output : &own,
-                                      .output_max = OUTPUT_MAX,
-                                      .errors = errors,
-                                      .stop = &sf_stop_requested };
-
-        return sf_proc_check(&proc, err);
-}
-
-/* Does the registry say that there is no such thing? The words are those of the distribution API's error codes and of
- * skopeo for a bare 404; some registries refuse what does not exist. */
-static bool is_missing(const struct sf_buffer *errors)
-{
-        static const char *const words[] = { "manifest unknown", "name unknown", "not found", "404",
-                                             "unauthorized",     "denied",       "NotFound" };
-
-        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-                if (strstr(sf_buffer_text(errors), words[i]))
-                        return true;
-        return false;
-}
+/* --- one tag ---------------------------------------------------------------------------------------------------- */
 
 static int inspect(const struct sending *s, const char *tag, bool *ret_there, struct sf_digest *ret,
                    struct sf_error *err)
 {
-        _cleanup_free_ char *image = sf_format("%s:%s", s->registry->address, tag);
-        _cleanup_(sf_buffer_free) struct sf_buffer manifest = SF_BUFFER_INIT, errors = SF_BUFFER_INIT;
-        const char *const argv[] = { "skopeo", "inspect", TRIES, "--raw", image, NULL };
-        struct sf_error why = SF_ERROR_INIT;
-        int r = image ? skopeo(argv, &manifest, &errors, &why) : no_memory(err);
+        _cleanup_free_ char *reference = sf_format(":%s", tag);
+        _cleanup_(sf_buffer_free) struct sf_buffer manifest = SF_BUFFER_INIT;
+        int r = reference ? sf_skopeo_inspect(s->registry->address, reference, ret_there, &manifest, err)
+                          : no_memory(err);
 
-        *ret_there = r == 0;
-        if (r < 0)
-                return r == SF_ERR_FAILED && is_missing(&errors) ? 0 : sf_error_set(err, r, "%s", why.text);
-        sf_digest_of(manifest.data, manifest.len, ret);
-        return 0;
-}
-
-/* A registry that has never seen the name has no tags. */
-static int list_tags(struct sending *s, struct sf_error *err)
-{
-        _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT, errors = SF_BUFFER_INIT;
-        const char *const argv[] = { "skopeo", "list-tags", s->registry->address, NULL };
-        _cleanup_json_ json_t *document = NULL;
-        struct sf_error why = SF_ERROR_INIT;
-        int r = skopeo(argv, &text, &errors, &why);
-
-        json_decref(s->tags);
-        s->tags = NULL;
-        if (r < 0)
-                return r == SF_ERR_FAILED && is_missing(&errors) ? 0 : sf_error_set(err, r, "%s", why.text);
-        r = sf_json_parse("skopeo list-tags", text.data, text.len, &document, err);
-        if (r == 0)
-                s->tags = json_incref(json_object_get(document, "Tags"));
+        if (r == 0 && *ret_there)
+                sf_digest_of(manifest.data, manifest.len, ret);
         return r;
 }
 
@@ -141,46 +86,10 @@ static int list_tags(struct sending *s, struct sf_error *err)
 static int copy(const struct sending *s, const char *source, const char *tag, struct sf_error *err)
 {
         _cleanup_free_ char *image = sf_format("%s:%s", s->registry->address, tag);
-        _cleanup_free_ char *blobs = sf_format("--src-shared-blob-dir=%s/blobs", s->registry->repository);
-        const char *argv[12] = {
-                "skopeo", "--insecure-policy", "copy", "--quiet", "--preserve-digests", TRIES, blobs, source, image
-        };
+        _cleanup_free_ char *blobs = sf_format("%s/blobs", s->registry->repository);
+        const struct sf_skopeo_copy job = { source, image, blobs, s->registry->gpg_key, false };
 
-        if (!image || !blobs)
-                return no_memory(err);
-        if (s->registry->gpg_key) {
-                argv[9] = "--sign-by";
-                argv[10] = s->registry->gpg_key;
-        }
-        return skopeo(argv, NULL, NULL, err);
-}
-
-/* --- the image -------------------------------------------------------------------------------------------------- */
-
-/* A layout of this image alone: skopeo cannot name a directory with a colon, nor an image that has no tag of ours. */
-static int make_layout(struct sending *s, const struct sf_index_release *release, struct sf_error *err)
-{
-        static const char version[] = "{\"imageLayoutVersion\":\"1.0.0\"}";
-        const char *parent = getenv("TMPDIR");
-        _cleanup_free_ char *directory = sf_format("%s/slurm-factory-XXXXXX", parent && *parent ? parent : "/tmp");
-        _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
-        _cleanup_json_ json_t *index = json_pack("{s:i, s:s, s:[o]}", "schemaVersion", 2, "mediaType", SF_OCI_INDEX,
-                                                 "manifests", sf_oci_descriptor(SF_OCI_MANIFEST, &release->manifest));
-        int r;
-
-        if (!directory || !index)
-                return no_memory(err);
-        if (!mkdtemp(directory))
-                return sf_error_errno(err, "cannot make %s", directory);
-        s->layout = sf_steal_pointer(directory);
-        _cleanup_free_ char *layout = sf_fs_join(s->layout, SF_LAYOUT_OCI_LAYOUT);
-        _cleanup_free_ char *path = sf_fs_join(s->layout, SF_LAYOUT_OCI_INDEX);
-        if (!layout || !path)
-                return no_memory(err);
-        if ((r = sf_oci_dump(index, &text, err)) < 0 ||
-            (r = sf_fs_write(layout, version, strlen(version), 0644, err)) < 0)
-                return r;
-        return sf_fs_write(path, text.data, text.len, 0644, err);
+        return image && blobs ? sf_skopeo_copy(&job, err) : no_memory(err);
 }
 
 /* Sends one tag, unless the registry has it already. With a key it is copied all the same, to be signed. */
@@ -207,6 +116,14 @@ static int send_tag(const struct sending *s, const char *source, const char *tag
 }
 
 /* --- series ----------------------------------------------------------------------------------------------------- */
+
+/* A registry that has never seen the name has no tags. */
+static int list_tags(struct sending *s, struct sf_error *err)
+{
+        json_decref(s->tags);
+        s->tags = NULL;
+        return sf_skopeo_tags(s->registry->address, true, &s->tags, err);
+}
 
 /* Would both get the same tag, with `other` the newer one? */
 static bool is_newer(const struct sf_release_name *name, const struct sf_release_name *other)
@@ -246,6 +163,34 @@ static int find_newer(const struct sending *s, const struct sf_release_name *nam
         return r;
 }
 
+/* Another publisher may send a newer release meanwhile, and may have asked for tags before this one's was there: after
+ * each change the tags are read again, and the series goes to the newest. Whoever changes it last does so. */
+static int settle_series(struct sending *s, const struct sf_release_name *name, const char *tag, struct sf_error *err)
+{
+        struct sf_release_name current = *name, newer;
+        bool found;
+
+        for (unsigned round = 0; round < ROUNDS; round++) {
+                int r = list_tags(s, err);
+                if (r == 0)
+                        r = find_newer(s, &current, &newer, &found, err);
+                if (r < 0 || !found)
+                        return r;
+                _cleanup_free_ char *source = sf_format("%s:%s", s->registry->address, newer.text);
+                struct sf_digest digest;
+                bool there;
+                if (!source)
+                        return no_memory(err);
+                r = inspect(s, newer.text, &there, &digest, err);
+                if (r < 0 || !there || (r = copy(s, source, tag, err)) < 0)
+                        return r;
+                sf_log_info("%s:%s: moved on, %s came meanwhile", s->registry->address + strlen(SCHEME), tag,
+                            newer.text);
+                current = newer;
+        }
+        return sf_error_set(err, SF_ERR_BUSY, "%s: newer releases come faster than it can be moved", tag);
+}
+
 static int send_series(struct sending *s, const struct sf_release_name *name, const char *source, struct sf_error *err)
 {
         struct sf_release_name newer;
@@ -268,7 +213,8 @@ static int send_series(struct sending *s, const struct sf_release_name *name, co
                             newer.text);
                 return 0;
         }
-        return send_tag(s, source, tag, true, err);
+        r = send_tag(s, source, tag, true, err);
+        return r < 0 || s->registry->dry_run ? r : settle_series(s, name, tag, err);
 }
 
 /* --- all of them ------------------------------------------------------------------------------------------------ */
@@ -301,7 +247,7 @@ static int send_release(const struct sf_registry *registry, const char *wanted, 
                 return 0;
         }
         s.digest = release->manifest.digest;
-        if ((r = make_layout(&s, release, err)) < 0)
+        if ((r = sf_skopeo_layout(sf_oci_descriptor(SF_OCI_MANIFEST, &release->manifest), &s.layout, err)) < 0)
                 return r;
         _cleanup_free_ char *layout = sf_format("oci:%s", s.layout);
         /* A signature names a tag and lies by the digest: the second tag is copied from the first one, so that skopeo
@@ -310,6 +256,8 @@ static int send_release(const struct sf_registry *registry, const char *wanted, 
         if (!layout || !first)
                 return no_memory(err);
         r = send_tag(&s, layout, release->name.text, registry->replace, err);
+        if (r == 0)
+                r = sf_registry_send_referrers(registry, release->name.text, &s.digest, err);
         return r < 0 || *release->name.build ? r : send_series(&s, &release->name, first, err);
 }
 

@@ -259,3 +259,21 @@ int sf_repo_releases(const char *repository, struct sf_release_name **ret, size_
         *ret_count = count;
         return 0;
 }
+
+int sf_repo_artifacts(const char *repository, const char *release, json_t **ret, struct sf_error *err)
+{
+        _cleanup_(sf_repo_index_close) struct sf_repo_index index = SF_REPO_INDEX_INIT;
+        _cleanup_json_ json_t *list = json_array();
+        json_t *descriptor;
+        size_t i;
+        int r = sf_repo_index_open(repository, &index, err);
+
+        if (r < 0)
+                return r;
+        json_array_foreach (json_object_get(index.document, "manifests"), i, descriptor)
+                if (json_object_get(descriptor, "artifactType") &&
+                    strcmp(annotation(descriptor, RELEASE), release) == 0 && json_array_append(list, descriptor) < 0)
+                        return no_memory(err);
+        *ret = sf_steal_pointer(list);
+        return *ret ? 0 : no_memory(err);
+}

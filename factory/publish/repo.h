@@ -58,4 +58,7 @@ void sf_repo_index_close(struct sf_repo_index *index);
 /* The names of all releases in index.json; *ret is owned by the caller (free()). */
 int sf_repo_releases(const char *repository, struct sf_release_name **ret, size_t *ret_count, struct sf_error *err);
 
+/* The descriptors in index.json of what hangs on a release. *ret is an array, the caller's reference. */
+int sf_repo_artifacts(const char *repository, const char *release, json_t **ret, struct sf_error *err);
+
 #endif
