@@ -22,7 +22,10 @@ work=$(mktemp -d "$out/build.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 # At least 256 characters, never periodic, ending in a token that occurs nowhere else.
 prefix=/opt/$(seq -s_ 1 60 | head -c 150)/$(seq -s_ 61 100 | head -c 110)/pfxq
-quietly() { (cd "$work/slurm" && env -i PATH="$PATH" HOME=/ LC_ALL=C CC="$cc" CFLAGS="$flags" "$@") >"$work/log" 2>&1 ||
+# For another machine nothing of this one's libraries is found: their .pc files least of all.
+foreign=()
+[ "$strip" = strip ] || foreign=(PKG_CONFIG_LIBDIR=/nonexistent)
+quietly() { (cd "$work/slurm" && env -i PATH="$PATH" HOME=/ LC_ALL=C "${foreign[@]}" CC="$cc" CFLAGS="$flags" "$@") >"$work/log" 2>&1 ||
         { tail -n 20 "$work/log" >&2; exit 1; }; }
 build() { # TREE
         quietly make -j"$(nproc)" -C src

@@ -21,11 +21,13 @@ static int ask(const struct sf_slurm *slurm, const char *program, const char *co
         _cleanup_free_ char *path = sf_format("%s/bin/%s", slurm->tree, program);
         _cleanup_free_ char *conf = sf_format("SLURM_CONF=%s", slurm->conf ? slurm->conf : "");
         const char *argv[10] = { path };
+        const char *libraries = slurm->libraries && *slurm->libraries ? slurm->libraries : NULL;
         const char *env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
                               "LC_ALL=C.UTF-8",
                               "TZ=UTC",
                               "HOME=/",
-                              slurm->conf ? conf : NULL,
+                              slurm->conf ? conf : libraries,
+                              slurm->conf ? libraries : NULL,
                               NULL };
         struct sf_proc proc = { .argv = argv,
                                 .env = env,

@@ -58,6 +58,10 @@ bool sf_conf_source_words(const char *root, const char *unit, enum sf_daemon dae
             sf_unit_text_environment(&text, root, &environment, NULL) == 0 &&
             sf_unit_text_command(&text, &environment, &command, NULL) == 0) {
                 const char *const *argv = behind_wrapper(&command, daemon);
+                /* "env NAME=value slurmd" */
+                for (const char *const *a = sf_words_argv(&command); argv && a < argv; a++)
+                        if (strchr(*a, '=') && sf_words_append(&environment, *a, NULL) < 0)
+                                argv = NULL;
                 if (argv) {
                         sf_daemon_words_read(daemon, argv, sf_words_argv(&environment), ret);
                         return true;

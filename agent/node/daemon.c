@@ -111,6 +111,8 @@ void sf_daemon_words_read(enum sf_daemon daemon, const char *const *argv, const 
                         copy(w.conf, sizeof w.conf, *e + 11);
                 else if (strncmp(*e, "SLURM_CONF_SERVER=", 18) == 0)
                         copy(w.server, sizeof w.server, *e + 18);
+                else if (strncmp(*e, "LD_LIBRARY_PATH=", 16) == 0)
+                        copy(w.libraries, strlen(*e) < sizeof w.libraries ? sizeof w.libraries : 1, *e);
         }
         for (const char *const *a = argv && *argv ? argv + 1 : NULL; a && *a; a++) {
                 if (is_long(*a, "--conf-server", 7, &value)) {

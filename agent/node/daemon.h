@@ -31,12 +31,13 @@ enum sf_daemon sf_daemon_of_unit(const char *unit);
 
 /* What a command line and environment say. Strings are "" where they say nothing. */
 struct sf_daemon_words {
-        char conf[1024];  /* -f, else SLURM_CONF */
-        char server[512]; /* --conf-server, else SLURM_CONF_SERVER: configless */
-        char node[256];   /* -N */
-        bool dynamic;     /* -Z: the node is not in slurm.conf */
-        bool foreground;  /* -D */
-        bool systemd;     /* --systemd */
+        char conf[1024];      /* -f, else SLURM_CONF */
+        char server[512];     /* --conf-server, else SLURM_CONF_SERVER: configless */
+        char node[256];       /* -N */
+        char libraries[2048]; /* "LD_LIBRARY_PATH=...", what its programs need; "" = nothing, or too much to be noted */
+        bool dynamic;         /* -Z: the node is not in slurm.conf */
+        bool foreground;      /* -D */
+        bool systemd;         /* --systemd */
 };
 
 /* argv[0] is the daemon or what calls it; environment as in environ, both NULL-terminated. A relative -f is taken as

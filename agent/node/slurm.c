@@ -23,11 +23,13 @@ static int ask(const struct sf_slurm *slurm, const char *const *words, struct sf
         _cleanup_free_ char *program = sf_format("%s/bin/scontrol", slurm->tree);
         _cleanup_free_ char *conf = sf_format("SLURM_CONF=%s", slurm->conf ? slurm->conf : "");
         const char *argv[8] = { program };
+        const char *libraries = slurm->libraries && *slurm->libraries ? slurm->libraries : NULL;
         const char *env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
                               "LC_ALL=C.UTF-8",
                               "TZ=UTC",
                               "HOME=/",
-                              slurm->conf ? conf : NULL,
+                              slurm->conf ? conf : libraries,
+                              slurm->conf ? libraries : NULL,
                               NULL };
         struct sf_proc proc = {
                 .argv = argv, .env = env, .output = output, .errors = errors, .timeout_seconds = slurm->timeout
@@ -130,7 +132,9 @@ static int ask_at_port(const struct sf_slurm *slurm, unsigned port, struct sf_bu
         int r = make_conf(slurm->conf, port, directory, err);
         if (r == 0) {
                 _cleanup_free_ char *conf = sf_format("%s/slurm.conf", directory);
-                struct sf_slurm elsewhere = { .tree = slurm->tree, .conf = conf, .timeout = slurm->timeout };
+                struct sf_slurm elsewhere = {
+                        .tree = slurm->tree, .conf = conf, .timeout = slurm->timeout, .libraries = slurm->libraries
+                };
                 r = conf ? ask(&elsewhere, (const char *[]){ "show", "slurmd", NULL }, text, errors, err)
                          : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
         }

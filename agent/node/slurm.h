@@ -15,9 +15,10 @@
 #include "base/error.h"
 
 struct sf_slurm {
-        const char *tree; /* of the release that asks: TREE/bin/scontrol */
-        const char *conf; /* slurm.conf, NULL = where the release looks by itself */
-        unsigned timeout; /* seconds per question */
+        const char *tree;      /* of the release that asks: TREE/bin/scontrol */
+        const char *conf;      /* slurm.conf, NULL = where the release looks by itself */
+        unsigned timeout;      /* seconds per question */
+        const char *libraries; /* "LD_LIBRARY_PATH=..." that its programs need, NULL or "" = none */
 };
 
 /* scontrol show config: what slurmctld says of itself. */

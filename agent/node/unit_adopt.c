@@ -14,12 +14,13 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 
-#define PLACE    "/etc/systemd/system/"
-#define FIRST    "00-sf-node.conf"
-#define LAST     "zz-sf-node.conf"
-#define MARK     "# Written by sf-node"
-#define HEAD     MARK " adopt; sf-node rollback removes it. Changes belong into a drop-in of yours.\n"
-#define UNIT_MAX (256u << 10)
+#define PLACE     "/etc/systemd/system/"
+#define FIRST     "00-sf-node.conf"
+#define LAST      "zz-sf-node.conf"
+#define MARK      "# Written by sf-node"
+#define HEAD      MARK " adopt; sf-node rollback removes it. Changes belong into a drop-in of yours.\n"
+#define UNIT_MAX  (256u << 10)
+#define LIBRARIES "LD_LIBRARY_PATH="
 
 static bool is_in(const char *word, const char *const *words)
 {
@@ -134,10 +135,18 @@ static int write_command(const struct command *command, const char *prefix, cons
                          struct sf_error *err)
 {
         const char *at = strchr(command->special, '@') || command->before_len ? "" : "@";
-        int r = sf_buffer_printf(ret, err, "[Service]\nExecStart=\nExecStart=%s%s%.*s%s/view/sbin/slurmd%s", at,
-                                 command->special, (int)command->before_len, command->before, prefix,
-                                 command->before_len ? "" : " slurmd");
+        int r = sf_buffer_printf(ret, err, "[Service]\nExecStart=\nExecStart=%s%s", at, command->special);
 
+        /* A wrapper stays, without the libraries that it gave the old slurmd. */
+        for (size_t i = 0, len; r == 0 && i < command->before_len; i += len) {
+                const char *word = command->before + i;
+                len = strcspn(word, " \t");
+                len += strspn(word + len, " \t");
+                if (strncmp(word, LIBRARIES, strlen(LIBRARIES)) != 0)
+                        r = sf_buffer_append(ret, word, len, err);
+        }
+        if (r == 0)
+                r = sf_buffer_printf(ret, err, "%s/view/sbin/slurmd%s", prefix, command->before_len ? "" : " slurmd");
         if (r == 0 && *type)
                 r = sf_buffer_puts(ret, strcmp(type, "notify") == 0 ? " --systemd" : " -D -s", err);
         for (const char *c = command->after + strspn(command->after, " \t"); r == 0 && *c;
@@ -206,6 +215,8 @@ int sf_unit_adopt(const struct sf_unit_adopt *a, struct sf_error *err)
         if (r == 0 && a->conf)
                 r = sf_buffer_printf(&last, err, "%sEnvironment=SLURM_CONF=%s\n", last.len ? "" : "[Service]\n",
                                      a->conf);
+        if (r == 0 && a->libraries)
+                r = sf_buffer_printf(&last, err, "%sUnsetEnvironment=LD_LIBRARY_PATH\n", last.len ? "" : "[Service]\n");
         return r < 0 || !last.len ? r : write_drop_in(a->root, a->unit, LAST, &last, err);
 }
 

@@ -11,6 +11,8 @@
 #ifndef SF_AGENT_NODE_UNIT_ADOPT_H
 #define SF_AGENT_NODE_UNIT_ADOPT_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 
 struct sf_unit_adopt {
@@ -19,6 +21,7 @@ struct sf_unit_adopt {
         const char *prefix;
         const char *type; /* of the release's slurmd: "notify", "simple"; "" = not known: no unit file is written */
         const char *conf; /* SLURM_CONF that it has to be told from now on; NULL = nothing */
+        bool libraries;   /* its LD_LIBRARY_PATH names what the old programs needed: our slurmd must not see it */
 };
 
 /* SF_ERR_UNSUPPORTED: the command is a script that hides slurmd. */

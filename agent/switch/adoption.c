@@ -78,7 +78,9 @@ static int ask_version(struct sf_adoption *a, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer answer = SF_BUFFER_INIT;
         const char *argv[] = { a->program, "-V", NULL };
-        struct sf_proc proc = { .argv = argv, .output = &answer, .timeout_seconds = ASK_SECONDS };
+        const char *env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8",
+                              *a->libraries ? a->libraries : NULL, NULL };
+        struct sf_proc proc = { .argv = argv, .env = env, .output = &answer, .timeout_seconds = ASK_SECONDS };
         struct sf_version version;
         int r = sf_proc_check(&proc, err);
 
@@ -99,6 +101,7 @@ static void find_conf(struct sf_adoption *a, const struct sf_unit_of_node *unit)
         char path[sizeof a->conf];
 
         sf_conf_source_words("", unit->name, SF_DAEMON_SLURMD, (int)unit->pid, &words);
+        memcpy(a->libraries, words.libraries, sizeof a->libraries);
         if (*words.conf || *words.server)
                 return;
         sf_daemon_default_conf(a->origin, path, sizeof path);
@@ -241,7 +244,8 @@ int sf_adoption_take_units(const struct sf_config *config, const struct sf_store
                                                      .unit = units.items[i],
                                                      .prefix = config->prefix,
                                                      .type = to->unit,
-                                                     .conf = *a.conf ? a.conf : NULL };
+                                                     .conf = *a.conf ? a.conf : NULL,
+                                                     .libraries = *a.libraries != '\0' };
                 r = guard(config, units.items[i], err);
                 if (r == 0)
                         r = sf_unit_adopt(&adopt, err);

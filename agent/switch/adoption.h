@@ -21,6 +21,7 @@ struct sf_adoption {
         char origin[256];      /* "/usr" */
         char version[48];      /* of that slurmd */
         char conf[1024];       /* its slurm.conf, which the release would not find by itself; "" = it would */
+        char libraries[2048];  /* "LD_LIBRARY_PATH=...", without which its programs do not start; "" = they do */
 };
 
 #define SF_ADOPTION_INIT               \

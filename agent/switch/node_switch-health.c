@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/node/conf_source.h"
 #include "agent/switch/health.h"
 #include "agent/switch/node_switch.h"
 #include "base/cleanup.h"
@@ -70,6 +71,7 @@ int sf_node_switch_health(struct sf_node_switch *live, const struct sf_store_rel
         const struct sf_config *config = live->config;
         _cleanup_free_ char *tree = sf_node_switch_tree(live, release->directory);
         const struct sf_slurm_record refused = live->refused;
+        struct sf_daemon_words words = { 0 };
         const struct sf_unit_of_node *slurmd = sf_units_slurmd(&live->units);
         struct sf_health health = {
                 .slurm = { .tree = tree, .conf = conf_of(live, slurmd), .timeout = ASK_SECONDS },
@@ -89,6 +91,9 @@ int sf_node_switch_health(struct sf_node_switch *live, const struct sf_store_rel
 
         if (!tree)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+        if (*release->origin && slurmd &&
+            sf_conf_source_words("", slurmd->name, SF_DAEMON_SLURMD, (int)slurmd->pid, &words))
+                health.slurm.libraries = words.libraries;
         if (!live->restarted)
                 return 0;
         live->other_proofs[0] = '\0';

@@ -103,12 +103,20 @@ static char *client_tree(const struct sf_node_switch *live)
         return live->adoption ? strdup(live->adoption->origin) : sf_fs_join(live->store->base, SF_NODE_VIEW);
 }
 
+static const char *client_libraries(const struct sf_node_switch *live)
+{
+        return live->adoption ? live->adoption->libraries : NULL;
+}
+
 void sf_node_switch_ask(struct sf_node_switch *live)
 {
         if (!live->slurmd.main_pid && !live->ctld.runs)
                 return;
         _cleanup_free_ char *view = client_tree(live);
-        struct sf_slurm slurm = { .tree = view, .conf = live->config->slurm_conf, .timeout = ASK_SECONDS };
+        struct sf_slurm slurm = { .tree = view,
+                                  .conf = live->config->slurm_conf,
+                                  .timeout = ASK_SECONDS,
+                                  .libraries = client_libraries(live) };
 
         if (!view || !sf_fs_exists(view))
                 sf_error_set(&live->controller_error, SF_ERR_NOT_FOUND,
@@ -149,7 +157,9 @@ int sf_node_switch_plan(struct sf_node_switch *live, const struct sf_node_plan *
         const char *from_version = plan->from_version, *to_version = plan->to_version;
         const struct sf_config *config = live->config;
         _cleanup_free_ char *view = client_tree(live);
-        const struct sf_slurm slurm = { .tree = view, .conf = config->slurm_conf, .timeout = ASK_SECONDS };
+        const struct sf_slurm slurm = {
+                .tree = view, .conf = config->slurm_conf, .timeout = ASK_SECONDS, .libraries = client_libraries(live)
+        };
         struct sf_version from, to;
         char host[256] = "";
         struct sf_daemon_order order = {
@@ -404,7 +414,10 @@ int sf_node_switch_drain(struct sf_node_switch *live, const char *reason, struct
         const struct sf_config *config = live->config;
         _cleanup_free_ char *view = client_tree(live);
         struct sf_drain drain = { .state = config->state,
-                                  .slurm = { .tree = view, .conf = config->slurm_conf, .timeout = ASK_SECONDS },
+                                  .slurm = { .tree = view,
+                                             .conf = config->slurm_conf,
+                                             .timeout = ASK_SECONDS,
+                                             .libraries = client_libraries(live) },
                                   .node = live->node,
                                   .reason = reason,
                                   .drain = config->drain,
@@ -429,7 +442,10 @@ void sf_node_switch_resume(const struct sf_node_switch *live)
         if (!live->bus)
                 return;
         _cleanup_free_ char *view = client_tree(live);
-        struct sf_slurm slurm = { .tree = view, .conf = live->config->slurm_conf, .timeout = ASK_SECONDS };
+        struct sf_slurm slurm = { .tree = view,
+                                  .conf = live->config->slurm_conf,
+                                  .timeout = ASK_SECONDS,
+                                  .libraries = client_libraries(live) };
         struct sf_error err = SF_ERROR_INIT;
 
         if (view && sf_drain_end(live->config->state, &slurm, &err) < 0)

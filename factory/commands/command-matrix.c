@@ -9,14 +9,15 @@
 #include "factory/commands/command.h"
 #include "factory/commands/matrix.h"
 
-static json_t *row_to_json(const struct sf_matrix_row *row)
+static json_t *row_to_json(const struct sf_matrix_row *row, bool has_repository)
 {
-        return json_pack("{s:o,s:o,s:o,s:o,s:o,s:b,s:b,s:b,s:b,s:b,s:b,s:b,s:o}", "release",
+        return json_pack("{s:o,s:o,s:o,s:o,s:o,s:b,s:b,s:b,s:b,s:o,s:b,s:b,s:o}", "release",
                          sf_json_text(row->name.text), "version", sf_json_text(row->name.version), "toolchain",
                          sf_json_text(row->name.toolchain), "arch", sf_json_text(row->name.arch), "build",
                          sf_json_text(row->name.build), "recipe", row->has_recipe, "selected", row->is_selected,
-                         "cached", row->is_cached, "built", row->is_built, "published", row->is_published, "tested",
-                         row->is_tested, "missing", sf_matrix_is_missing(row), "why", sf_json_text(row->why));
+                         "cached", row->is_cached, "built", row->is_built, "published",
+                         has_repository ? json_boolean(row->is_published) : json_null(), "tested", row->is_tested,
+                         "missing", sf_matrix_is_missing(row), "why", sf_json_text(row->why));
 }
 
 static void print_row(const struct sf_matrix_row *row, bool has_repository)
@@ -93,14 +94,21 @@ int sf_command_matrix(const struct sf_factory *factory, const struct sf_command_
         if (!sf_output_is_json() && !plan)
                 sf_output_line("%-32s %-7s %-7s %-7s %-10s %-7s %s", "RELEASE", "RECIPE", "CACHED", "BUILT",
                                "PUBLISHED", "TESTED", "WHY NO FURTHER");
+        size_t shown = 0;
         for (size_t i = 0; i < matrix.count && r == 0; i++) {
                 if (!is_shown(&matrix.rows[i], line))
                         continue;
-                json_array_append_new(rows, row_to_json(&matrix.rows[i]));
+                shown++;
+                json_array_append_new(rows, row_to_json(&matrix.rows[i], factory->repository != NULL));
                 if (plan)
                         r = plan_row(&matrix.rows[i], include, err);
                 else if (!sf_output_is_json())
                         print_row(&matrix.rows[i], factory->repository != NULL);
         }
+        if (r == 0 && !shown)
+                sf_log_info("%s",
+                            plan || sf_option_given(line, "missing")
+                                    ? "nothing is missing of what matrix.ini selects"
+                                    : "nothing of it is cached, built or published: --all shows what has a recipe");
         return r;
 }

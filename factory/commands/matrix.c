@@ -358,6 +358,22 @@ static int explain(const struct making *m, struct sf_matrix_row *row, struct sf_
         return 0;
 }
 
+/* A misspelt word, or recipes that lie elsewhere, must not look like a matrix that lacks nothing. */
+static int check_asked(const struct making *m, struct sf_error *err)
+{
+        const struct sf_matrix_query *q = m->query;
+
+        if (!m->versions.count)
+                return sf_error_set(err, SF_ERR_USAGE, "there is no recipe of a Slurm version in %s/slurm (--data DIR)",
+                                    m->data);
+        if (q->version || q->toolchain || q->arch)
+                return sf_error_set(
+                        err, SF_ERR_USAGE, "nothing is known of%s%s%s%s%s%s: no recipe, no build, no published release",
+                        q->version ? " version " : "", q->version ? q->version : "", q->toolchain ? " toolchain " : "",
+                        q->toolchain ? q->toolchain : "", q->arch ? " arch " : "", q->arch ? q->arch : "");
+        return 0;
+}
+
 /* --- all of it -------------------------------------------------------------------------------------------------- */
 
 static bool is_asked_for(const struct sf_matrix_query *query, const struct sf_release_name *name)
@@ -401,6 +417,8 @@ int sf_matrix_make(const struct sf_cache *cache, const char *data, const struct 
                 if (is_asked_for(query, &matrix.rows[i].name))
                         matrix.rows[kept++] = matrix.rows[i];
         matrix.count = kept;
+        if (!kept && (r = check_asked(&m, err)) < 0)
+                return r;
         if ((r = each_name(layers, visit_layer, &m, err)) < 0)
                 return r;
         for (size_t i = 0; i < matrix.count; i++)

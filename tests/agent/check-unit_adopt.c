@@ -178,6 +178,34 @@ static void test_site(void **state)
         assert_says(ETC "slurmd.service.d/zz-sf-node.conf", "\nExecStart=@/opt/slurm/view/sbin/slurmd slurmd -D\n");
 }
 
+/* LD_LIBRARY_PATH, which EasyBuild's programs need, would give our slurmd the libraries of the old one. */
+static void test_libraries(void **state)
+{
+        struct sf_unit_adopt what = {
+                .root = root, .unit = "slurmd.service", .prefix = "/opt/slurm", .type = "notify", .libraries = true
+        };
+
+        (void)state;
+        put(ETC "slurmd.service", "[Service]\nEnvironment=LD_LIBRARY_PATH=/eb/lib\nExecStart=/eb/sbin/slurmd -D\n");
+        assert_int_equal(sf_unit_adopt(&what, NULL), 0);
+        assert_says(ETC "slurmd.service.d/zz-sf-node.conf",
+                    "\nExecStart=@/opt/slurm/view/sbin/slurmd slurmd -D\nUnsetEnvironment=LD_LIBRARY_PATH\n");
+        give_back();
+        put(ETC "slurmd.service", "[Service]\nExecStart=/usr/bin/env  A=b LD_LIBRARY_PATH=/eb/lib:/eb/x C=d "
+                                  "/eb/sbin/slurmd -D\n");
+        assert_int_equal(sf_unit_adopt(&what, NULL), 0);
+        assert_says(ETC "slurmd.service.d/zz-sf-node.conf",
+                    "\nExecStart=/usr/bin/env  A=b C=d /opt/slurm/view/sbin/slurmd -D\n");
+        give_back();
+        /* In front of a package's unit. */
+        _cleanup_free_ char *file = at(ETC "slurmd.service");
+        assert_int_equal(unlink(file), 0);
+        put(LIB "slurmd.service", "[Service]\nType=notify\nExecStart=/usr/sbin/slurmd --systemd $SLURMD_OPTIONS\n");
+        assert_int_equal(sf_unit_adopt(&what, NULL), 0);
+        assert_says(ETC "slurmd.service.d/zz-sf-node.conf", "\n[Service]\nUnsetEnvironment=LD_LIBRARY_PATH\n");
+        give_back();
+}
+
 static void test_hidden(void **state)
 {
         struct sf_error err = SF_ERROR_INIT;
@@ -201,6 +229,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_package_with_more, begin, end),
                 cmocka_unit_test_setup_teardown(test_drop_in, begin, end),
                 cmocka_unit_test_setup_teardown(test_site, begin, end),
+                cmocka_unit_test_setup_teardown(test_libraries, begin, end),
                 cmocka_unit_test_setup_teardown(test_hidden, begin, end),
         };
 

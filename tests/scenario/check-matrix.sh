@@ -39,8 +39,10 @@ echo "== without matrix.ini: everything that has a recipe"
 slurm-factory --json matrix --all >out 2>err
 [ "$(json 'len(o["rows"])')" = 8 ] || fail "4 versions and 2 toolchains are not 8 rows"
 [ "$(json 'all(r["selected"] and r["missing"] and r["why"] for r in o["rows"])')" = True ] || fail "not all missing"
-slurm-factory matrix >out
+slurm-factory matrix >out 2>err
 [ "$(wc -l <out)" = 1 ] || fail "rows of what is nowhere"
+grep -q -- '--all shows' err || fail "an empty table says nothing"
+[ "$(slurm-factory --json matrix --all >out; json '{r["published"] for r in o["rows"]}')" = "{None}" ] || fail "published is not null without --repo"
 
 echo "== matrix.ini selects: a series stands for its newest version"
 printf '[matrix]\nversions = 9.9 9.10.1\narchitectures = amd64 arm64 riscv64\n' >data/matrix.ini
@@ -96,6 +98,15 @@ slurm-factory --json matrix --missing --repo repo --slurm-version 9.9.2 >out 2>e
 [ "$(json 'len([r for r in o["rows"] if r["release"] == "'"$release"'"])')" = 0 ] || fail "published elsewhere is not missing"
 
 echo "== mistakes"
+for words in '--toolchain elsewere' '--slurm-version 9.99' '--missing --arch sparc'; do
+        code=0
+        # shellcheck disable=SC2086
+        slurm-factory matrix $words >out 2>&1 || code=$?
+        [ $code = 2 ] && grep -q "nothing is known of .*${words##* }" out || fail "$words: exit code $code"
+done
+code=0
+"$factory" --data "$scratch/nowhere" matrix --missing >out 2>&1 || code=$?
+[ $code = 2 ] && grep -q 'no recipe of a Slurm version in .*nowhere/slurm' out || fail "no recipes: exit code $code"
 printf '[matrix]\nversoins = 9.9\n' >data/matrix.ini
 code=0
 slurm-factory matrix >out 2>&1 || code=$?

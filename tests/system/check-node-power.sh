@@ -4,41 +4,18 @@
 # undone, slurmd runs from a proven release, and the same switch succeeds.
 set -euo pipefail
 . "$top_srcdir/tests/testbed/node.sh"
+. "$top_srcdir/tests/testbed/cut.sh"
 
 CLUSTER_SLURMD_TIMEOUT=15 node_cluster 1
-disk=$BED/nodes/n1/disk
-record=$disk/var/lib/sf-node/transaction.json
-
-# The disk is watched without starting a process, so that no step is too short to be hit.
-reached()
-{
-        local line
-        case $1 in
-        fetch) compgen -G "$disk/opt/slurm/releases/.incoming-*" >/dev/null ;;
-        *) { read -r line <"$record"; } 2>/dev/null || [ -n "${line-}" ] && [[ ${line-} == *"\"step\":\"$1\""* ]] ;;
-        esac
-}
-
-# start_until STEP VERB... : runs the verb in the background until it is at that step
-start_until()
-{
-        local step=$1 end=$((SECONDS + 60))
-        shift
-        bed_in n1 sf-node "$@" >"$BED/said" 2>&1 &
-        until reached "$step"; do
-                [ "$SECONDS" -lt $end ] || { cat "$BED/said"; fail "$* did not come to $step"; }
-        done
-}
+cut_begin
 
 # cut_at STEP HOME VERB... : power cut there; after the boot HOME is active
 cut_at()
 {
         local step=$1 home=$2
         shift 2
-        start_until "$step" "$@"
-        bed_cut n1
-        wait
-        bed_boot n1 "$(cluster_ip n1)"
+        cut_start_until "$step" "$@"
+        cut_reboot
         cluster_wait "slurmd to run after a cut at $step" bed_in n1 systemctl is-active slurmd
         active n1 "$home"
         cluster_wait "n1 idle" cluster_is n1 idle
@@ -53,11 +30,9 @@ bed_in n1 journalctl --no-pager -o cat -t sf-node | grep 'was interrupted at hea
         fail "nothing in the journal"
 
 # On the way back from a release that does not work.
-start_until restart upgrade --force "$(full "$RELEASES_DIES")"
+cut_start_until restart upgrade --force "$(full "$RELEASES_DIES")"
 sleep 0.7
-bed_cut n1
-wait
-bed_boot n1 "$(cluster_ip n1)"
+cut_reboot
 cluster_wait "slurmd to run" bed_in n1 systemctl is-active slurmd
 active n1 "$RELEASES_BASE"
 
@@ -71,7 +46,7 @@ for step in activate restart health; do
 done
 
 # The agent alone dies, in both its halves: systemd runs recovery in its place.
-start_until health activate "$RELEASES_BASE"
+cut_start_until health activate "$RELEASES_BASE"
 bed_in n1 pkill -9 -x sf-node # in the node, where there is only this one
 wait
 back() { [ ! -e "$record" ] && bed_in n1 sf-node status | grep 'undone' >/dev/null; }
