@@ -191,6 +191,19 @@ static int add_file(const struct sf_plan *plan, const char *directory, const cha
         return sf_words_printf(files, err, "%s/%s/%s" SUFFIX, plan->data, directory, name);
 }
 
+/* An option whose file says only why there is none. */
+static int refuse_option(const char *file, const char *name, struct sf_error *err)
+{
+        _cleanup_(sf_conf_free) struct sf_conf conf = SF_CONF_INIT;
+        const char *reason;
+        int r = sf_conf_load(&conf, file, err);
+
+        if (r < 0)
+                return r;
+        reason = sf_conf_get(&conf, "package", "refuse");
+        return reason ? sf_error_set(err, SF_ERR_UNSUPPORTED, "option %s: %s (%s)", name, reason, file) : 0;
+}
+
 /* The options that the profile selects, before the profile itself: it has the last word. */
 static int add_options(const struct sf_plan *plan, const char *profile, struct sf_words *files, struct sf_error *err)
 {
@@ -208,6 +221,7 @@ static int add_options(const struct sf_plan *plan, const char *profile, struct s
                 if (!sf_fs_exists(files->items[files->count - 1]))
                         return sf_error_set(err, SF_ERR_USAGE, "%s: there is no option %s: no %s", profile,
                                             options.items[i], files->items[files->count - 1]);
+                r = refuse_option(files->items[files->count - 1], options.items[i], err);
         }
         return r;
 }

@@ -125,6 +125,12 @@ printf '[package]\nbuild = more\noptions = words\n' >data/profiles/more.ini
 run 0 build-slurm --slurm-version 9.9.1 --profile more
 [ -d "$release-more" ] || fail "no release with the option: $(ls cache/builds)"
 [ "$(cat cache/buildcache/slurm-9.9.1-*/tree/words | sort | xargs)" = "one one optional" ] || fail "the option's words: $(cat cache/buildcache/slurm-9.9.1-*/tree/words)"
+for o in s2n llhttp ucx libfabric nvml; do
+        cp "$top_srcdir/etc/options/$o.ini" data/options/
+        printf '[package]\nbuild = more\noptions = words %s\n' $o >data/profiles/more.ini
+        run 3 build-slurm --slurm-version 9.9.1 --profile more --dry-run
+        expect "option $o: .* (.*options/$o.ini)"
+done
 printf '[package]\nbuild = more\noptions = words nothing\n' >data/profiles/more.ini
 run 2 build-slurm --slurm-version 9.9.1 --profile more
 expect 'there is no option nothing'
