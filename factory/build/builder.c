@@ -13,6 +13,7 @@
 #include "factory/build/compile.h"
 #include "factory/build/extract.h"
 #include "factory/build/prefix.h"
+#include "factory/build/run_paths.h"
 #include "factory/build/source.h"
 
 /* One build in progress: its directories below CACHE/work, and whom to tell. */
@@ -127,6 +128,14 @@ static int strip_inside(const struct bench *b, struct sf_error *err)
         return r < 0 ? r : left;
 }
 
+static void tell_run_path(void *ctx, const char *text)
+{
+        const struct bench *b = ctx;
+        const struct sf_recipe *recipe = &b->layer->recipe;
+
+        sf_log_warning("%s %s: %s", recipe->name, recipe->version, text);
+}
+
 static int build_layer(struct bench *b, struct sf_error *err)
 {
         const struct sf_recipe *recipe = &b->layer->recipe;
@@ -140,6 +149,7 @@ static int build_layer(struct bench *b, struct sf_error *err)
         sf_log_info("%s %s: building", recipe->name, recipe->version);
         if ((r = bench_make(b, err)) < 0 || (r = each_needed(b, add_tree, err)) < 0 ||
             (r = compile_inside(b, archive, source->directory, err)) < 0 ||
+            (r = sf_run_paths_check(b->prefix, plan->sandbox->prefix, tell_run_path, b, err)) < 0 ||
             (r = each_needed(b, sf_prefix_subtract, err)) < 0 ||
             (r = sf_prefix_remove(b->prefix, &recipe->remove, err)) < 0 ||
             (recipe->strip && (r = strip_inside(b, err)) < 0) ||

@@ -54,7 +54,7 @@ const char *greet(void) { return PREFIX "/share/greeting"; }
 END
 cat >greet-1.0/Makefile <<'END'
 libgreet.so: greet.c
-	$(CC) $(CFLAGS) -DPREFIX='"$(P)"' -fPIC -shared $(LDFLAGS) -Wl,-soname,$@ -o $@ greet.c
+	$(CC) $(CFLAGS) -DPREFIX='"$(P)"' -fPIC -shared $(LDFLAGS) -Wl,-rpath,$(P)/lib64:$(P)/lib -Wl,-soname,$@ -o $@ greet.c
 install: libgreet.so
 	install -D libgreet.so $(P)/lib/libgreet.so
 	install -D -m 644 greet.c $(P)/share/greeting
@@ -107,6 +107,8 @@ echo "== a layer, then the same from the cache"
 run 0 build-deps
 expect 'greet 1.0: building'
 expect 'greet 1.0: install'
+expect 'greet 1.0: lib/libgreet.so: its run path names lib64, which is not there'
+refuse 'its run path names lib,'
 run 0 build-deps
 expect 'greet 1.0: cached'
 refuse building
