@@ -261,8 +261,9 @@ int sf_align_files(const struct sf_align *job, struct sf_script *script, struct 
 
         script->count = 0;
         if (s.old_size && job->new_size) {
-                int r = sf_suffixes_open(&s.suffixes, job->old, s.old_size, err);
-                if (r < 0 || (r = sf_windows_open(&s.windows, job->old, s.old_size, err)) < 0 ||
+                const struct sf_window_sides sides = { job->old, job->new, s.old_size, job->new_size };
+                int r = sf_windows_open(&s.windows, &sides, err);
+                if (r < 0 || (r = sf_suffixes_open(&s.suffixes, job->old, s.old_size, s.windows.marks, err)) < 0 ||
                     (r = write_matches(&s, &w, err)) < 0)
                         return r;
         }

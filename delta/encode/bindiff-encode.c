@@ -43,7 +43,7 @@ static int make_script(void *ctx, size_t index, struct sf_error *err)
         int r = sf_references_choose(l, index, &w->scripts[index], err);
 
         if (r == 0)
-                r = sf_realign_file(l->old, l->new, index, l->elf, &w->scripts[index], err);
+                r = sf_realign_file(l, index, &w->scripts[index], err);
         sf_delta_effort_add(w->effort, l->new->files[index].size);
         return r;
 }

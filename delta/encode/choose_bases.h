@@ -13,6 +13,6 @@
 
 /* Sets ancestors and the order of the targets, then completes the plan. */
 int sf_choose_bases(const struct sf_filelist *old, const struct sf_filelist *new, struct sf_change_set *plan,
-                  struct sf_error *err);
+                    struct sf_error *err);
 
 #endif

@@ -21,12 +21,12 @@
 /* One row of the table that `slurm-factory delta` prints. */
 struct sf_delta_attempt {
         const char *codec;
-        uint64_t bytes;   /* of the whole container; 0 where the codec failed or was not tried */
-        uint64_t memory;  /* bytes a node needs to apply it, contents included */
-        double seconds;   /* to make it */
-        bool fits;        /* memory <= budget */
+        uint64_t bytes;  /* of the whole container; 0 where the codec failed or was not tried */
+        uint64_t memory; /* bytes a node needs to apply it, contents included */
+        double seconds;  /* to make it */
+        bool fits;       /* memory <= budget */
         bool chosen;
-        char failure[128];/* why there is no result; "" otherwise */
+        char failure[128]; /* why there is no result; "" otherwise */
 };
 
 #define SF_DELTA_ATTEMPTS_MAX 8

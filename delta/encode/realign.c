@@ -8,7 +8,6 @@
 #include "base/cleanup.h"
 #include "delta/encode/align.h"
 #include "delta/encode/cfi_prune.h"
-#include "delta/encode/references.h"
 #include "delta/predict/string_match.h"
 #include "delta/predict/symbol_match.h"
 
@@ -25,15 +24,21 @@ struct pairing {
         uint64_t
                 *numbers[SF_SCRIPT_REFERENCES_MAX]; /* owned; per old field, if a number: what the new file has there */
         struct sf_address_fields fields;            /* of the new file */
+        bool owns_fields, owns_old_fields[SF_SCRIPT_REFERENCES_MAX];
 };
 
 static void cleanup_pairing(struct pairing *p)
 {
         free(p->old);
         free(p->new);
-        for (size_t i = 0; i < SF_SCRIPT_REFERENCES_MAX; i++)
-                sf_predictor_close(&p->predictors[i]), free(p->numbers[i]);
-        sf_address_fields_free(&p->fields);
+        for (size_t i = 0; i < SF_SCRIPT_REFERENCES_MAX; i++) {
+                if (!p->owns_old_fields[i])
+                        p->predictors[i].fields = (struct sf_address_fields){ 0 };
+                sf_predictor_close(&p->predictors[i]);
+                free(p->numbers[i]);
+        }
+        if (p->owns_fields)
+                sf_address_fields_free(&p->fields);
 }
 
 /* Field of the new file at a position, NULL where none starts there. */
@@ -142,15 +147,35 @@ static void label_fields(struct pairing *p, const struct sf_script *script)
                         put_label(&p->fields.fields[k], p->new, p->fields.targets[p->fields.fields[k].target]);
 }
 
-static int open_pairing(struct pairing *p, const struct sf_delta_files *old, const struct sf_delta_files *new,
-                        size_t index, const struct sf_script *script, bool predict, struct sf_error *err)
+/* As sf_predictor_open, with the library's fields. */
+static int open_reference(struct pairing *p, const struct sf_reference_library *l, size_t i, uint32_t reference,
+                          struct sf_error *err)
 {
-        const struct sf_delta_file *file = &new->files[index];
+        const struct sf_delta_file *file = sf_reference_file(l->old, l->new, reference);
+        struct sf_predictor *predictor = &p->predictors[i];
+        uint64_t known = l->elf ? file->size : 0;
+        int r = sf_reference_fields(l, reference, &predictor->fields, &p->owns_old_fields[i], err);
+
+        if (r < 0)
+                return r;
+        predictor->data = file->data;
+        predictor->size = file->size;
+        sf_predictor_image(file->data, known, SF_PREDICTOR_VERSION, &predictor->image);
+        sf_table_layout_read(file->data, known, &predictor->layout);
+        predictor->learned = calloc(predictor->fields.target_count + 1, sizeof *predictor->learned);
+        p->numbers[i] = calloc(predictor->fields.count + 1, sizeof *p->numbers[i]);
+        return predictor->learned && p->numbers[i] ? 0 : sf_error_set(err, SF_ERR_NOMEM, "no memory to align a file");
+}
+
+static int open_pairing(struct pairing *p, const struct sf_reference_library *l, size_t index,
+                        const struct sf_script *script, struct sf_error *err)
+{
+        const struct sf_delta_file *file = &l->new->files[index];
         uint64_t size = 0;
         int r;
 
         for (size_t i = 0; i < script->reference_count; i++)
-                size += sf_reference_file(old, new, script->references[i])->size;
+                size += sf_reference_file(l->old, l->new, script->references[i])->size;
         p->old = malloc(size + 1);
         p->new = malloc(file->size + 1);
         if (!p->old || !p->new)
@@ -162,20 +187,16 @@ static int open_pairing(struct pairing *p, const struct sf_delta_files *old, con
         };
         size = 0;
         for (size_t i = 0; i < script->reference_count; i++) {
-                const struct sf_delta_file *reference = sf_reference_file(old, new, script->references[i]);
+                const struct sf_delta_file *reference = sf_reference_file(l->old, l->new, script->references[i]);
 
                 memcpy(p->old + size, reference->data, reference->size);
                 size += reference->size;
                 p->align.starts[i + 1] = size;
-                if ((r = sf_predictor_open(&p->predictors[i], reference->data, reference->size,
-                                           predict ? SF_PREDICTOR_VERSION : 0, err)) < 0)
+                if ((r = open_reference(p, l, i, script->references[i], err)) < 0)
                         return r;
-                p->numbers[i] = calloc(p->predictors[i].fields.count + 1, sizeof *p->numbers[i]);
-                if (!p->numbers[i])
-                        return sf_error_set(err, SF_ERR_NOMEM, "no memory to align a file");
         }
-        sf_image_open(file->data, predict ? file->size : 0, &p->image);
-        return sf_address_fields_find(file->data, file->size, &p->image, &p->fields, err);
+        sf_image_open(file->data, l->elf ? file->size : 0, &p->image);
+        return sf_reference_fields(l, (uint32_t)(l->old->count + index), &p->fields, &p->owns_fields, err);
 }
 
 /* How often a file is aligned. More is better by some percent where code comes from two references; for large files
@@ -189,11 +210,10 @@ static int count_passes(const struct pairing *p)
         return size <= SMALL_BYTES ? 5 : size <= MEDIUM_BYTES ? 3 : 2;
 }
 
-int sf_realign_file(const struct sf_delta_files *old, const struct sf_delta_files *new, size_t index, bool predict,
-                    struct sf_script *script, struct sf_error *err)
+int sf_realign_file(const struct sf_reference_library *l, size_t index, struct sf_script *script, struct sf_error *err)
 {
         _cleanup_(cleanup_pairing) struct pairing p = { 0 };
-        int r = open_pairing(&p, old, new, index, script, predict, err);
+        int r = open_pairing(&p, l, index, script, err);
 
         if (r < 0 || (r = sf_align_files(&p.align, script, err)) < 0)
                 return r;
@@ -204,5 +224,5 @@ int sf_realign_file(const struct sf_delta_files *old, const struct sf_delta_file
                 if ((r = sf_align_files(&p.align, script, err)) < 0)
                         return r;
         }
-        return predict ? sf_cfi_prune(&p.align, new->files[index].data, &p.image, script, err) : 0;
+        return l->elf ? sf_cfi_prune(&p.align, l->new->files[index].data, &p.image, script, err) : 0;
 }

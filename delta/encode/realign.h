@@ -9,15 +9,13 @@
 #ifndef SF_DELTA_ENCODE_REALIGN_H
 #define SF_DELTA_ENCODE_REALIGN_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/error.h"
-#include "delta/codec/codec.h"
 #include "delta/codec/script.h"
+#include "delta/encode/references.h"
 
-/* Fills in the steps of the script of new file `index`, whose references are chosen. `predict`: for the elf codec. */
-int sf_realign_file(const struct sf_delta_files *old, const struct sf_delta_files *new, size_t index, bool predict,
-                    struct sf_script *script, struct sf_error *err);
+/* Fills in the steps of the script of new file `index` of the library, whose references are chosen. */
+int sf_realign_file(const struct sf_reference_library *l, size_t index, struct sf_script *script, struct sf_error *err);
 
 #endif

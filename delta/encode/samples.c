@@ -6,25 +6,16 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "delta/image/address_fields.h"
 #include "delta/predict/predict.h"
 
 #define WINDOW 16
 
-static int blank_fields(const uint8_t *data, uint64_t size, uint8_t *copy, struct sf_error *err)
+static void blank_fields(const uint8_t *data, const struct sf_address_fields *fields, uint8_t *copy)
 {
-        _cleanup_(sf_address_fields_free) struct sf_address_fields fields = { 0 };
-        struct sf_image image;
-
-        sf_image_open(data, size, &image);
-        int r = sf_address_fields_find(data, size, &image, &fields, err);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < fields.count; i++)
-                sf_field_put(&fields.fields[i], copy + fields.fields[i].position,
-                             sf_field_get(&fields.fields[i], data + fields.fields[i].position) &
-                                     ~sf_field_bits(&fields.fields[i]));
-        return 0;
+        for (size_t i = 0; i < fields->count; i++)
+                sf_field_put(&fields->fields[i], copy + fields->fields[i].position,
+                             sf_field_get(&fields->fields[i], data + fields->fields[i].position) &
+                                     ~sf_field_bits(&fields->fields[i]));
 }
 
 static int compare_u64(const void *a, const void *b)
@@ -41,7 +32,8 @@ static uint64_t mix(uint64_t x)
         return x ^ x >> 33;
 }
 
-int sf_samples_take(const uint8_t *data, uint64_t size, bool elf, struct sf_samples *ret, struct sf_error *err)
+int sf_samples_take(const uint8_t *data, uint64_t size, const struct sf_address_fields *fields, struct sf_samples *ret,
+                    struct sf_error *err)
 {
         _cleanup_free_ uint8_t *copy = malloc(size + 1);
         struct sf_samples samples = { 0 };
@@ -49,11 +41,7 @@ int sf_samples_take(const uint8_t *data, uint64_t size, bool elf, struct sf_samp
         if (!copy || !(samples.hashes = malloc((size + 1) * sizeof *samples.hashes)))
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory to compare files");
         memcpy(copy, data, size);
-        int r = elf ? blank_fields(data, size, copy, err) : 0;
-        if (r < 0) {
-                sf_samples_free(&samples);
-                return r;
-        }
+        blank_fields(data, fields, copy);
         for (uint64_t i = 0; i + WINDOW <= size; i++) {
                 uint64_t words[2];
 

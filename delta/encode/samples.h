@@ -7,11 +7,11 @@
 #ifndef SF_DELTA_ENCODE_SAMPLES_H
 #define SF_DELTA_ENCODE_SAMPLES_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
+#include "delta/image/address_fields.h"
 
 #define SF_SIMILAR_STEP 64 /* bytes that one sample stands for */
 
@@ -20,8 +20,9 @@ struct sf_samples {
         size_t count;
 };
 
-/* Takes the samples of a file; `elf` false: nothing is blanked out. */
-int sf_samples_take(const uint8_t *data, uint64_t size, bool elf, struct sf_samples *ret, struct sf_error *err);
+/* Takes the samples of a file whose fields are blanked out. */
+int sf_samples_take(const uint8_t *data, uint64_t size, const struct sf_address_fields *fields, struct sf_samples *ret,
+                    struct sf_error *err);
 /* How many of `a` are also in b. */
 size_t sf_samples_shared(const struct sf_samples *a, const struct sf_samples *b);
 /* Removes from a what b has. */

@@ -7,44 +7,132 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PREFIX_BITS 20 /* of the first three bytes */
-#define PREFIXES    ((size_t)1 << PREFIX_BITS)
+#include "base/cleanup.h"
+#include "delta/encode/windows.h"
+
+#define PREFIX_BITS_MIN 8
+#define PREFIX_BITS_MAX 20 /* of the first three bytes */
 
 _Static_assert(sizeof(saidx_t) == sizeof(int32_t), "libdivsufsort with 32-bit indices");
 
 /* The leading bits of what starts at `at`; behind the end are zeros, which keeps the order. */
-static uint32_t prefix_of(const uint8_t *data, uint64_t at, uint64_t size)
+static uint32_t prefix_of(const uint8_t *data, uint64_t at, uint64_t size, unsigned bits)
 {
         uint32_t bytes = 0;
 
         for (uint64_t i = at; i < at + 3; i++)
                 bytes = bytes << 8 | (i < size ? data[i] : 0u);
-        return bytes >> (24 - PREFIX_BITS);
+        return bytes >> (24 - bits);
 }
 
-static void index_prefixes(struct sf_suffixes *s)
+static bool is_marked(const uint64_t *marks, uint64_t at)
+{
+        return !marks || sf_windows_marked(marks, at);
+}
+
+static int index_prefixes(struct sf_suffixes *s, const uint64_t *marks)
 {
         uint32_t before = 0;
 
+        s->prefix_bits = PREFIX_BITS_MIN;
+        while (s->prefix_bits < PREFIX_BITS_MAX && UINT64_C(1) << s->prefix_bits < s->count)
+                s->prefix_bits++;
+        size_t prefixes = (size_t)1 << s->prefix_bits;
+        s->firsts = calloc(prefixes + 1, sizeof *s->firsts);
+        if (!s->firsts)
+                return -1;
         for (uint64_t i = 0; i < s->size; i++)
-                s->firsts[prefix_of(s->data, i, s->size) + 1]++;
-        for (size_t i = 0; i <= PREFIXES; i++)
+                if (is_marked(marks, i))
+                        s->firsts[prefix_of(s->data, i, s->size, s->prefix_bits) + 1]++;
+        for (size_t i = 0; i <= prefixes; i++)
                 before = s->firsts[i] += before;
+        return 0;
 }
 
-int sf_suffixes_open(struct sf_suffixes *s, const uint8_t *data, uint64_t size, struct sf_error *err)
+/* What has to be sorted: the bytes that marked windows reach over and one more behind each run of them. That one ends
+ * every match, since the window it is in is not marked; so what follows it does not matter, and the order of marked
+ * places is that of the whole data. */
+struct extract {
+        uint8_t *bytes;   /* owned */
+        uint32_t *places; /* owned; in the data, of each */
+        uint64_t size;
+};
+
+static void cleanup_extract(struct extract *e)
+{
+        free(e->bytes);
+        free(e->places);
+}
+
+/* Goes through the bytes of the extract in order; counts them only where it has no room for them. */
+static void fill_extract(struct extract *e, const struct sf_suffixes *s, const uint64_t *marks)
+{
+        uint64_t end = 0; /* of what belongs to it */
+
+        e->size = 0;
+        for (uint64_t i = 0; i < s->size; i++) {
+                if (sf_windows_marked(marks, i))
+                        end = i + SF_WINDOW_SHORTEST + 1;
+                else if ((i & 63) == 0 && i >= end && !marks[i >> 6])
+                        i |= 63;
+                if (i >= end)
+                        continue;
+                if (e->bytes) {
+                        e->bytes[e->size] = s->data[i];
+                        e->places[e->size] = (uint32_t)i;
+                }
+                e->size++;
+        }
+}
+
+/* The suffixes in order, unmarked ones too; a place in the extract for each. */
+static int sort_extract(struct sf_suffixes *s, struct extract *e, const uint64_t *marks)
+{
+        fill_extract(e, s, marks);
+        e->bytes = malloc(e->size + 1);
+        e->places = malloc((e->size + 1) * sizeof *e->places);
+        s->order = malloc((e->size + 1) * sizeof *s->order);
+        if (!e->bytes || !e->places || !s->order)
+                return -1;
+        fill_extract(e, s, marks);
+        return e->size && divsufsort(e->bytes, s->order, (saidx_t)e->size) != 0 ? -1 : 0;
+}
+
+static int sort_marked(struct sf_suffixes *s, const uint64_t *marks)
+{
+        _cleanup_(cleanup_extract) struct extract e = { 0 };
+
+        if (sort_extract(s, &e, marks) < 0)
+                return -1;
+        for (uint64_t i = 0; i < e.size; i++) {
+                uint32_t place = e.places[s->order[i]];
+
+                if (sf_windows_marked(marks, place))
+                        s->order[s->count++] = (int32_t)place;
+        }
+        int32_t *less = realloc(s->order, (s->count + 1) * sizeof *less);
+        s->order = less ? less : s->order;
+        return 0;
+}
+
+static int sort_all(struct sf_suffixes *s)
+{
+        s->order = malloc((s->size + 1) * sizeof *s->order);
+        s->count = s->size;
+        return !s->order || (s->size && divsufsort(s->data, s->order, (saidx_t)s->size) != 0) ? -1 : 0;
+}
+
+int sf_suffixes_open(struct sf_suffixes *s, const uint8_t *data, uint64_t size, const uint64_t *marks,
+                     struct sf_error *err)
 {
         *s = (struct sf_suffixes){ .data = data, .size = size };
         if (size > SF_SUFFIXES_MAX)
                 return sf_error_set(err, SF_ERR_LIMIT, "%llu bytes are too many to be compared",
                                     (unsigned long long)size);
-        s->order = malloc((size + 1) * sizeof *s->order);
-        s->firsts = calloc(PREFIXES + 1, sizeof *s->firsts);
-        if (!s->order || !s->firsts || (size && divsufsort(data, s->order, (saidx_t)size) != 0)) {
+        if ((marks ? sort_marked(s, marks) : sort_all(s)) < 0 || index_prefixes(s, marks) < 0) {
                 sf_suffixes_close(s);
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory to sort %llu suffixes", (unsigned long long)size);
         }
-        index_prefixes(s);
         return 0;
 }
 
@@ -89,7 +177,7 @@ static uint64_t common_bytes(const struct sf_suffixes *s, uint64_t at, const str
 /* The index of the first suffix that does not sort before the pattern. */
 static uint64_t lower_bound(const struct sf_suffixes *s, const struct sf_pattern *p)
 {
-        uint32_t prefix = prefix_of(p->data, p->at, p->size);
+        uint32_t prefix = prefix_of(p->data, p->at, p->size, s->prefix_bits);
         uint64_t low = s->firsts[prefix], high = s->firsts[prefix + 1], low_common = 0, high_common = 0;
 
         while (low < high) {
@@ -160,6 +248,6 @@ struct sf_suffix_match sf_suffixes_find(const struct sf_suffixes *s, const struc
 
         q.away = distance(0, preference->expected);
         look_along(&q, s->order + bound - (bound > 0), bound, -1);
-        look_along(&q, s->order + bound, s->size - bound, 1);
+        look_along(&q, s->order + bound, s->count - bound, 1);
         return q.best;
 }

@@ -2,7 +2,9 @@
 /* delta/encode/suffixes.h - where the longest match of some bytes is in others: a suffix array with an index of
  * prefixes (encoder only).
  *
- * One search takes about log2(size / 2^20) + 10 comparisons, whatever the bytes are.
+ * Only suffixes that start at marked places are kept (delta/encode/windows.h): the others cannot match. Where few are
+ * marked, only these places and the bytes that their windows reach over are sorted, so a large reference costs little
+ * to a small file. One search takes about log2(size / 2^20) + 10 comparisons, whatever the bytes are.
  */
 #ifndef SF_DELTA_ENCODE_SUFFIXES_H
 #define SF_DELTA_ENCODE_SUFFIXES_H
@@ -16,8 +18,10 @@
 struct sf_suffixes {
         const uint8_t *data; /* borrowed */
         uint64_t size;
-        int32_t *order;      /* owned; where the suffixes start, in the order of their bytes */
-        uint32_t *firsts;    /* owned; per prefix: the first suffix that does not sort before it */
+        int32_t *order;   /* owned; where the suffixes start, in the order of their bytes */
+        uint64_t count;   /* of them */
+        uint32_t *firsts; /* owned; per prefix: the first suffix that does not sort before it */
+        unsigned prefix_bits;
 };
 
 /* Bytes [at, size) of `data` as what is looked for. */
@@ -31,8 +35,10 @@ struct sf_suffix_match {
         uint64_t at, length;
 };
 
-/* SF_ERR_LIMIT for more than SF_SUFFIXES_MAX bytes. */
-int sf_suffixes_open(struct sf_suffixes *s, const uint8_t *data, uint64_t size, struct sf_error *err);
+/* `marks`: a bit per byte of data, set where a window of SF_WINDOW_SHORTEST bytes starts that may be looked for; a search
+ * then finds matches of that many bytes and more. NULL: all are. SF_ERR_LIMIT for more than SF_SUFFIXES_MAX bytes. */
+int sf_suffixes_open(struct sf_suffixes *s, const uint8_t *data, uint64_t size, const uint64_t *marks,
+                     struct sf_error *err);
 void sf_suffixes_close(struct sf_suffixes *s);
 
 /* The best match. A match within `window` bytes of `expected` counts as `worth` bytes longer; of equals the one

@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+
 #define LOG_MIN       10
 #define LOG_MAX       27
-#define BITS_PER_BYTE 8 /* of the map, for each byte of data */
+#define BITS_PER_BYTE 8 /* of a map, for each new byte */
 
 static const uint64_t lengths[SF_WINDOW_LENGTHS] = { SF_WINDOW_SHORTEST, 16, SF_WINDOW_LONGEST };
 
@@ -39,26 +41,63 @@ static uint64_t hash_window(const struct sf_windows *w, unsigned which, const ui
         return mix(hash, bytes + lengths[which] - 8) * UINT64_C(0xd6e8feb86659fd93) >> (64 - w->log);
 }
 
-int sf_windows_open(struct sf_windows *w, const uint8_t *data, uint64_t size, struct sf_error *err)
+static void set_bit(uint64_t *bits, uint64_t at)
 {
-        *w = (struct sf_windows){ .log = map_log(size) };
-        for (unsigned which = 0; which < SF_WINDOW_LENGTHS; which++) {
-                w->bits[which] = calloc((size_t)1 << w->log >> 6, sizeof *w->bits[which]);
-                if (!w->bits[which]) {
-                        sf_windows_close(w);
-                        return sf_error_set(err, SF_ERR_NOMEM, "no memory for a map of windows");
-                }
-                for (uint64_t i = 0; i + lengths[which] <= size; i++) {
-                        uint64_t hash = hash_window(w, which, data + i);
+        bits[at >> 6] |= UINT64_C(1) << (at & 63);
+}
 
-                        w->bits[which][hash >> 6] |= UINT64_C(1) << (hash & 63);
+static uint64_t *open_bits(uint64_t count)
+{
+        return calloc((size_t)(count >> 6) + 1, sizeof(uint64_t));
+}
+
+/* Marks the old bytes, and notes what is marked in the maps. `held`: the windows of the new bytes. A longer window can
+ * only be shared where all shorter ones in it are. */
+static void mark_old(struct sf_windows *w, const struct sf_window_sides *sides, const uint64_t *held)
+{
+        uint64_t run = 0; /* marked places in a row */
+
+        for (uint64_t i = 0; i + SF_WINDOW_SHORTEST <= sides->old_size; i++) {
+                uint64_t hash = hash_window(w, 0, sides->old + i);
+
+                if (!sf_windows_marked(held, hash)) {
+                        run = 0;
+                        continue;
+                }
+                run++;
+                set_bit(w->marks, i);
+                set_bit(w->bits[0], hash);
+                for (unsigned which = 1; which < SF_WINDOW_LENGTHS; which++) {
+                        uint64_t more = lengths[which] - SF_WINDOW_SHORTEST;
+
+                        if (run > more)
+                                set_bit(w->bits[which], hash_window(w, which, sides->old + i - more));
                 }
         }
+}
+
+int sf_windows_open(struct sf_windows *w, const struct sf_window_sides *sides, struct sf_error *err)
+{
+        *w = (struct sf_windows){ .log = map_log(sides->new_size) };
+        uint64_t count = UINT64_C(1) << w->log;
+        _cleanup_free_ uint64_t *held = open_bits(count);
+        bool complete = held && (w->marks = open_bits(sides->old_size));
+
+        for (unsigned which = 0; complete && which < SF_WINDOW_LENGTHS; which++)
+                complete = (w->bits[which] = open_bits(count));
+        if (!complete) {
+                sf_windows_close(w);
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a map of windows");
+        }
+        for (uint64_t i = 0; i + SF_WINDOW_SHORTEST <= sides->new_size; i++)
+                set_bit(held, hash_window(w, 0, sides->new + i));
+        mark_old(w, sides, held);
         return 0;
 }
 
 void sf_windows_close(struct sf_windows *w)
 {
+        free(w->marks);
         for (unsigned i = 0; i < SF_WINDOW_LENGTHS; i++)
                 free(w->bits[i]);
         *w = (struct sf_windows){ 0 };
@@ -73,7 +112,7 @@ bool sf_windows_may_hold(const struct sf_windows *w, const uint8_t *bytes, uint6
                         continue;
                 uint64_t hash = hash_window(w, which, bytes);
 
-                return w->bits[which][hash >> 6] >> (hash & 63) & 1;
+                return sf_windows_marked(w->bits[which], hash);
         }
         return true;
 }

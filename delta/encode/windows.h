@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* delta/encode/windows.h - whether some bytes may hold a match of a certain length at all (encoder only).
+/* delta/encode/windows.h - what two runs of bytes can share at all (encoder only).
  *
- * For three lengths, a bit map of the hashes of all windows of that length (a Bloom filter with one hash). It says
- * "none" only where there is none, in the time of one memory access; a search in the suffix array takes some twenty.
+ * Most of a large reference has nothing in common with a small new file. All windows of SF_WINDOW_SHORTEST bytes of the
+ * new bytes are put into a bit map (a Bloom filter with one hash); one walk over the old bytes marks where such a window
+ * starts. Only there can a match begin, and only these places are sorted (delta/encode/suffixes.h). The marked windows
+ * fill three more bit maps, which answer the opposite question for three lengths: whether the old bytes may hold what
+ * stands at a place of the new ones. "None" is only said where there is none. The maps are as large as the new bytes.
  */
 #ifndef SF_DELTA_ENCODE_WINDOWS_H
 #define SF_DELTA_ENCODE_WINDOWS_H
@@ -12,19 +15,32 @@
 
 #include "base/error.h"
 
-#define SF_WINDOW_LENGTHS 3
-#define SF_WINDOW_LONGEST 32
+#define SF_WINDOW_LENGTHS  3
+#define SF_WINDOW_SHORTEST 9
+#define SF_WINDOW_LONGEST  32
 
 struct sf_windows {
+        uint64_t *marks; /* owned; a bit per old byte: a window that the new bytes hold starts there */
         uint64_t *bits[SF_WINDOW_LENGTHS]; /* owned */
         unsigned log;                      /* of the number of bits in each */
 };
 
-int sf_windows_open(struct sf_windows *w, const uint8_t *data, uint64_t size, struct sf_error *err);
+/* Two runs of bytes; borrowed. */
+struct sf_window_sides {
+        const uint8_t *old, *new;
+        uint64_t old_size, new_size;
+};
+
+int sf_windows_open(struct sf_windows *w, const struct sf_window_sides *sides, struct sf_error *err);
 void sf_windows_close(struct sf_windows *w);
-/* False where the data hold no copy of the first `length` bytes at `bytes`, of which `left` can be read. Only sure for
- * lengths of SF_WINDOW_SHORTEST and more; beyond SF_WINDOW_LONGEST only that many bytes are looked at. */
-#define SF_WINDOW_SHORTEST 9
+/* False where the old bytes hold no copy of the first `length` ones at `bytes`, a place in the new bytes of which `left`
+ * can be read. Only sure for lengths of SF_WINDOW_SHORTEST and more; beyond SF_WINDOW_LONGEST only that many bytes are
+ * looked at. */
 bool sf_windows_may_hold(const struct sf_windows *w, const uint8_t *bytes, uint64_t left, uint64_t length);
+
+static inline bool sf_windows_marked(const uint64_t *marks, uint64_t at)
+{
+        return marks[at >> 6] >> (at & 63) & 1;
+}
 
 #endif

@@ -86,7 +86,7 @@ static void test_search(void **unused)
                 uint64_t size = 1 + seed * 6;
 
                 make_bytes(seed, old, size, new, size);
-                assert_int_equal(sf_suffixes_open(&s, old, size, NULL), 0);
+                assert_int_equal(sf_suffixes_open(&s, old, size, NULL, NULL), 0);
                 for (uint64_t at = 0; at < size; at++) {
                         const struct sf_pattern pattern = { new, at, size };
                         const struct sf_suffix_preference preference = { chance(SMALL), chance(40), chance(13), SMALL };
@@ -114,7 +114,7 @@ static void test_windows(void **unused)
                 uint8_t old[SMALL], new[SMALL];
 
                 make_bytes(seed, old, SMALL, new, SMALL);
-                assert_int_equal(sf_windows_open(&w, old, SMALL, NULL), 0);
+                assert_int_equal(sf_windows_open(&w, &(struct sf_window_sides){ old, new, SMALL, SMALL }, NULL), 0);
                 for (uint64_t at = 0; at < SMALL; at++) {
                         uint64_t longest = 0;
 
