@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "delta/encode/prune.h"
+#include "delta/encode/runs.h"
 #include "delta/encode/suffixes.h"
 #include "delta/encode/windows.h"
 
@@ -17,6 +18,7 @@
 #define RUN_LONG      48   /* equal bytes on the diagonal that are not worth a search, */
 #define RUN_REST      24   /* but for the last ones */
 #define HELD_MIN      64   /* bytes from which on a match is followed to its end instead of looked for anew */
+#define RUN_CONTEXT   64   /* bytes behind a window that is looked for which are sorted too, where runs are left out */
 #define MISMATCH_COST 2    /* matching bytes that make up for one that differs */
 
 /* A run of new bytes placed on the old ones. */
@@ -28,6 +30,7 @@ struct search {
         const struct sf_align *job;
         struct sf_suffixes suffixes;
         struct sf_windows windows;
+        struct sf_runs runs;
         uint64_t old_size;
 };
 
@@ -35,6 +38,7 @@ static void cleanup_search(struct search *s)
 {
         sf_suffixes_close(&s->suffixes);
         sf_windows_close(&s->windows);
+        sf_runs_close(&s->runs);
 }
 
 /* The reference an old position lies in. */
@@ -187,6 +191,13 @@ static struct match match_here(struct walk *w)
         uint64_t gone = w->at - w->held.new;
 
         if (w->held.length < gone + HELD_MIN) {
+                const struct sf_run *run = sf_runs_at(&w->search->runs, w->at);
+
+                if (run) {
+                        w->held = (struct match){ run->new, run->old, run->length };
+                        gone = w->at - run->new;
+                        return (struct match){ w->at, w->held.old + gone, w->held.length - gone };
+                }
                 if (!sf_windows_may_hold(&w->search->windows, job->new + w->at, job->new_size - w->at, least_length(w)))
                         return (struct match){ .new = w->at };
                 w->held = find_match(w->search, w->at, w->at - w->current.new + w->current.old);
@@ -254,21 +265,33 @@ static int write_matches(const struct search *s, struct writer *w, struct sf_err
         return 0;
 }
 
+static int open_search(struct search *s, const struct sf_script *before, struct sf_error *err)
+{
+        const struct sf_align *job = s->job;
+        int r = sf_runs_open(&s->runs, job, before, err);
+
+        if (r < 0)
+                return r;
+        const struct sf_window_sides sides = { job->old, job->new, s->old_size, job->new_size, &s->runs };
+        if ((r = sf_windows_open(&s->windows, &sides, err)) < 0)
+                return r;
+        const struct sf_suffix_marks marks = { s->windows.marks, s->runs.count ? RUN_CONTEXT : 1 };
+        return sf_suffixes_open(&s->suffixes, job->old, s->old_size, &marks, err);
+}
+
 int sf_align_files(const struct sf_align *job, struct sf_script *script, struct sf_error *err)
 {
         _cleanup_(cleanup_search) struct search s = { .job = job, .old_size = job->starts[job->reference_count] };
         struct writer w = { .script = script, .job = job };
 
+        bool searched = s.old_size && job->new_size;
+        int r = searched ? open_search(&s, script, err) : 0;
+
         script->count = 0;
-        if (s.old_size && job->new_size) {
-                const struct sf_window_sides sides = { job->old, job->new, s.old_size, job->new_size };
-                int r = sf_windows_open(&s.windows, &sides, err);
-                if (r < 0 || (r = sf_suffixes_open(&s.suffixes, job->old, s.old_size, s.windows.marks, err)) < 0 ||
-                    (r = write_matches(&s, &w, err)) < 0)
-                        return r;
-        }
+        if (r < 0 || (searched && (r = write_matches(&s, &w, err)) < 0))
+                return r;
         if (w.done < job->new_size) {
-                int r = sf_script_add(script, (struct sf_step){ .literal = job->new_size - w.done }, err);
+                r = sf_script_add(script, (struct sf_step){ .literal = job->new_size - w.done }, err);
                 if (r < 0)
                         return r;
         }

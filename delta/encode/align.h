@@ -23,7 +23,8 @@ struct sf_align {
         uint64_t new_size;
 };
 
-/* Replaces the steps of a script. */
+/* Replaces the steps of a script. Those it has come from an earlier alignment of the same files, perhaps with other
+ * labels: they save time where they still hold. */
 int sf_align_files(const struct sf_align *job, struct sf_script *script, struct sf_error *err);
 
 #endif

@@ -41,17 +41,21 @@ static int index_prefixes(struct sf_suffixes *s, const uint64_t *marks)
         s->firsts = calloc(prefixes + 1, sizeof *s->firsts);
         if (!s->firsts)
                 return -1;
-        for (uint64_t i = 0; i < s->size; i++)
+        for (uint64_t i = 0; i < s->size; i++) {
                 if (is_marked(marks, i))
                         s->firsts[prefix_of(s->data, i, s->size, s->prefix_bits) + 1]++;
+                else if ((i & 63) == 0 && !marks[i >> 6])
+                        i |= 63;
+        }
         for (size_t i = 0; i <= prefixes; i++)
                 before = s->firsts[i] += before;
         return 0;
 }
 
-/* What has to be sorted: the bytes that marked windows reach over and one more behind each run of them. That one ends
- * every match, since the window it is in is not marked; so what follows it does not matter, and the order of marked
- * places is that of the whole data. */
+/* What has to be sorted: the bytes that marked windows reach over and `context` more behind each run of them. Where all
+ * parts of a match are marked, one more ends it, since the window it is in is not marked; so what follows it does not
+ * matter, and the order of marked places is that of the whole data. Else the order is right for that many bytes, and
+ * of several longer matches another one than the longest may be found. */
 struct extract {
         uint8_t *bytes;   /* owned */
         uint32_t *places; /* owned; in the data, of each */
@@ -65,15 +69,15 @@ static void cleanup_extract(struct extract *e)
 }
 
 /* Goes through the bytes of the extract in order; counts them only where it has no room for them. */
-static void fill_extract(struct extract *e, const struct sf_suffixes *s, const uint64_t *marks)
+static void fill_extract(struct extract *e, const struct sf_suffixes *s, const struct sf_suffix_marks *marks)
 {
         uint64_t end = 0; /* of what belongs to it */
 
         e->size = 0;
         for (uint64_t i = 0; i < s->size; i++) {
-                if (sf_windows_marked(marks, i))
-                        end = i + SF_WINDOW_SHORTEST + 1;
-                else if ((i & 63) == 0 && i >= end && !marks[i >> 6])
+                if (sf_windows_marked(marks->marks, i))
+                        end = i + SF_WINDOW_SHORTEST + marks->context;
+                else if ((i & 63) == 0 && i >= end && !marks->marks[i >> 6])
                         i |= 63;
                 if (i >= end)
                         continue;
@@ -86,7 +90,7 @@ static void fill_extract(struct extract *e, const struct sf_suffixes *s, const u
 }
 
 /* The suffixes in order, unmarked ones too; a place in the extract for each. */
-static int sort_extract(struct sf_suffixes *s, struct extract *e, const uint64_t *marks)
+static int sort_extract(struct sf_suffixes *s, struct extract *e, const struct sf_suffix_marks *marks)
 {
         fill_extract(e, s, marks);
         e->bytes = malloc(e->size + 1);
@@ -98,7 +102,7 @@ static int sort_extract(struct sf_suffixes *s, struct extract *e, const uint64_t
         return e->size && divsufsort(e->bytes, s->order, (saidx_t)e->size) != 0 ? -1 : 0;
 }
 
-static int sort_marked(struct sf_suffixes *s, const uint64_t *marks)
+static int sort_marked(struct sf_suffixes *s, const struct sf_suffix_marks *marks)
 {
         _cleanup_(cleanup_extract) struct extract e = { 0 };
 
@@ -107,7 +111,7 @@ static int sort_marked(struct sf_suffixes *s, const uint64_t *marks)
         for (uint64_t i = 0; i < e.size; i++) {
                 uint32_t place = e.places[s->order[i]];
 
-                if (sf_windows_marked(marks, place))
+                if (sf_windows_marked(marks->marks, place))
                         s->order[s->count++] = (int32_t)place;
         }
         int32_t *less = realloc(s->order, (s->count + 1) * sizeof *less);
@@ -122,14 +126,14 @@ static int sort_all(struct sf_suffixes *s)
         return !s->order || (s->size && divsufsort(s->data, s->order, (saidx_t)s->size) != 0) ? -1 : 0;
 }
 
-int sf_suffixes_open(struct sf_suffixes *s, const uint8_t *data, uint64_t size, const uint64_t *marks,
+int sf_suffixes_open(struct sf_suffixes *s, const uint8_t *data, uint64_t size, const struct sf_suffix_marks *marks,
                      struct sf_error *err)
 {
         *s = (struct sf_suffixes){ .data = data, .size = size };
         if (size > SF_SUFFIXES_MAX)
                 return sf_error_set(err, SF_ERR_LIMIT, "%llu bytes are too many to be compared",
                                     (unsigned long long)size);
-        if ((marks ? sort_marked(s, marks) : sort_all(s)) < 0 || index_prefixes(s, marks) < 0) {
+        if ((marks ? sort_marked(s, marks) : sort_all(s)) < 0 || index_prefixes(s, marks ? marks->marks : NULL) < 0) {
                 sf_suffixes_close(s);
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory to sort %llu suffixes", (unsigned long long)size);
         }

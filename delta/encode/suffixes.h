@@ -35,9 +35,17 @@ struct sf_suffix_match {
         uint64_t at, length;
 };
 
-/* `marks`: a bit per byte of data, set where a window of SF_WINDOW_SHORTEST bytes starts that may be looked for; a search
- * then finds matches of that many bytes and more. NULL: all are. SF_ERR_LIMIT for more than SF_SUFFIXES_MAX bytes. */
-int sf_suffixes_open(struct sf_suffixes *s, const uint8_t *data, uint64_t size, const uint64_t *marks,
+/* Which places of the data can be looked for: a bit per byte, set where a window of SF_WINDOW_SHORTEST bytes starts that
+ * may be. `context`: bytes behind such a window that take part in the order; 1 is enough where all parts of what is
+ * looked for are marked. */
+struct sf_suffix_marks {
+        const uint64_t *marks;
+        uint64_t context;
+};
+
+/* With marks, a search finds matches of SF_WINDOW_SHORTEST bytes and more; NULL: all places can be looked for.
+ * SF_ERR_LIMIT for more than SF_SUFFIXES_MAX bytes. */
+int sf_suffixes_open(struct sf_suffixes *s, const uint8_t *data, uint64_t size, const struct sf_suffix_marks *marks,
                      struct sf_error *err);
 void sf_suffixes_close(struct sf_suffixes *s);
 

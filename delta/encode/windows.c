@@ -7,9 +7,9 @@
 
 #include "base/cleanup.h"
 
-#define LOG_MIN       10
+#define LOG_MIN       20
 #define LOG_MAX       27
-#define BITS_PER_BYTE 8 /* of a map, for each new byte */
+#define BITS_PER_BYTE 8 /* of a map, for each place that is looked for */
 
 static const uint64_t lengths[SF_WINDOW_LENGTHS] = { SF_WINDOW_SHORTEST, 16, SF_WINDOW_LONGEST };
 
@@ -76,9 +76,28 @@ static void mark_old(struct sf_windows *w, const struct sf_window_sides *sides, 
         }
 }
 
+/* Goes through the places of the new bytes that may be looked for; puts their windows into the map, if there is one.
+ * Returns how many there are. */
+static uint64_t hold_new(const struct sf_windows *w, const struct sf_window_sides *sides, uint64_t *held)
+{
+        uint64_t count = 0, at = 0;
+
+        for (size_t r = 0; r <= sides->runs->count; r++) {
+                const struct sf_run *run = r < sides->runs->count ? &sides->runs->runs[r] : NULL;
+                uint64_t end = run ? run->new + SF_RUN_HEAD : sides->new_size;
+
+                count += end > at ? end - at : 0;
+                for (; held && at < end && at + SF_WINDOW_SHORTEST <= sides->new_size; at++)
+                        set_bit(held, hash_window(w, 0, sides->new + at));
+                if (run)
+                        at = run->new + run->length - SF_RUN_TAIL;
+        }
+        return count;
+}
+
 int sf_windows_open(struct sf_windows *w, const struct sf_window_sides *sides, struct sf_error *err)
 {
-        *w = (struct sf_windows){ .log = map_log(sides->new_size) };
+        *w = (struct sf_windows){ .log = map_log(hold_new(w, sides, NULL)) };
         uint64_t count = UINT64_C(1) << w->log;
         _cleanup_free_ uint64_t *held = open_bits(count);
         bool complete = held && (w->marks = open_bits(sides->old_size));
@@ -89,8 +108,7 @@ int sf_windows_open(struct sf_windows *w, const struct sf_window_sides *sides, s
                 sf_windows_close(w);
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a map of windows");
         }
-        for (uint64_t i = 0; i + SF_WINDOW_SHORTEST <= sides->new_size; i++)
-                set_bit(held, hash_window(w, 0, sides->new + i));
+        hold_new(w, sides, held);
         mark_old(w, sides, held);
         return 0;
 }

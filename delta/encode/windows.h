@@ -5,7 +5,7 @@
  * new bytes are put into a bit map (a Bloom filter with one hash); one walk over the old bytes marks where such a window
  * starts. Only there can a match begin, and only these places are sorted (delta/encode/suffixes.h). The marked windows
  * fill three more bit maps, which answer the opposite question for three lengths: whether the old bytes may hold what
- * stands at a place of the new ones. "None" is only said where there is none. The maps are as large as the new bytes.
+ * stands at a place of the new ones. "None" is only said where there is none. The maps are as large as what is looked for.
  */
 #ifndef SF_DELTA_ENCODE_WINDOWS_H
 #define SF_DELTA_ENCODE_WINDOWS_H
@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "delta/encode/runs.h"
 
 #define SF_WINDOW_LENGTHS  3
 #define SF_WINDOW_SHORTEST 9
@@ -25,10 +26,11 @@ struct sf_windows {
         unsigned log;                      /* of the number of bits in each */
 };
 
-/* Two runs of bytes; borrowed. */
+/* What is compared; borrowed. Nothing is looked for inside of the runs (delta/encode/runs.h), which may be none. */
 struct sf_window_sides {
         const uint8_t *old, *new;
         uint64_t old_size, new_size;
+        const struct sf_runs *runs;
 };
 
 int sf_windows_open(struct sf_windows *w, const struct sf_window_sides *sides, struct sf_error *err);

@@ -106,6 +106,7 @@ static void test_search(void **unused)
 /* "None" is only said where there is none; and said often enough to be of use. */
 static void test_windows(void **unused)
 {
+        const struct sf_runs none = { 0 };
         uint64_t denied = 0, asked = 0;
 
         (void)unused;
@@ -114,7 +115,8 @@ static void test_windows(void **unused)
                 uint8_t old[SMALL], new[SMALL];
 
                 make_bytes(seed, old, SMALL, new, SMALL);
-                assert_int_equal(sf_windows_open(&w, &(struct sf_window_sides){ old, new, SMALL, SMALL }, NULL), 0);
+                assert_int_equal(sf_windows_open(&w, &(struct sf_window_sides){ old, new, SMALL, SMALL, &none }, NULL),
+                                 0);
                 for (uint64_t at = 0; at < SMALL; at++) {
                         uint64_t longest = 0;
 
@@ -129,6 +131,42 @@ static void test_windows(void **unused)
                 }
         }
         assert_true(asked > 0 && denied * 10 > asked * 9);
+}
+
+/* Where only marked places are sorted, the longest match of any place is found that has the length of a window. */
+static void test_marked(void **unused)
+{
+        const struct sf_runs none = { 0 };
+        uint64_t sorted = 0, found = 0;
+
+        (void)unused;
+        for (uint64_t seed = 1; seed <= 60; seed++) {
+                _cleanup_(sf_suffixes_close) struct sf_suffixes s = { 0 };
+                _cleanup_(sf_windows_close) struct sf_windows w = { 0 };
+                uint8_t old[SMALL], new[SMALL];
+
+                make_bytes(seed, old, SMALL, new, SMALL);
+                for (uint64_t i = 0; i < SMALL; i++)
+                        old[i] ^= (uint8_t)(i % 64 < 32 ? chance(256) : 0);
+                assert_int_equal(sf_windows_open(&w, &(struct sf_window_sides){ old, new, SMALL, SMALL, &none }, NULL),
+                                 0);
+                const struct sf_suffix_marks marks = { w.marks, 1 };
+                assert_int_equal(sf_suffixes_open(&s, old, SMALL, &marks, NULL), 0);
+                sorted += s.count;
+                for (uint64_t at = 0; at < SMALL; at++) {
+                        const struct sf_pattern pattern = { new, at, SMALL };
+                        const struct sf_suffix_preference preference = { 0, 0, 0, SMALL };
+                        struct sf_suffix_match m = sf_suffixes_find(&s, &pattern, &preference);
+                        uint64_t worth, away;
+
+                        search_everything(old, SMALL, &pattern, &preference, &worth, &away);
+                        if (worth < SF_WINDOW_SHORTEST)
+                                continue;
+                        assert_int_equal(m.length, worth);
+                        found++;
+                }
+        }
+        assert_true(sorted < 60 * SMALL / 2 && found > 1000);
 }
 
 /* A script covers the new file and copies what is there. */
@@ -157,6 +195,41 @@ static uint64_t count_literals(const struct sf_script *script)
         return literals;
 }
 
+/* A second alignment that knows the first one's script gives one as good, and sorts and looks for next to nothing where
+ * the files are nearly equal: counted, not timed. */
+static void test_again(void **unused)
+{
+        _cleanup_(sf_script_free) struct sf_script script = { .reference_count = 1 };
+        _cleanup_free_ uint8_t *old = malloc(LARGE), *new = malloc(LARGE);
+        _cleanup_(sf_runs_close) struct sf_runs runs = { 0 };
+        _cleanup_(sf_windows_close) struct sf_windows w = { 0 };
+        uint64_t marked = 0;
+
+        (void)unused;
+        assert_non_null(old);
+        assert_non_null(new);
+        state = 11;
+        for (uint64_t i = 0; i < LARGE; i++)
+                old[i] = (uint8_t)chance(256);
+        for (uint64_t i = 0; i < LARGE; i++)
+                new[i] = (uint8_t)(old[(i + 70001) % LARGE] ^ (i % 5003 == 0));
+        const struct sf_align job = {
+                .old = old, .starts = { 0, LARGE }, .reference_count = 1, .new = new, .new_size = LARGE
+        };
+        assert_int_equal(sf_align_files(&job, &script, NULL), 0);
+        uint64_t literals = count_literals(&script);
+        assert_true(literals < LARGE / 1000);
+        assert_int_equal(sf_runs_open(&runs, &job, &script, NULL), 0);
+        const struct sf_window_sides sides = { old, new, LARGE, LARGE, &runs };
+        assert_int_equal(sf_windows_open(&w, &sides, NULL), 0);
+        for (uint64_t i = 0; i < LARGE; i++)
+                marked += sf_windows_marked(w.marks, i);
+        assert_true(marked < LARGE / 16);
+        assert_int_equal(sf_align_files(&job, &script, NULL), 0);
+        check_script(&job, &script);
+        assert_int_equal(count_literals(&script), literals);
+}
+
 static void test_scripts(void **unused)
 {
         (void)unused;
@@ -168,6 +241,13 @@ static void test_scripts(void **unused)
                 const struct sf_align job = {
                         .old = old, .starts = { 0, seed, SMALL }, .reference_count = 2, .new = new, .new_size = SMALL
                 };
+                assert_int_equal(sf_align_files(&job, &script, NULL), 0);
+                check_script(&job, &script);
+                /* again, with what is known of these bytes and then of others */
+                assert_int_equal(sf_align_files(&job, &script, NULL), 0);
+                check_script(&job, &script);
+                new[seed % SMALL] ^= 1;
+                old[SMALL / 2] ^= 1;
                 assert_int_equal(sf_align_files(&job, &script, NULL), 0);
                 check_script(&job, &script);
         }
@@ -219,10 +299,8 @@ static void test_linear(void **unused)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_search),
-                cmocka_unit_test(test_windows),
-                cmocka_unit_test(test_scripts),
-                cmocka_unit_test(test_linear),
+                cmocka_unit_test(test_search), cmocka_unit_test(test_windows), cmocka_unit_test(test_marked),
+                cmocka_unit_test(test_again),  cmocka_unit_test(test_scripts), cmocka_unit_test(test_linear),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
