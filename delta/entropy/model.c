@@ -102,9 +102,9 @@ static uint32_t cell_history(uint32_t cell)
 static void cell_learn(uint32_t *cell, unsigned bit)
 {
         uint32_t count = cell_count(*cell), history = cell_history(*cell);
-        int64_t target = bit ? (INT64_C(1) << 22) - 1 : 0, value = *cell >> 10;
+        int32_t target = bit ? (1 << 22) - 1 : 0, value = (int32_t)(*cell >> 10);
 
-        value += (target - value) * 2 / (2 * (int64_t)count + 3);
+        value += (target - value) * 2 / (2 * (int32_t)count + 3);
         history = (history ? history : 1) << 1 | bit;
         if (history >= HISTORIES)
                 history = HISTORIES / 2 | (history & (HISTORIES / 2 - 1));
@@ -210,7 +210,8 @@ static unsigned find_slots(struct sf_model *m, unsigned count, const uint32_t *h
         unsigned known = 0;
 
         for (unsigned i = 0; i < count; i++)
-                __builtin_prefetch(m->slots + slot_place(m, hashes[i]) * SLOT_CELLS, 1);
+                for (size_t way = 0; way < WAYS; way++)
+                        __builtin_prefetch(m->slots + (slot_place(m, hashes[i]) ^ way) * SLOT_CELLS, 1);
         for (unsigned i = 0; i < count; i++)
                 s->slots[i] = find_slot(m, hashes[i], &known);
         return known;
