@@ -8,7 +8,8 @@
 #   micro      a micro release after its predecessor    EFF_MICRO="old new", both without what was compiled before
 #   published  what a repository's build cache has, fetched over loopback into an empty cache
 #   deltas     publish with three predecessors          EFF_RELEASES=cache with builds, EFF_DELTAS="new base base base"
-#   deps       a changed layer of programs              EFF_TREES="old new", two directories
+#   deps       a changed layer of programs              EFF_TREES="old new", two directories, beside the Slurm in EFF_SLURM,
+#                                                       an installed tree whose prefix is EFF_PREFIX
 #
 # EFF_CACHE is the cache to work in (sources/ in it saves downloads), EFF_MIRRORS are directories with sources, EFF_DATA other
 # recipes, EFF_PROFILE the profile, EFF_TOOLCHAIN another toolchain. Each row names what it was measured with.
@@ -108,18 +109,18 @@ row_deltas() {
         note "deltas-$new" "$new from $bases: $(sed -n 's/^delta .*: \([a-z]*\), \([0-9]*\) bytes.*/\1 \2 bytes/p' "$work/out" | paste -sd,)"
 }
 row_deps() {
-        local old new prefix n=0 f peak
+        local old new n=0 f peak arch
         read -r old new <<<"$EFF_TREES"
-        f=("$bin/slurm-factory" --cache "$work/cache3" -q)
-        prefix=/opt/$(printf 'deps-layer-%.0s' $(seq 14))/$(printf 'another-%.0s' $(seq 14))pfxq
-        "${f[@]}" keys init --repo "$work/repo3" --keys "$work/keys3"
+        arch=$(dpkg --print-architecture)
+        f=("$bin/slurm-factory" --config "$work/none" --data "$data" --cache "$work/cache3")
+        "${f[@]}" -q keys init --repo "$work/repo3" --keys "$work/keys3"
         for tree in "$old" "$new"; do
                 n=$((n + 1))
-                "${f[@]}" import "$tree" --placeholder "$prefix" --slurm-version "24.11.$n" --toolchain bench
+                "${f[@]}" -q import "$EFF_SLURM" --layer deps="$tree" --placeholder "$EFF_PREFIX" --slurm-version "24.11.$n" \
+                        --toolchain bench --force
         done
-        "${f[@]}" publish "24.11.1-bench-$(dpkg --print-architecture)" --repo "$work/repo3" --keys "$work/keys3"
-        timed /usr/bin/time -f 'peak %M' "$bin/slurm-factory" --cache "$work/cache3" publish "24.11.2-bench-$(dpkg --print-architecture)" \
-                --delta-from 24.11.1 --repo "$work/repo3" --keys "$work/keys3"
+        "${f[@]}" -q publish "24.11.1-bench-$arch" --repo "$work/repo3" --keys "$work/keys3"
+        timed /usr/bin/time -f 'peak %M' "${f[@]}" publish "24.11.2-bench-$arch" --delta-from 24.11.1 --repo "$work/repo3" --keys "$work/keys3"
         peak=$(sed -n 's/^peak //p' "$work/out")
         note deps "$(du -sm "$new" | cut -f1) MiB in $(find "$new" -type f | wc -l) programs: $(sed -n \
                 's/^delta .*: \([a-z]*, [0-9]* bytes\).*/\1/p' "$work/out"), at most $((peak / 1024)) MiB of memory"

@@ -9,6 +9,7 @@
 #include "base/parallel.h"
 #include "delta/codec/bindiff.h"
 #include "delta/encode/effort.h"
+#include "delta/encode/memory.h"
 #include "delta/encode/realign.h"
 #include "delta/encode/references.h"
 
@@ -64,7 +65,12 @@ static int make_scripts(const struct sf_delta_files *old, const struct sf_delta_
                         struct sf_delta_effort *effort, struct scripts *ret, struct sf_error *err)
 {
         _cleanup_(sf_reference_library_close) struct sf_reference_library library = { 0 };
-        unsigned threads = sf_delta_effort_threads(effort);
+        unsigned threads = sf_encode_threads(old, new, sf_delta_effort_threads(effort), sf_delta_effort_memory(effort));
+        if (!threads)
+                return sf_error_set(err, SF_ERR_LIMIT,
+                                    "not made: takes %llu MB of memory, more than the %llu MB allowed",
+                                    (unsigned long long)(sf_encode_memory(old, new, 1) >> 20),
+                                    (unsigned long long)(sf_delta_effort_memory(effort) >> 20));
         int r = sf_reference_library_open(&library, old, new, predict, threads, err);
 
         if (r < 0)

@@ -19,3 +19,17 @@ unsigned sf_delta_effort_threads(const struct sf_delta_effort *effort)
 {
         return effort ? effort->threads : 0;
 }
+
+uint64_t sf_delta_effort_memory(const struct sf_delta_effort *effort)
+{
+        return effort ? effort->memory : 0;
+}
+
+void sf_delta_effort_cheaper(struct sf_delta_effort *effort)
+{
+        if (!effort)
+                return;
+        pthread_mutex_lock(&effort->lock);
+        effort->cheaper++;
+        pthread_mutex_unlock(&effort->lock);
+}

@@ -11,6 +11,8 @@
 
 struct sf_delta_effort {
         unsigned threads; /* at most; 0 = one per processor */
+        uint64_t memory;  /* bytes it may take besides the contents, see memory.h; 0 = no limit */
+        uint64_t cheaper; /* parts that took a cheaper codec because of that */
         /* Told now and then: bytes of new content that are dealt with, of `total`. Called by one thread at a time, not
          * always the same one. May be NULL. */
         void (*progress)(void *ctx, uint64_t done, uint64_t total);
@@ -22,5 +24,7 @@ struct sf_delta_effort {
 /* `effort` may be NULL. */
 void sf_delta_effort_add(struct sf_delta_effort *effort, uint64_t bytes);
 unsigned sf_delta_effort_threads(const struct sf_delta_effort *effort);
+uint64_t sf_delta_effort_memory(const struct sf_delta_effort *effort);
+void sf_delta_effort_cheaper(struct sf_delta_effort *effort);
 
 #endif

@@ -12,6 +12,7 @@
 #include "delta/container.h"
 #include "delta/encode/choose_bases.h"
 #include "delta/encode/effort.h"
+#include "delta/encode/memory.h"
 #include "delta/change_set.h"
 
 #define WHOLE_MAX (UINT64_C(128) << 20) /* bytes of old and new content that are made as one stream */
@@ -116,12 +117,19 @@ static struct sf_delta_files new_of(const struct contents *c)
         return (struct sf_delta_files){ c->new_files, c->plan.target_count };
 }
 
+/* Both sides, and the new one once more while the delta is tried. */
+static uint64_t contents_memory(const struct contents *c)
+{
+        return c->plan.old_size + 2 * c->plan.new_size;
+}
+
 static int attempt(const struct sf_delta_make *job, const struct contents *c, const struct sf_delta_codec *codec,
                    struct sf_delta_attempt *row, struct sf_buffer *ret_blob, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer patch = SF_BUFFER_INIT;
         const struct sf_delta_files old = old_of(c), new = new_of(c);
         struct sf_delta_effort effort = { .threads = job->threads,
+                                          .memory = job->work_memory - contents_memory(c),
                                           .progress = job->progress,
                                           .ctx = job->progress_ctx,
                                           .lock = PTHREAD_MUTEX_INITIALIZER,
@@ -130,6 +138,7 @@ static int attempt(const struct sf_delta_make *job, const struct contents *c, co
         int r = codec->encode(&old, &new, &effort, &patch, err);
 
         row->seconds = sf_clock_seconds() - start;
+        row->cheaper = effort.cheaper;
         if (r < 0 || (r = prove(c, codec, &patch, err)) < 0)
                 return r;
         return sf_delta_wrap(job->old, job->new, &c->plan, codec->name, &patch, ret_blob, err);
@@ -176,6 +185,7 @@ static void try_codec(const struct sf_delta_make *job, const struct contents *c,
                          reason ? reason : err.text);
                 return;
         }
+        result->cheaper += row->cheaper;
         row->bytes = blob.len;
         if (!row->fits || (result->blob.data && blob.len >= result->blob.len))
                 return;
@@ -190,15 +200,32 @@ static void try_codec(const struct sf_delta_make *job, const struct contents *c,
         memcpy(result->codec, codec->name, strlen(codec->name));
 }
 
-int sf_delta_make(const struct sf_delta_make *job, struct sf_delta_result *ret, struct sf_error *err)
+static int check_contents(const struct sf_delta_make *job, const struct contents *c, struct sf_error *err)
 {
+        if (contents_memory(c) < job->work_memory)
+                return 0;
+        return sf_error_set(err, SF_ERR_LIMIT,
+                            "its %llu MB of changed files and the old ones take %llu MB of memory, more than the %llu "
+                            "MB allowed",
+                            (unsigned long long)(c->plan.new_size >> 20),
+                            (unsigned long long)(contents_memory(c) >> 20),
+                            (unsigned long long)(job->work_memory >> 20));
+}
+
+int sf_delta_make(const struct sf_delta_make *wanted, struct sf_delta_result *ret, struct sf_error *err)
+{
+        struct sf_delta_make limited = *wanted;
+        const struct sf_delta_make *job = &limited;
         _cleanup_(cleanup_contents) struct contents c = { 0 };
         _cleanup_(sf_delta_result_free) struct sf_delta_result result = { 0 };
         uint64_t budget = job->memory_budget ? job->memory_budget : SF_DELTA_MEMORY_DEFAULT;
         int r;
 
+        if (!limited.work_memory)
+                limited.work_memory = sf_encode_memory_default();
         if ((r = sf_change_set_changed(job->old, job->new, &c.plan, err)) < 0 ||
-            (r = sf_choose_bases(job->old, job->new, &c.plan, err)) < 0 || (r = load_contents(job, &c, err)) < 0)
+            (r = sf_choose_bases(job->old, job->new, &c.plan, err)) < 0 || (r = check_contents(job, &c, err)) < 0 ||
+            (r = load_contents(job, &c, err)) < 0)
                 return r;
         result.changed_files = c.plan.target_count;
         result.changed_bytes = c.plan.new_size;

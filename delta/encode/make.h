@@ -21,10 +21,11 @@
 /* One row of the table that `slurm-factory delta` prints. */
 struct sf_delta_attempt {
         const char *codec;
-        uint64_t bytes;  /* of the whole container; 0 where the codec failed or was not tried */
-        uint64_t memory; /* bytes a node needs to apply it, contents included */
-        double seconds;  /* to make it */
-        bool fits;       /* memory <= budget */
+        uint64_t bytes;   /* of the whole container; 0 where the codec failed or was not tried */
+        uint64_t memory;  /* bytes a node needs to apply it, contents included */
+        double seconds;   /* to make it */
+        uint64_t cheaper; /* as in the result */
+        bool fits;        /* memory <= budget */
         bool chosen;
         char failure[128]; /* why there is no result; "" otherwise */
 };
@@ -36,6 +37,7 @@ struct sf_delta_result {
         char codec[24];
         uint64_t memory;
         uint64_t changed_files, changed_bytes;
+        uint64_t cheaper; /* parts of it that took zstd, since the better codecs take more memory than allowed */
         struct sf_delta_attempt attempts[SF_DELTA_ATTEMPTS_MAX];
         size_t attempt_count;
 };
@@ -47,6 +49,7 @@ struct sf_delta_make {
         int (*read_new)(void *ctx, const struct sf_entry *entry, struct sf_buffer *ret, struct sf_error *err);
         void *ctx;
         uint64_t memory_budget; /* 0 = SF_DELTA_MEMORY_DEFAULT */
+        uint64_t work_memory;   /* bytes that making it may take; 0 = delta/encode/memory.h's default */
         const char *codec;      /* only this one, whatever it costs; NULL = all that may win */
         unsigned threads;       /* 0 = one per processor; the bytes are the same for any number */
         /* Told how far the codec at work is; by one thread at a time. May be NULL. */
@@ -55,7 +58,7 @@ struct sf_delta_make {
 };
 
 /* The result is applied once in memory before it is returned: a delta that does not rebuild its files is never kept.
- * SF_ERR_NOMEM where no codec fits the budget. */
+ * SF_ERR_NOMEM where no codec fits the budget; SF_ERR_LIMIT where the contents alone take more than work_memory. */
 int sf_delta_make(const struct sf_delta_make *job, struct sf_delta_result *ret, struct sf_error *err);
 void sf_delta_result_free(struct sf_delta_result *result);
 

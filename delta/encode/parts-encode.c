@@ -9,8 +9,9 @@
 #include "delta/codec/codecs.h"
 #include "delta/codec/parts.h"
 #include "delta/encode/effort.h"
+#include "delta/encode/memory.h"
 
-#define THREADS_MAX 8u /* bounds memory: 234 MB were measured for a set as large as a part */
+#define THREADS_MAX 8u
 
 struct made_part {
         size_t first;
@@ -57,8 +58,11 @@ static int make_part(void *ctx, size_t index, struct sf_error *err)
         if (r < 0)
                 return r;
         made->codec = SF_PART_ELF;
-        r = sf_part_is_small(&part) ? sf_bindiff_encode(&part.old, &part.new, true, &alone, &made->patch, err)
-                                    : SF_ERR_LIMIT;
+        bool fits = sf_encode_threads(&part.old, &part.new, 1, sf_delta_effort_memory(m->effort)) > 0;
+        if (!fits)
+                sf_delta_effort_cheaper(m->effort);
+        r = fits && sf_part_is_small(&part) ? sf_bindiff_encode(&part.old, &part.new, true, &alone, &made->patch, err)
+                                            : SF_ERR_LIMIT;
         if (r == SF_ERR_LIMIT) {
                 made->codec = SF_PART_ZSTD;
                 sf_buffer_free(&made->patch);
@@ -68,6 +72,29 @@ static int make_part(void *ctx, size_t index, struct sf_error *err)
                 r = sf_error_set(err, SF_ERR_LIMIT, "its patch is too long");
         sf_delta_effort_add(m->effort, 2 * part.new_size);
         return r < 0 ? sf_error_prefix(err, "part %zu", index + 1) : 0;
+}
+
+/* So many threads that the parts at work have room, as if each were the largest. */
+static int count_threads(const struct making *m, unsigned *ret, struct sf_error *err)
+{
+        uint64_t memory = sf_delta_effort_memory(m->effort), most = 1;
+        unsigned threads = sf_delta_effort_threads(m->effort);
+
+        if (!threads)
+                threads = sf_parallel_processors();
+        for (size_t i = 0; memory && i < m->count; i++) {
+                _cleanup_(sf_part_close) struct sf_part part = { 0 };
+                int r = sf_part_open(&part, m->old, m->new, m->parts[i].first, err);
+
+                if (r < 0)
+                        return r;
+                uint64_t needed = sf_encode_memory(&part.old, &part.new, 1);
+                most = needed > most && needed <= memory ? needed : most;
+        }
+        if (memory && memory / most < threads)
+                threads = (unsigned)(memory / most);
+        *ret = threads < THREADS_MAX ? threads : THREADS_MAX;
+        return 0;
 }
 
 static int put_part(const struct made_part *made, struct sf_buffer *ret, struct sf_error *err)
@@ -84,12 +111,12 @@ static int encode(const struct sf_delta_files *old, const struct sf_delta_files 
                   struct sf_buffer *ret_patch, struct sf_error *err)
 {
         _cleanup_(cleanup_making) struct making m = { .old = old, .new = new, .effort = effort };
-        unsigned threads = sf_delta_effort_threads(effort) ? sf_delta_effort_threads(effort) : sf_parallel_processors();
+        unsigned threads = 1;
         int r = split(&m, err);
 
-        if (r < 0)
+        if (r < 0 || (r = count_threads(&m, &threads, err)) < 0)
                 return r;
-        r = sf_parallel_each(m.count, threads < THREADS_MAX ? threads : THREADS_MAX, make_part, &m, err);
+        r = sf_parallel_each(m.count, threads, make_part, &m, err);
         for (size_t i = 0; i < m.count && r == 0; i++)
                 r = put_part(&m.parts[i], ret_patch, err);
         return r;

@@ -39,8 +39,8 @@ const struct sf_delta_file *sf_reference_file(const struct sf_delta_files *old, 
 int sf_reference_library_open(struct sf_reference_library *l, const struct sf_delta_files *old,
                               const struct sf_delta_files *new, bool elf, unsigned threads, struct sf_error *err);
 void sf_reference_library_close(struct sf_reference_library *l);
-/* The fields of a file by its number: borrowed from the library where it has them (*ret_owned is false), else looked for.
- * None without `elf`. */
+/* The fields of a file by its number: borrowed from the library where it has them (*ret_owned is false), else looked
+ * for. None without `elf`. */
 int sf_reference_fields(const struct sf_reference_library *l, uint32_t reference, struct sf_address_fields *ret,
                         bool *ret_owned, struct sf_error *err);
 /* Fills in the references of the script of new file `index`. Several threads may ask at a time. */

@@ -35,9 +35,9 @@ struct sf_suffix_match {
         uint64_t at, length;
 };
 
-/* Which places of the data can be looked for: a bit per byte, set where a window of SF_WINDOW_SHORTEST bytes starts that
- * may be. `context`: bytes behind such a window that take part in the order; 1 is enough where all parts of what is
- * looked for are marked. */
+/* Which places of the data can be looked for: a bit per byte, set where a window of SF_WINDOW_SHORTEST bytes starts
+ * that may be. `context`: bytes behind such a window that take part in the order; 1 is enough where all parts of what
+ * is looked for are marked. */
 struct sf_suffix_marks {
         const uint64_t *marks;
         uint64_t context;

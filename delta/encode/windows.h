@@ -2,11 +2,11 @@
 /* delta/encode/windows.h - what two runs of bytes can share at all (encoder only).
  *
  * Most of a large reference has nothing in common with a small new file. All windows of SF_WINDOW_SHORTEST bytes of the
- * new bytes are put into a bit map (a Bloom filter with one hash); one walk over the old bytes marks where such a window
- * starts. Only there can a match begin, and only these places are sorted (delta/encode/suffixes.h). The marked windows
- * fill three more bit maps, which answer the opposite question for three lengths: whether the old bytes may hold what
- * stands at a place of the new ones. "None" is only said where there is none. The maps are as large as what is looked for.
- */
+ * new bytes are put into a bit map (a Bloom filter with one hash); one walk over the old bytes marks where such a
+ * window starts. Only there can a match begin, and only these places are sorted (delta/encode/suffixes.h). The marked
+ * windows fill three more bit maps, which answer the opposite question for three lengths: whether the old bytes may
+ * hold what stands at a place of the new ones. "None" is only said where there is none. The maps grow with what is
+ * looked for.  */
 #ifndef SF_DELTA_ENCODE_WINDOWS_H
 #define SF_DELTA_ENCODE_WINDOWS_H
 
@@ -35,9 +35,9 @@ struct sf_window_sides {
 
 int sf_windows_open(struct sf_windows *w, const struct sf_window_sides *sides, struct sf_error *err);
 void sf_windows_close(struct sf_windows *w);
-/* False where the old bytes hold no copy of the first `length` ones at `bytes`, a place in the new bytes of which `left`
- * can be read. Only sure for lengths of SF_WINDOW_SHORTEST and more; beyond SF_WINDOW_LONGEST only that many bytes are
- * looked at. */
+/* False where the old bytes hold no copy of the first `length` ones at `bytes`, a place in the new bytes of which
+ * `left` can be read. Only sure for lengths of SF_WINDOW_SHORTEST and more; beyond SF_WINDOW_LONGEST only that many
+ * bytes are looked at. */
 bool sf_windows_may_hold(const struct sf_windows *w, const uint8_t *bytes, uint64_t left, uint64_t length);
 
 static inline bool sf_windows_marked(const uint64_t *marks, uint64_t at)

@@ -80,6 +80,9 @@ int sf_deltas_make(const char *repository, const struct sf_index_release *old, c
                 return r;
         memcpy(delta.codec, result.codec, sizeof delta.codec);
         delta.memory = result.memory;
+        if (result.cheaper)
+                sf_log_warning("delta %s -> %s: %llu parts take a codec that needs less memory to make them",
+                               old->name.text, new->name.text, (unsigned long long)result.cheaper);
         *ret = delta;
         return 0;
 }

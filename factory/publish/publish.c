@@ -258,6 +258,7 @@ static int add_delta(struct publication *p, const struct sf_index_release *old, 
         size_t place = find_delta(&p->release, &old->tree);
         bool known = place < p->release.delta_count;
         struct sf_index_delta *delta = &p->release.deltas[place];
+        struct sf_error failure = SF_ERROR_INIT;
         int r;
 
         if (sf_digest_equal(&old->tree, &p->release.tree) || (known && !p->session->publish->replace))
@@ -266,8 +267,13 @@ static int add_delta(struct publication *p, const struct sf_index_release *old, 
                 sf_log_info("delta %s -> %s: would be made", old->name.text, p->release.name.text);
                 return 0;
         }
-        if ((r = make_delta(p, old, delta, err)) < 0)
-                return r;
+        r = make_delta(p, old, delta, &failure);
+        if (r == SF_ERR_NOMEM || r == SF_ERR_LIMIT) {
+                sf_log_warning("%s: left out; nodes fetch what changed from the layers", failure.text);
+                return 0;
+        }
+        if (r < 0)
+                return sf_error_set(err, r, "%s", failure.text);
         if (!known && delta->content.size + delta->filelist.size >= p->release.download) {
                 sf_log_info("delta %s -> %s: dropped, the layers are smaller", old->name.text, p->release.name.text);
                 return 0;

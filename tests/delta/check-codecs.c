@@ -352,6 +352,35 @@ static void test_too_large(void **unused)
         assert_true(result.memory <= 32 << 20);
 }
 
+/* Little memory to make it in: parts take zstd, and that is counted; too little for the contents: refused before a file
+ * is read. */
+static void test_work_memory(void **unused)
+{
+        _cleanup_(free_pair) struct pair p;
+        _cleanup_(sf_delta_result_free) struct sf_delta_result result = { 0 };
+        struct sf_error err = SF_ERROR_INIT;
+
+        (void)unused;
+        make_pair(&p, 13, false);
+        struct sf_delta_make job = { .old = &p.old.list,
+                                     .new = &p.new.list,
+                                     .read_old = give_old,
+                                     .read_new = give_new,
+                                     .ctx = &p,
+                                     .work_memory = 32 << 20 };
+        assert_int_equal(sf_delta_make(&job, &result, &err), 0);
+        assert_non_null(strstr(result.attempts[0].failure, "MB of memory, more than"));
+        assert_string_equal(result.codec, "zstd");
+        assert_true(result.cheaper > 0 && result.cheaper == result.attempts[1].cheaper);
+        assert_int_equal(apply(&p, result.blob.data, result.blob.len, &err), 0);
+        sf_delta_result_free(&result);
+        result = (struct sf_delta_result){ 0 };
+        p.reads = 0;
+        job.work_memory = 1;
+        assert_int_equal(sf_delta_make(&job, &result, &err), SF_ERR_LIMIT);
+        assert_int_equal(p.reads, 0);
+}
+
 /* The same bytes on one processor and on many. */
 static void test_threads(void **unused)
 {
@@ -443,9 +472,10 @@ static void test_lists(void **unused)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_round_trips), cmocka_unit_test(test_programs), cmocka_unit_test(test_swapped),
-                cmocka_unit_test(test_budget),      cmocka_unit_test(test_lists),    cmocka_unit_test(test_given_up),
-                cmocka_unit_test(test_too_large),   cmocka_unit_test(test_threads),  cmocka_unit_test(test_progress),
+                cmocka_unit_test(test_round_trips), cmocka_unit_test(test_programs),    cmocka_unit_test(test_swapped),
+                cmocka_unit_test(test_budget),      cmocka_unit_test(test_lists),       cmocka_unit_test(test_given_up),
+                cmocka_unit_test(test_too_large),   cmocka_unit_test(test_work_memory), cmocka_unit_test(test_threads),
+                cmocka_unit_test(test_progress),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

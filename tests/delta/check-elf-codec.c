@@ -18,6 +18,8 @@
 #include "base/fs.h"
 #include "delta/codec/codecs.h"
 #include "delta/codec/bindiff.h"
+#include "delta/encode/effort.h"
+#include "delta/encode/memory.h"
 
 #if defined __SANITIZE_ADDRESS__
 #define SANITIZED 1
@@ -165,6 +167,44 @@ static void check_memory(const struct sf_delta_codec *encoder)
         assert_int_equal(decode_within(codec, &all_old, &all_new, &patch, 32u << 20, out), SF_ERR_NOMEM);
 }
 
+/* Encoding in a process that gets no more memory than is told beforehand; and the limit is felt. */
+static int encode_within(const struct sf_delta_files *old, const struct sf_delta_files *new, uint64_t memory)
+{
+        int status = 0;
+        pid_t child = fork();
+
+        if (child == 0) {
+                struct sf_delta_effort effort = { .threads = 2, .lock = PTHREAD_MUTEX_INITIALIZER };
+                const rlim_t most = address_space() + memory;
+                struct sf_buffer patch = SF_BUFFER_INIT;
+
+                if (setrlimit(RLIMIT_AS, &(struct rlimit){ most, most }) < 0)
+                        _exit(91);
+                _exit(-sf_delta_elf_encoder.encode(old, new, &effort, &patch, NULL));
+        }
+        assert_true(child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status));
+        return -WEXITSTATUS(status);
+}
+
+static void test_encoder_memory(void **unused)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer old = SF_BUFFER_INIT, new = SF_BUFFER_INIT;
+
+        (void)unused;
+        assert_int_equal(sf_fs_read("/proc/self/exe", 64u << 20, &old, NULL), 0);
+        for (size_t i = 0; i < 4; i++)
+                assert_int_equal(sf_buffer_append(&new, old.data, old.len - i * 4000, NULL), 0);
+        const struct sf_delta_file before = { old.data, old.len, 0 };
+        const struct sf_delta_file after[] = { { new.data, new.len / 2, 1 },
+                                               { new.data + new.len / 2, new.len - new.len / 2, 1 } };
+        const struct sf_delta_files all_old = { &before, 1 }, all_new = { after, 2 };
+        assert_int_equal(encode_within(&all_old, &all_new, sf_encode_memory(&all_old, &all_new, 2)), 0);
+        assert_int_equal(encode_within(&all_old, &all_new, new.len), SF_ERR_NOMEM);
+        /* Less memory, fewer threads; too little, none. */
+        assert_int_equal(sf_encode_threads(&all_old, &all_new, 8, sf_encode_memory(&all_old, &all_new, 3)), 3);
+        assert_int_equal(sf_encode_threads(&all_old, &all_new, 8, sf_encode_memory(&all_old, &all_new, 1) - 1), 0);
+}
+
 static void test_memory(void **unused)
 {
         (void)unused;
@@ -172,6 +212,12 @@ static void test_memory(void **unused)
         check_memory(&sf_delta_bindiff_encoder);
 }
 #else
+static void test_encoder_memory(void **unused)
+{
+        (void)unused;
+        skip();
+}
+
 static void test_memory(void **unused)
 {
         (void)unused;
@@ -184,6 +230,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_insertion),
                 cmocka_unit_test(test_memory),
+                cmocka_unit_test(test_encoder_memory),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
