@@ -134,9 +134,54 @@ openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=re
 openssl x509 -req -in "$work/server.csr" -CA "$work/ca.crt" -CAkey "$work/ca.key" -CAcreateserial -days 30 -out "$work/server.crt" \
         -extfile <(printf 'subjectAltName=DNS:repo.test,DNS:six.test,DNS:many.test\n') 2>/dev/null
 
+# Servers of other kinds, each on a port of its own: PORT KEY VERSION CIPHERS GROUP CLIENT; - is Python's default.
+keys="rsa2048 rsa3072 pss p256 p384 p521 ed25519"
+key() { # KIND FILE
+        case $1 in
+        rsa*) openssl genpkey -algorithm RSA -pkeyopt "rsa_keygen_bits:${1#rsa}" -out "$2" ;;
+        pss) openssl genpkey -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048 -out "$2" ;;
+        p*) openssl genpkey -algorithm EC -pkeyopt "ec_paramgen_curve:P-${1#p}" -out "$2" ;;
+        ed25519) openssl genpkey -algorithm ED25519 -out "$2" ;;
+        esac 2>/dev/null
+}
+# Issued by an intermediate of RSA below the root of P-256, with the usual extensions and one that nobody knows.
+printf 'basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\n
+nameConstraints=critical,permitted;DNS:test\ncertificatePolicies=2.23.140.1.2.1
+crlDistributionPoints=URI:http://ca.test/crl\n' >"$work/middle.ext"
+key rsa2048 "$work/middle.key"
+openssl req -new -key "$work/middle.key" -subj /CN=middle -out "$work/middle.csr"
+openssl x509 -req -in "$work/middle.csr" -CA "$work/ca.crt" -CAkey "$work/ca.key" -CAcreateserial -days 30 \
+        -out "$work/middle.crt" -extfile "$work/middle.ext" 2>/dev/null
+printf 'basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature,keyEncipherment
+extendedKeyUsage=serverAuth,clientAuth\ncertificatePolicies=2.23.140.1.2.1\nnsCertType=server,client
+authorityInfoAccess=OCSP;URI:http://ca.test/,caIssuers;URI:http://ca.test/ca
+subjectAltName=DNS:repo.test\nauthorityKeyIdentifier=keyid\n1.2.3.4.5=ASN1:UTF8String:what\n' >"$work/leaf.ext"
+for k in $keys; do
+        key "$k" "$work/$k.key"
+        openssl req -new -key "$work/$k.key" -subj "/CN=$k/O=Test/emailAddress=a@b.test" -out "$work/$k.csr"
+        openssl x509 -req -in "$work/$k.csr" -CA "$work/middle.crt" -CAkey "$work/middle.key" -CAcreateserial -days 30 \
+                -extfile "$work/leaf.ext" 2>/dev/null | cat - "$work/middle.crt" >"$work/$k.crt"
+done
+openssl pkey -in "$work/rsa2048.key" -traditional -out "$work/rsa2048.old.key"
+cat >"$work/kinds" <<'END'
+4401 p256 1.2 ECDHE-ECDSA-AES128-GCM-SHA256 prime256v1 -
+4402 p384 1.2 ECDHE-ECDSA-AES256-GCM-SHA384 secp384r1 -
+4403 rsa2048 1.2 ECDHE-RSA-AES256-GCM-SHA384 X25519 -
+4404 rsa2048 1.2 ECDHE-RSA-AES256-SHA384 - -
+4405 rsa2048 1.2 AES128-GCM-SHA256 - -
+4406 ed25519 1.2 - - ed25519
+4407 rsa3072 1.3 - X25519 rsa2048
+4408 p256 1.3 - secp384r1 p256
+4409 p384 1.3 - secp521r1 p384
+4410 ed25519 1.3 - prime256v1 ed25519
+4411 pss 1.3 - - pss
+4412 p521 1.3 - - p521
+4413 rsa2048 1.2 - - rsa2048
+END
+
 cat >"$work/servers.py" <<'END'
-"""A web server over TLS on [::]:443, and a name server on 127.0.0.1 and ::1: many.test has 60 addresses, of which only TCP can
-tell; six.test has an IPv6 address alone."""
+"""A web server over TLS on [::]:443 and on the ports of the file kinds; a name server on 127.0.0.1 and ::1: many.test
+has 60 addresses, of which only TCP can tell; six.test has an IPv6 address alone."""
 import functools, http.server, os, socket, socketserver, ssl, struct, sys, threading
 work = sys.argv[1]
 
@@ -148,6 +193,22 @@ def web():
     server = Dual(("::", 443), handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(work + "/server.crt", work + "/server.key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.serve_forever()
+
+def kind(port, key, version, ciphers, group, client):
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=work + "/repo")
+    server = Dual(("::", int(port)), handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain("%s/%s.crt" % (work, key), "%s/%s.key" % (work, key))
+    context.minimum_version = context.maximum_version = ssl.TLSVersion["TLSv" + version.replace(".", "_")]
+    if ciphers != "-":
+        context.set_ciphers(ciphers)
+    if group != "-":
+        context.set_ecdh_curve(group)
+    if client != "-":
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(work + "/ca.crt")
     server.socket = context.wrap_socket(server.socket, server_side=True)
     server.serve_forever()
 
@@ -196,7 +257,9 @@ def tcp(family, address):
 for f in (udp, tcp):
     for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
         threading.Thread(target=f, args=(family, address), daemon=True).start()
-threading.Timer(0.3, lambda: open(work + "/ready", "w").close()).start()
+for line in open(work + "/kinds"):
+    threading.Thread(target=kind, args=line.split(), daemon=True).start()
+threading.Timer(0.5, lambda: open(work + "/ready", "w").close()).start()
 web()
 END
 ip netns add "$net"
@@ -260,6 +323,30 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -s
         -out "$root/etc/ssl/certs/ca-certificates.crt" 2>/dev/null
 untrusted() { ! whole_way >"$work/refused" 2>&1 && cat "$work/refused" && grep -qi certificate "$work/refused"; }
 check "a server that the CA bundle does not know is refused" untrusted
+
+# --- the kinds of servers, and of nodes that show a certificate ----------------------------------------------------
+
+bare kinds 127.0.0.1
+mkdir -p "$root/etc/sf-node"
+kind() { # PORT CLIENT-KEY
+        local host=repo.test:$1
+        : >"$root/etc/sf-node/sf-node.conf"
+        if [ "$2" != - ]; then
+                cp "$work/$2.crt" "$root/node.pem"
+                cp "$work/${3:-$2}.key" "$root/node.key"
+                printf '[credentials %s]\nclient_certificate = /node.pem\nclient_key = /node.key\n' "$host" \
+                        >"$root/etc/sf-node/sf-node.conf"
+        fi
+        node list --json | grep '24.11.6-test' >/dev/null
+}
+node trust /root.json >"$work/said" 2>&1 || { cat "$work/said"; failures=$((failures + 1)); }
+while read -r port key version ciphers group client; do
+        check "TLS $version, a key of $key, ${ciphers/#-/any cipher}, ${group/#-/any group}, client key: $client" \
+                kind "$port" "$client"
+done <"$work/kinds"
+check "a client key of OpenSSL's older format" kind 4413 rsa2048 rsa2048.old
+nobody() { ! kind 4407 -; }
+check "a server that wants a client certificate gets none: refused" nobody
 
 for suite in ${SF_TEST_SUITES-}; do
         root=$(suite_root "$suite") || { echo "NOT OK  no root of $suite"; failures=$((failures + 1)); continue; }
