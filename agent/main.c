@@ -19,6 +19,8 @@ static const struct sf_option options[] = {
         { "json", 0, NULL, "print one JSON object on one line", false, NULL },
         { "quiet", 'q', NULL, "only warnings and errors", false, NULL },
         { "verbose", 'v', NULL, "say more", false, NULL },
+        { "names", 0, "WHICH", "names only: those \"offered\" when the metadata was verified last, or those \"here\"",
+          false, NULL },
         { "all", 0, NULL, "list: withdrawn releases too; log: every switch on record", false, NULL },
         { "no-activate", 0, NULL, "stop before the switch", false, NULL },
         { "init", 0, NULL, "also make what a bare node or image lacks; nothing that exists is touched", false, NULL },
@@ -53,7 +55,7 @@ static const struct sf_option options[] = {
 
 static const char *const global_options[] = { "config", "repo", "root",  "prefix",  "toolchain",
                                               "arch",   "json", "quiet", "verbose", NULL };
-static const char *const list_options[] = { "all", "limit-rate", "jitter", "node-seed", NULL };
+static const char *const list_options[] = { "all", "names", "limit-rate", "jitter", "node-seed", NULL };
 static const char *const log_options[] = { "all", NULL };
 static const char *const trust_options[] = { "force", NULL };
 static const char *const install_options[] = { "no-activate",   "init",         "conf-server", "with-munge",
@@ -121,6 +123,8 @@ static const struct sf_verb verbs[] = {
         { 0 },
 };
 
+static const struct sf_verb_names names[] = { { "VERSION", "--names offered" }, { "RELEASE", "--names here" }, { 0 } };
+
 static const struct sf_program program = {
         .name = "sf-node",
         .summary = "keeps Slurm on a node current",
@@ -128,6 +132,7 @@ static const struct sf_program program = {
         .options = options,
         .global_options = global_options,
         .verbs = verbs,
+        .names = names,
 };
 
 static int load(void *ctx, const struct sf_command_line *line, struct sf_error *err)

@@ -5,18 +5,18 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/escape.h"
 
 static const char *program_name = "slurm-factory";
 static enum sf_log_level current_level = SF_LOG_NORMAL;
-static bool line_drawn;       /* on the terminal, to be removed before anything else is said */
-static bool progress_started; /* a transfer is being shown: its rate counts from the first call */
+static bool line_drawn; /* on the terminal, to be removed before anything else is said */
 
 void sf_log_open(const char *program, enum sf_log_level level)
 {
@@ -78,47 +78,38 @@ char *sf_log_size(uint64_t bytes, char out[32])
         return out;
 }
 
-void sf_log_progress(const char *what, uint64_t done, uint64_t total)
+/* Columns; a longer line would wrap, and one part of it would stay. */
+static unsigned terminal_width(void)
 {
-        static double started, drawn;
-        char have[32], rate[32];
+        struct winsize size;
 
-        if (current_level != SF_LOG_NORMAL || !isatty(STDERR_FILENO))
-                return;
-        double now = sf_clock_seconds();
-        if (!progress_started)
-                started = now;
-        else if (now - drawn < 0.1 && done != total)
-                return;
-        drawn = now;
-        line_drawn = progress_started = true;
-        double elapsed = now - started > 0.05 ? now - started : 0.05;
-        sf_log_size((uint64_t)((double)done / elapsed), rate);
-        if (total)
-                fprintf(stderr, "\r\033[K%s  %3.0f %%  %s/s", what, 100.0 * (double)done / (double)total, rate);
-        else
-                fprintf(stderr, "\r\033[K%s  %s  %s/s", what, sf_log_size(done, have), rate);
-        fflush(stderr);
+        return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80;
+}
+
+bool sf_log_draws(void)
+{
+        const char *terminal = getenv("TERM");
+
+        return current_level == SF_LOG_NORMAL && isatty(STDERR_FILENO) && !(terminal && strcmp(terminal, "dumb") == 0);
 }
 
 void sf_log_status(const char *format, ...)
 {
         va_list args;
 
-        if (current_level != SF_LOG_NORMAL || !isatty(STDERR_FILENO))
+        if (!sf_log_draws())
                 return;
         _cleanup_(sf_buffer_free) struct sf_buffer line = SF_BUFFER_INIT;
         va_start(args, format);
         add_printable(&line, format, args);
         va_end(args);
-        fprintf(stderr, "\r\033[K%s", sf_buffer_text(&line));
+        fprintf(stderr, "\r\033[K%.*s", (int)terminal_width() - 1, sf_buffer_text(&line));
         fflush(stderr);
         line_drawn = true;
 }
 
 void sf_log_progress_end(void)
 {
-        progress_started = false;
         if (!line_drawn)
                 return;
         fputs("\r\033[K", stderr);

@@ -111,6 +111,19 @@ static void name_function(const struct sf_program *program, char out[32])
                         *c = '_';
 }
 
+/* Names for the argument, asked of the program itself; none where it fails. */
+static void print_argument(struct sf_buffer *out, const struct sf_program *program, const struct sf_verb *verb)
+{
+        const char *synopsis = verb->synopsis + (*verb->synopsis == '[');
+
+        for (const struct sf_verb_names *n = program->names; n && n->synopsis; n++)
+                if (strncmp(synopsis, n->synopsis, strlen(n->synopsis)) == 0)
+                        sf_buffer_printf(out, NULL,
+                                         "; [[ $word = -* ]] || "
+                                         "set -- \"$@\" $(\"${COMP_WORDS[0]}\" list %s 2>/dev/null)",
+                                         n->options);
+}
+
 /* For bash, and for zsh with bashcompinit. */
 static void print_completion(struct sf_buffer *out, const struct sf_program *program)
 {
@@ -128,6 +141,7 @@ static void print_completion(struct sf_buffer *out, const struct sf_program *pro
         for (const struct sf_verb *v = program->verbs; v->name; v++) {
                 sf_buffer_printf(out, NULL, "        %s) set --", v->name);
                 print_names(out, program, v->options);
+                print_argument(out, program, v);
                 sf_buffer_printf(out, NULL, " ;;\n");
         }
         sf_buffer_printf(out, NULL, "        *) set --");

@@ -14,7 +14,7 @@
 
 /* One option. Long form only has a name ("root"), `letter` 0 where there is none. */
 struct sf_option {
-        const char *name;     /* without "--" */
+        const char *name; /* without "--" */
         char letter;
         const char *argument; /* "DIR", or NULL for a switch */
         const char *help;     /* one line, no full stop */
@@ -40,20 +40,28 @@ struct sf_command_line {
 
 struct sf_verb {
         const char *name;
-        const char *synopsis;                  /* "VERSION", "[RELEASE]", "" */
-        const char *help;                      /* one line */
-        size_t min_arguments, max_arguments;   /* SIZE_MAX = any number */
-        const char *const *options;            /* names from the program's option table, NULL-terminated; may be NULL */
+        const char *synopsis;                /* "VERSION", "[RELEASE]", "" */
+        const char *help;                    /* one line */
+        size_t min_arguments, max_arguments; /* SIZE_MAX = any number */
+        const char *const *options;          /* names from the program's option table, NULL-terminated; may be NULL */
         int (*run)(void *ctx, const struct sf_command_line *line); /* returns the exit code */
 };
 
 struct sf_program {
         const char *name;
-        const char *summary;                   /* one line */
+        const char *summary; /* one line */
         const char *version;
-        const struct sf_option *options;       /* every option of the program, ended by name == NULL */
-        const char *const *global_options;     /* names valid before and after any verb, NULL-terminated */
-        const struct sf_verb *verbs;           /* ended by name == NULL */
+        const struct sf_option *options;   /* every option of the program, ended by name == NULL */
+        const char *const *global_options; /* names valid before and after any verb, NULL-terminated */
+        const struct sf_verb *verbs;       /* ended by name == NULL */
+        /* For the completion: options of the verb `list` that print names for an argument, one a line; NULL-ended by a
+         * NULL synopsis. NULL = arguments are not completed. */
+        const struct sf_verb_names *names;
+};
+
+struct sf_verb_names {
+        const char *synopsis; /* of the verbs whose argument it is: "VERSION" stands for "[VERSION]" too */
+        const char *options;  /* "--names offered" */
 };
 
 /* Parses argv (options may stand anywhere, "--" ends them, "--name=value" and "--name value" are the same). --help,

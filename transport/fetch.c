@@ -128,6 +128,11 @@ uint64_t sf_fetcher_bytes(const struct sf_fetcher *f)
         return sf_transfer_bytes(f->transfer) + atomic_load_explicit(&f->file_bytes, memory_order_relaxed);
 }
 
+void sf_fetcher_tick(struct sf_fetcher *f, void (*tick)(void *ctx), void *ctx)
+{
+        sf_transfer_tick(f->transfer, tick, ctx);
+}
+
 uint64_t sf_fetcher_requests(const struct sf_fetcher *f)
 {
         return sf_transfer_requests(f->transfer) + atomic_load_explicit(&f->file_requests, memory_order_relaxed);

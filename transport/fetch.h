@@ -63,6 +63,10 @@ static inline void sf_cleanup_fetcher(struct sf_fetcher **f)
 /* Bytes of response bodies received so far (a file: base counts as well). Any thread may ask. */
 uint64_t sf_fetcher_bytes(const struct sf_fetcher *fetcher);
 
+/* While something is fetched, `tick` is called some times a second by the reading thread, also where nothing arrives:
+ * it may ask for sf_fetcher_bytes. NULL = nobody. A file: base does not tick. */
+void sf_fetcher_tick(struct sf_fetcher *fetcher, void (*tick)(void *ctx), void *ctx);
+
 /* What was fetched last turned out to be damaged, or to be something else (a captive portal's page): the mirror that
  * served it is not asked again, and the caller may fetch again from the others. False where every mirror was
  * rejected by now; then all of them may be asked again. `why` goes into the notice. */

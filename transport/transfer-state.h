@@ -18,6 +18,8 @@
 struct sf_transfer {
         bool signs; /* the last request was signed */
         struct sf_transfer_options options;
+        void (*tick)(void *ctx);
+        void *tick_ctx;
         CURLM *multi;
         CURL *easy;
         struct curl_slist *headers;

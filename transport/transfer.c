@@ -187,6 +187,8 @@ static int pump(struct sf_transfer *t, struct sf_error *err)
 
         if (stopped(t))
                 return interrupted(err);
+        if (t->tick)
+                t->tick(t->tick_ctx);
         if ((r = obey_rate(t, err)) < 0)
                 return r;
         t->pumped = 0;
@@ -254,6 +256,12 @@ static int set_options(struct sf_transfer *t)
         curl_easy_setopt(e, CURLOPT_PROXY_CAINFO, ca);
         bad |= (unsigned)sf_transfer_set_proxy(t);
         return bad ? -1 : 0;
+}
+
+void sf_transfer_tick(struct sf_transfer *t, void (*tick)(void *ctx), void *ctx)
+{
+        t->tick = tick;
+        t->tick_ctx = ctx;
 }
 
 int sf_transfer_open(const struct sf_transfer_options *options, struct sf_transfer **ret, struct sf_error *err)

@@ -32,6 +32,10 @@ struct sf_transfer; /* opaque: hides curl */
 int sf_transfer_open(const struct sf_transfer_options *options, struct sf_transfer **ret, struct sf_error *err);
 void sf_transfer_close(struct sf_transfer *transfer);
 
+/* Called each time that libcurl worked or was waited for, some times a second while a transfer is stalled. NULL =
+ * nobody. */
+void sf_transfer_tick(struct sf_transfer *transfer, void (*tick)(void *ctx), void *ctx);
+
 /* The body of a request: `data`, or [offset, offset + size) of the file where that is NULL. Borrowed. */
 struct sf_upload {
         const void *data;
@@ -46,13 +50,13 @@ struct sf_transfer_signature {
 
 struct sf_request {
         const char *url;
-        const char *method;     /* NULL = GET; HEAD has no body to read */
-        const char *const *headers;       /* "Name: value", NULL-terminated; NULL = none */
-        const struct sf_upload *upload;   /* NULL = no body */
+        const char *method;                            /* NULL = GET; HEAD has no body to read */
+        const char *const *headers;                    /* "Name: value", NULL-terminated; NULL = none */
+        const struct sf_upload *upload;                /* NULL = no body */
         const struct sf_transfer_signature *signature; /* NULL = not signed */
-        bool ranged;            /* ask for [offset, offset + length) */
+        bool ranged;                                   /* ask for [offset, offset + length) */
         uint64_t offset, length;
-        const char *validator;  /* for If-Range; NULL or "" = none */
+        const char *validator; /* for If-Range; NULL or "" = none */
 };
 
 /* Sends the request and waits for the head of the answer, whatever its status. An earlier request that is still

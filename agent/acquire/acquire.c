@@ -8,6 +8,7 @@
 #include "agent/node/process.h"
 #include "agent/node/quiet.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "delta/container.h"
 #include "installer/resume.h"
 #include "installer/reuse.h"
@@ -35,6 +37,8 @@ struct work {
         uint8_t *missing;            /* per entry: a file that is not in the staging tree yet */
         struct sf_stat_record *seen; /* per entry: what is known of files that were linked */
         struct sf_bases bases;       /* of the delta that is being applied */
+        /* What is shown of the work in hand, in bytes: those received since `before`, or those of files rebuilt. */
+        uint64_t before, rebuilt, total;
 };
 
 static int open_range(void *ctx, size_t layer, uint64_t offset, uint64_t length, struct sf_stream **ret,
@@ -46,11 +50,48 @@ static int open_range(void *ctx, size_t layer, uint64_t offset, uint64_t length,
         return sf_repository_range(w->repository, &(struct sf_blob){ l->digest, l->size }, offset, length, ret, err);
 }
 
-static void show_progress(void *ctx, uint64_t done)
-{
-        struct work *w = ctx;
+/* --- what is shown ---------------------------------------------------------------------------------------------- */
 
-        sf_log_progress(w->plan->release->name.text, done, sf_fetch_plan_bytes(w->plan));
+static void show(const struct work *w, const char *what, uint64_t done)
+{
+        char text[sizeof w->plan->release->name.text + 32];
+
+        if (!sf_log_draws())
+                return;
+        snprintf(text, sizeof text, "%s: %s", w->plan->release->name.text, what);
+        sf_progress_show(text, done, w->total);
+}
+
+/* Content is decoded and written while it arrives, but for the last of it. */
+static void show_fetch(void *ctx)
+{
+        const struct work *w = ctx;
+        uint64_t done = sf_repository_bytes(w->repository) - w->before;
+
+        if (done < w->total)
+                show(w, "fetching", done);
+        else
+                sf_log_status("%s: unpacking", w->plan->release->name.text);
+}
+
+static void show_unpack(void *ctx, uint64_t done)
+{
+        (void)done;
+        show_fetch(ctx);
+}
+
+static void begin_fetch(struct work *w, uint64_t bytes)
+{
+        w->before = sf_repository_bytes(w->repository);
+        w->total = bytes;
+}
+
+static int price(const struct sf_filelist *list, const uint8_t *wanted, uint64_t *ret_bytes, struct sf_error *err)
+{
+        _cleanup_free_ struct sf_unpack_range *ranges = NULL;
+        size_t count;
+
+        return sf_unpack_plan(list, wanted, &ranges, &count, ret_bytes, err);
 }
 
 /* Everything, or what `wanted` marks. */
@@ -60,13 +101,17 @@ static int unpack(struct work *w, const uint8_t *wanted, struct sf_error *err)
                 .tree = w->tree,
                 .open_range = open_range,
                 .ctx = w,
-                .progress = show_progress,
+                .progress = show_unpack,
                 .wanted = wanted,
                 .threads = w->threads,
         };
 
+        uint64_t bytes = w->plan->full_bytes;
+        int r = wanted ? price(&w->plan->list, wanted, &bytes, err) : 0;
+
         w->report->step = SF_STEP_UNPACK;
-        return sf_unpack_run(&job, err);
+        begin_fetch(w, bytes);
+        return r < 0 ? r : sf_unpack_run(&job, err);
 }
 
 static int unpack_missing(struct work *w, struct sf_error *err)
@@ -96,7 +141,19 @@ static int write_rebuilt(void *ctx, const struct sf_entry *entry, const uint8_t 
 
         if (r == 0)
                 *missing = 0;
+        w->rebuilt += entry->size;
+        show(w, "rebuilding from the delta", w->rebuilt);
         return r;
+}
+
+/* Bytes of the files that a delta is to rebuild, as far as it is known beforehand. */
+static uint64_t missing_bytes(const struct work *w)
+{
+        uint64_t bytes = 0;
+
+        for (size_t i = 0; i < w->plan->list.entry_count; i++)
+                bytes += w->missing[i] ? w->plan->list.entries[i].size : 0;
+        return bytes;
 }
 
 /* Applies the delta, once more where bases were damaged and could be mended for fewer bytes than `spare`. */
@@ -124,10 +181,14 @@ static int apply_delta(struct work *w, const struct sf_tree *base, uint64_t spar
         _cleanup_(sf_buffer_free) struct sf_buffer blob = SF_BUFFER_INIT;
 
         w->report->step = SF_STEP_FETCH;
+        begin_fetch(w, w->plan->delta->content.size);
         int r = sf_repository_blob(w->repository, &w->plan->delta->content, "delta", &blob, err);
         if (r < 0)
                 return r;
         w->report->step = SF_STEP_UNPACK;
+        w->rebuilt = 0;
+        w->total = missing_bytes(w);
+        show(w, "rebuilding from the delta", 0);
         w->bases = (struct sf_bases){
                 .repository = w->repository, .installed = w->plan->installed, .tree = base, .dirfd = w->tree.dirfd
         };
@@ -193,14 +254,6 @@ static uint8_t *find_damaged(const struct work *w, const struct sf_tree *base)
         for (size_t i = 0; damaged && i < list->entry_count; i++)
                 damaged[i] = w->missing[i] && sf_reuse_listed(w->plan->installed, base, &list->entries[i]);
         return damaged;
-}
-
-static int price(const struct sf_filelist *list, const uint8_t *wanted, uint64_t *ret_bytes, struct sf_error *err)
-{
-        _cleanup_free_ struct sf_unpack_range *ranges = NULL;
-        size_t count;
-
-        return sf_unpack_plan(list, wanted, &ranges, &count, ret_bytes, err);
 }
 
 /* --- the ways -------------------------------------------------------------------------------------------------- */
@@ -292,6 +345,7 @@ static int attempt(struct work *w, struct sf_staging *staging, struct sf_error *
         if (r == 0) {
                 w->report->step = SF_STEP_UNPACK;
                 staging->seen = w->seen;
+                sf_log_status("%s: making sure that it is on the disk", w->plan->release->name.text);
                 r = sf_store_commit(w->store, staging, &w->plan->list, w->plan->list_text.data, w->plan->list_text.len,
                                     &w->plan->target, err);
         }
@@ -333,7 +387,9 @@ int sf_acquire_run(const struct sf_config *config, struct sf_repository *reposit
                 r = sf_store_resume(store, directory, &staging, err);
                 if (r < 0)
                         break;
+                sf_repository_tick(repository, show_fetch, &w);
                 r = attempt(&w, &staging, err);
+                sf_repository_tick(repository, NULL, NULL);
                 sf_log_progress_end();
                 again = r < 0 && sf_repository_reject(repository, err);
                 if (may_continue(r) || again)

@@ -171,6 +171,17 @@ int sf_candidate_local(const struct sf_config *config, struct sf_candidate *ret,
         return r;
 }
 
+int sf_candidate_last_seen(const struct sf_config *config, struct sf_index *ret, struct sf_error *err)
+{
+        _cleanup_free_ char *path = sf_format("%s/cache/%s-%s.json", config->shared, config->toolchain, config->arch);
+        _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
+
+        if (!path)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+        int r = sf_fs_read(path, SF_INDEX_TEXT_MAX, &text, err);
+        return r < 0 ? r : sf_index_parse(path, text.data, text.len, ret, err);
+}
+
 void sf_candidate_close(struct sf_candidate *offer)
 {
         sf_fetch_plan_free(&offer->plan);

@@ -40,6 +40,9 @@ int sf_candidate_plan_again(const struct sf_config *config, const struct sf_stor
                             struct sf_error *err);
 /* The same without network: only the compatibility table. */
 int sf_candidate_local(const struct sf_config *config, struct sf_candidate *ret, struct sf_error *err);
+/* The releases that were on offer when the metadata was verified last, from the copy that was kept. SF_ERR_NOT_FOUND:
+ * none. */
+int sf_candidate_last_seen(const struct sf_config *config, struct sf_index *ret, struct sf_error *err);
 void sf_candidate_close(struct sf_candidate *offer);
 
 /* Makes the planned release a complete tree on this disk. */

@@ -51,12 +51,15 @@ void sf_fetch_plan_free(struct sf_fetch_plan *plan)
         *plan = (struct sf_fetch_plan){ 0 };
 }
 
-/* The smallest delta that starts from an installed tree and fits the node's memory. */
-static void find_delta(const struct sf_config *config, const struct sf_store_release *installed, size_t count,
-                       struct sf_fetch_plan *plan)
+const struct sf_index_delta *sf_fetch_plan_find_delta(const struct sf_config *config,
+                                                      const struct sf_index_release *release,
+                                                      const struct sf_store_release *installed, size_t count,
+                                                      size_t *ret_base)
 {
-        for (size_t d = 0; d < plan->release->delta_count; d++) {
-                const struct sf_index_delta *delta = &plan->release->deltas[d];
+        const struct sf_index_delta *found = NULL;
+
+        for (size_t d = 0; d < release->delta_count; d++) {
+                const struct sf_index_delta *delta = &release->deltas[d];
                 if (delta->memory > config->delta_memory) {
                         sf_log_detail("a delta of %llu bytes needs %llu bytes of memory, more than delta_memory allows",
                                       (unsigned long long)delta->content.size, (unsigned long long)delta->memory);
@@ -65,13 +68,13 @@ static void find_delta(const struct sf_config *config, const struct sf_store_rel
                 for (size_t i = 0; i < count; i++) {
                         if (installed[i].foreign || !sf_digest_equal(&installed[i].tree, &delta->from))
                                 continue;
-                        if (plan->delta && plan->delta->content.size <= delta->content.size)
+                        if (found && found->content.size <= delta->content.size)
                                 continue;
-                        plan->delta = delta;
-                        plan->base = installed[i];
-                        plan->delta_bytes = delta->content.size;
+                        found = delta;
+                        *ret_base = i;
                 }
         }
+        return found;
 }
 
 /* The new list's text from the base's by its patch. The result is as good as its digest. */
@@ -207,7 +210,12 @@ static int compare_ways(const struct sf_config *config, struct sf_repository *rp
         int r = find_target(store, plan, &is_installed, err);
         if (r < 0 || is_installed)
                 return r;
-        find_delta(config, installed, count, plan);
+        size_t base;
+        plan->delta = sf_fetch_plan_find_delta(config, plan->release, installed, count, &base);
+        if (plan->delta) {
+                plan->base = installed[base];
+                plan->delta_bytes = plan->delta->content.size;
+        }
         r = load_list(rp, store, plan, err);
         if (r == 0)
                 r = check_prefix(store, plan, err);

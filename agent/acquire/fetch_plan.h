@@ -45,6 +45,13 @@ int sf_fetch_plan_make(const struct sf_config *config, struct sf_repository *rep
                        const struct sf_index_release *release, struct sf_fetch_plan *ret, struct sf_error *err);
 void sf_fetch_plan_free(struct sf_fetch_plan *plan);
 
+/* The smallest delta to `release` that starts from one of the installed trees and fits the node's memory, and which of
+ * them; NULL where there is none. */
+const struct sf_index_delta *sf_fetch_plan_find_delta(const struct sf_config *config,
+                                                      const struct sf_index_release *release,
+                                                      const struct sf_store_release *installed, size_t count,
+                                                      size_t *ret_base);
+
 /* Where the planned way turned out closed (a damaged base, a delta that does not apply): the next cheapest one.
  * SF_ERR_FAILED where none is left. */
 int sf_fetch_plan_next_way(struct sf_fetch_plan *plan, struct sf_error *err);

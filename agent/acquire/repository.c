@@ -484,6 +484,12 @@ int sf_repository_blob(struct sf_repository *repository, const struct sf_blob *b
         }
 }
 
+void sf_repository_tick(struct sf_repository *repository, void (*tick)(void *ctx), void *ctx)
+{
+        if (repository->fetcher)
+                sf_fetcher_tick(repository->fetcher, tick, ctx);
+}
+
 uint64_t sf_repository_bytes(const struct sf_repository *repository)
 {
         return repository->fetcher ? sf_fetcher_bytes(repository->fetcher) : 0;

@@ -55,6 +55,9 @@ int sf_repository_blob(struct sf_repository *repository, const struct sf_blob *b
 int sf_repository_range(struct sf_repository *repository, const struct sf_blob *blob, uint64_t offset, uint64_t length,
                         struct sf_stream **ret, struct sf_error *err);
 
+/* See sf_fetcher_tick. */
+void sf_repository_tick(struct sf_repository *repository, void (*tick)(void *ctx), void *ctx);
+
 /* Bytes received so far. */
 uint64_t sf_repository_bytes(const struct sf_repository *repository);
 

@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "base/proc.h"
 #include "base/stop.h"
 #include "base/stream.h"
@@ -73,7 +74,7 @@ static int save(struct sf_stream *in, const char *to, const char *what, uint64_t
                         return (int)n;
                 sf_digester_update(digester, chunk, (size_t)n);
                 r = sf_fs_write_all(fd, chunk, (size_t)n, to, err);
-                sf_log_progress(what, done += (uint64_t)n, total);
+                sf_progress_show(what, done += (uint64_t)n, total);
         }
         if (r == 0)
                 sf_digester_finish(digester, ret);

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "base/stop.h"
 #include "base/stream.h"
 #include "factory/build/cache.h"
@@ -100,7 +101,7 @@ static int save(struct sf_stream *in, const char *to, uint64_t total, struct sf_
                 if (n < 0)
                         return (int)n;
                 r = sf_fs_write_all(fd, chunk, (size_t)n, to, err);
-                sf_log_progress("fetching", done += (uint64_t)n, total);
+                sf_progress_show("fetching", done += (uint64_t)n, total);
         }
         return r;
 }

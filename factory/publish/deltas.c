@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "delta/listpatch.h"
 #include "factory/pack/contents.h"
 #include "factory/publish/repo.h"
@@ -35,7 +36,7 @@ static int read_new(void *ctx, const struct sf_entry *entry, struct sf_buffer *r
 static void show_progress(void *ctx, uint64_t done, uint64_t total)
 {
         (void)ctx;
-        sf_log_progress("delta", done, total);
+        sf_progress_show("delta", done, total);
 }
 
 int sf_deltas_try(const struct sf_delta_end *old, const struct sf_delta_end *new, uint64_t memory_budget,

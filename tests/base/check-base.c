@@ -21,6 +21,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/proc.h"
+#include "base/progress.h"
 
 static char scratch[64];
 
@@ -35,6 +36,32 @@ static int remove_scratch(void **state)
 {
         (void)state;
         return sf_fs_remove_tree(scratch, NULL);
+}
+
+/* 10 MB in the first second, then 100 kB/s: three seconds later nothing of the start is left in the rate. */
+static void progress_is_of_the_last_seconds(void **state)
+{
+        struct sf_progress progress = { .what = "fetching" };
+        uint64_t done = 0;
+        double rate = 0, now = 5000;
+        char text[256];
+
+        (void)state;
+        assert_true(sf_progress_note(&progress, now, 0) < 0);
+        for (int i = 0; i < 60; i++, now += 0.1) {
+                rate = sf_progress_note(&progress, now, done);
+                done += i < 10 ? 1000000 : 10000;
+        }
+        assert_true(rate > 99000 && rate < 101000);
+        assert_string_equal(sf_progress_text(&progress, 102400, done, done + 6656000, text),
+                            "fetching   61 %  100.0 KiB/s  1:05 left");
+        assert_string_equal(sf_progress_text(&progress, 0, 0, 10, text), "fetching    0 %  0 B/s");
+        assert_string_equal(sf_progress_text(&progress, -1, 2048, 0, text), "fetching  2.0 KiB");
+        /* Stalled, then another try of the same work. */
+        for (int i = 0; i < 40; i++, now += 0.1)
+                rate = sf_progress_note(&progress, now, done);
+        assert_true(rate >= 0 && rate < 1);
+        assert_true(sf_progress_note(&progress, now, 100) < 0);
 }
 
 static void errors_travel_as_one_line(void **state)
@@ -340,6 +367,7 @@ int main(void)
                 cmocka_unit_test(beneath_means_beneath),
                 cmocka_unit_test(walks_are_sorted_and_removal_stays_inside),
                 cmocka_unit_test(paths_are_plain_or_not),
+                cmocka_unit_test(progress_is_of_the_last_seconds),
                 cmocka_unit_test(joins_have_one_slash),
                 cmocka_unit_test(children_are_collected),
                 cmocka_unit_test(children_heed_signals),
