@@ -151,6 +151,7 @@ if [ "$(id -u)" = 0 ]; then
         same "$(setpriv --reuid=65534 --regid=65534 --clear-groups "${SF_NODE:-$top_builddir/sf-node}" --config "$work/conf" \
                 --root "$work/root" list --names offered | wc -l)" 3 "names for an ordinary user"
 fi
+bash "$top_srcdir/tests/kit/transcripts.sh" check "$top_srcdir/docs/OPERATING.md"
 rm -rf root/var/lib/sf-node
 expect 0 '^$' bash -c 'sf-node list --names offered 2>/dev/null || echo'
 echo "bash and zsh complete releases"
