@@ -103,9 +103,12 @@ static char *client_tree(const struct sf_node_switch *live)
         return live->adoption ? strdup(live->adoption->origin) : sf_fs_join(live->store->base, SF_NODE_VIEW);
 }
 
-static const char *client_libraries(const struct sf_node_switch *live)
+static struct sf_slurm client(const struct sf_node_switch *live, const char *tree)
 {
-        return live->adoption ? live->adoption->libraries : NULL;
+        return (struct sf_slurm){ .tree = tree,
+                                  .conf = live->config->slurm_conf,
+                                  .timeout = ASK_SECONDS,
+                                  .libraries = live->adoption ? live->adoption->libraries : NULL };
 }
 
 void sf_node_switch_ask(struct sf_node_switch *live)
@@ -113,10 +116,7 @@ void sf_node_switch_ask(struct sf_node_switch *live)
         if (!live->slurmd.main_pid && !live->ctld.runs)
                 return;
         _cleanup_free_ char *view = client_tree(live);
-        struct sf_slurm slurm = { .tree = view,
-                                  .conf = live->config->slurm_conf,
-                                  .timeout = ASK_SECONDS,
-                                  .libraries = client_libraries(live) };
+        struct sf_slurm slurm = client(live, view);
 
         if (!view || !sf_fs_exists(view))
                 sf_error_set(&live->controller_error, SF_ERR_NOT_FOUND,
@@ -157,9 +157,7 @@ int sf_node_switch_plan(struct sf_node_switch *live, const struct sf_node_plan *
         const char *from_version = plan->from_version, *to_version = plan->to_version;
         const struct sf_config *config = live->config;
         _cleanup_free_ char *view = client_tree(live);
-        const struct sf_slurm slurm = {
-                .tree = view, .conf = config->slurm_conf, .timeout = ASK_SECONDS, .libraries = client_libraries(live)
-        };
+        const struct sf_slurm slurm = client(live, view);
         struct sf_version from, to;
         char host[256] = "";
         struct sf_daemon_order order = {
@@ -291,7 +289,10 @@ bool sf_node_switch_runs_elsewhere(const struct sf_node_switch *live, const char
 
         for (size_t i = 0; tree && i < live->units.count; i++) {
                 const struct sf_unit_of_node *unit = &live->units.items[i];
-                if ((unit->in_prefix && sf_units_runs_elsewhere(unit, tree)) || (live->running[i] && !unit->running))
+                char where[128];
+                /* A unit that was given back may still run what it was switched to. */
+                bool ours = unit->in_prefix || (unit->pid && locate(live, unit->pid, where));
+                if ((ours && sf_units_runs_elsewhere(unit, tree)) || (live->running[i] && !unit->running))
                         return true;
         }
         return false;
@@ -414,10 +415,7 @@ int sf_node_switch_drain(struct sf_node_switch *live, const char *reason, struct
         const struct sf_config *config = live->config;
         _cleanup_free_ char *view = client_tree(live);
         struct sf_drain drain = { .state = config->state,
-                                  .slurm = { .tree = view,
-                                             .conf = config->slurm_conf,
-                                             .timeout = ASK_SECONDS,
-                                             .libraries = client_libraries(live) },
+                                  .slurm = client(live, view),
                                   .node = live->node,
                                   .reason = reason,
                                   .drain = config->drain,
@@ -442,10 +440,7 @@ void sf_node_switch_resume(const struct sf_node_switch *live)
         if (!live->bus)
                 return;
         _cleanup_free_ char *view = client_tree(live);
-        struct sf_slurm slurm = { .tree = view,
-                                  .conf = live->config->slurm_conf,
-                                  .timeout = ASK_SECONDS,
-                                  .libraries = client_libraries(live) };
+        struct sf_slurm slurm = client(live, view);
         struct sf_error err = SF_ERROR_INIT;
 
         if (view && sf_drain_end(live->config->state, &slurm, &err) < 0)

@@ -237,9 +237,10 @@ static int check_budget(const struct sf_node_switch *live, struct sf_buffer *ret
                 (unsigned long long)budget, EXPECTED_DOWNTIME);
 }
 
-/* Asks every question; findings pile up in ret. */
-static int ask_everything(const struct sf_checks *c, const struct sf_node_switch *live, struct sf_buffer *ret,
-                          struct sf_error *err)
+/* Asks every question; findings pile up in ret. What was adopted may start with libraries that its unit alone names:
+ * it ran, so its programs are not tried. */
+static int ask_everything(const struct sf_checks *c, const struct sf_node_switch *live, bool adopted,
+                          struct sf_buffer *ret, struct sf_error *err)
 {
         int (*const checks[])(const struct sf_checks *, struct sf_buffer *, struct sf_error *) = {
                 sf_check_space,      sf_check_plugins, sf_check_libraries, sf_check_spank,
@@ -248,7 +249,8 @@ static int ask_everything(const struct sf_checks *c, const struct sf_node_switch
         int r = check_budget(live, ret, err);
 
         for (size_t i = 0; r == 0 && i < sizeof checks / sizeof *checks; i++)
-                r = checks[i](c, ret, err);
+                if (!adopted || (checks[i] != sf_check_libraries && checks[i] != sf_check_conf))
+                        r = checks[i](c, ret, err);
         return r;
 }
 
@@ -383,7 +385,7 @@ int sf_preflight_run(const struct sf_preflight *p, const struct sf_store_release
         if (r == 0)
                 r = check_units(&checks, err);
         if (r == 0)
-                r = ask_everything(&checks, live, &findings, err);
+                r = ask_everything(&checks, live, *to->origin != 0, &findings, err);
         warn(&notes);
         return r < 0 ? r : judge(&findings, config->force, err);
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/node/conf_source.h"
 #include "agent/node/daemon.h"
 #include "agent/node/unit_text.h"
 #include "agent/node/units.h"
@@ -166,8 +167,25 @@ static void daemons(void **state)
         assert_string_equal(w.server, "ctl");
         w = words_of("slurmctld -D", "SLURM_CONF_SERVER=other");
         assert_string_equal(w.server, "other");
+        w = words_of("slurmd -D", "LD_LIBRARY_PATH=/eb/lib:/eb/hwloc/lib");
+        assert_string_equal(w.libraries, "LD_LIBRARY_PATH=/eb/lib:/eb/hwloc/lib");
         w = words_of("slurmd -N", NULL); /* its value is missing */
         assert_string_equal(w.node, "");
+}
+
+/* What a wrapper gives the daemon counts as the unit's own environment does. */
+static void wrapper(void **state)
+{
+        struct sf_daemon_words w = { 0 };
+
+        (void)state;
+        put("/etc/systemd/system/wrapped.service",
+            "[Service]\nEnvironment=SLURM_CONF=/etc/a.conf LD_LIBRARY_PATH=/a\n"
+            "ExecStart=/usr/bin/env SLURM_CONF=/etc/b.conf LD_LIBRARY_PATH=/b:/c /eb/sbin/slurmd -D -N n7\n");
+        assert_true(sf_conf_source_words(root, "wrapped.service", SF_DAEMON_SLURMD, 0, &w));
+        assert_string_equal(w.conf, "/etc/b.conf");
+        assert_string_equal(w.libraries, "LD_LIBRARY_PATH=/b:/c");
+        assert_string_equal(w.node, "n7");
 }
 
 static void where_conf_is(void **state)
@@ -311,6 +329,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(files, make_root, remove_root),
                 cmocka_unit_test_setup_teardown(templates, make_root, remove_root),
                 cmocka_unit_test(daemons),
+                cmocka_unit_test_setup_teardown(wrapper, make_root, remove_root),
                 cmocka_unit_test_setup_teardown(where_conf_is, make_root, remove_root),
                 cmocka_unit_test_setup_teardown(judgements, make_root, remove_root),
                 cmocka_unit_test_setup_teardown(other_daemons, make_root, remove_root),

@@ -103,6 +103,13 @@ for step in activate restart health; do
         [ "$(slurmd_exe)" = /opt/aged/sbin/slurmd ] || fail "after a cut at $step slurmd runs from $(slurmd_exe)"
         bed_in n1 test ! -e /etc/systemd/system/slurmd.service.d || fail "the drop-in stays after a cut at $step"
 done
+# The agent alone dies while the new slurmd runs: systemd runs recovery in its place.
+cut_start_until health adopt "$RELEASES_NEXT"
+bed_in n1 pkill -9 -x sf-node # in the node, where there is only this one
+wait
+given_back() { [ ! -e "$record" ] && [ "$(slurmd_exe)" = /opt/aged/sbin/slurmd ]; }
+cluster_wait "recovery" given_back || fail "$(cat "$record"; slurmd_exe; bed_in n1 journalctl -t sf-node --no-pager | tail -n 5)"
+[ "$(bed_in n1 pgrep -c -x slurmd)" = 1 ] || fail "not one slurmd: $(bed_in n1 pgrep -a slurmd)"
 expect 0 bed_in n1 sf-node adopt "$RELEASES_NEXT"
 active n1 "$RELEASES_NEXT"
 # slurmctld is of our series by name, and a slurmd of 22.05 is nothing for it.
