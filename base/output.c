@@ -25,10 +25,15 @@ bool sf_output_is_json(void)
         return json_wanted;
 }
 
+/* Said once. A reader that has seen enough ("| head") is no failure. */
 static void write_out(FILE *out, const char *text)
 {
-        if (fprintf(out, "%s\n", text) < 0 || fflush(out) < 0)
-                sf_log_error("standard output: %s", strerror(errno));
+        static bool told;
+
+        if ((fprintf(out, "%s\n", text) >= 0 && fflush(out) == 0) || told || errno == EPIPE)
+                return;
+        told = true;
+        sf_log_error("standard output: %s", strerror(errno));
 }
 
 static void write_line(const char *line)

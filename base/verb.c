@@ -175,6 +175,10 @@ static int add_value(struct walk *w, const struct sf_option *option, const char 
                         return sf_error_set(err, SF_ERR_USAGE, "option --%s needs %s", option->name, option->argument);
                 value = w->argv[++w->at];
         }
+        /* A script's variable that was never set: "--root=" would be this host. */
+        if (option->argument && !*value)
+                return sf_error_set(err, SF_ERR_USAGE, "option --%s was given an empty %s", option->name,
+                                    option->argument);
         w->line->values[w->line->value_count++] = (struct sf_option_value){ option, value };
         return 0;
 }

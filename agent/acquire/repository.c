@@ -144,6 +144,9 @@ static int fetch_target(struct sf_repository *rp, const char *path, const struct
                 struct sf_error why = SF_ERROR_INIT;
                 sf_buffer_free(ret);
                 int r = sf_fetch_small(rp->fetcher, path, (size_t)target->length, ret, &why);
+                /* Not "there is none": that is for signed metadata to say. */
+                if (r == SF_ERR_NOT_FOUND)
+                        r = sf_error_set(&why, SF_ERR_CORRUPT, "%s: metadata lists it, the repository lacks it", path);
                 if (r == 0)
                         r = sf_tuf_target_check(target, ret->data, ret->len, &why);
                 if (r >= 0)

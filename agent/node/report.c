@@ -91,7 +91,8 @@ int sf_report_failed(const struct sf_report *report, int code, const struct sf_e
                 sf_log_error("%s failed at %s: %s; %s %s", what, sf_step_name(report->step), err->text,
                              code == SF_EXIT_RETURNED ? "back on" : "still on", report->still);
         else
-                sf_log_error("%s failed at %s: %s; no release is active", what, sf_step_name(report->step), err->text);
+                sf_log_error("%s failed at %s: %s%s", what, sf_step_name(report->step), err->text,
+                             strcmp(err->text, "no release is active") == 0 ? "" : "; no release is active");
         print_json(report, result_of(code), code, err);
         return code;
 }

@@ -51,6 +51,8 @@ for file in unsigned/metadata/*.json; do
 	with open(sys.argv[1], "w") as f: json.dump(metadata, f)
 	END
 done
+cp -a repo lost
+rm lost/targets/index/*.json
 truncate -s -10 cut/metadata/timestamp.json
 mapfile -t blobs < <(find swapped/blobs -size +1000k | sort)
 cp "${blobs[0]}" swapped/first
@@ -121,6 +123,9 @@ node "file://$work/other" install 25.11.1
 expect "signed by somebody else" 3 "failed.*; still on 24.11.5"
 node "file://$work/cut" install 25.11.1
 expect "a timestamp without its last bytes" 3 "failed.*; still on 24.11.5"
+rm -rf root/var/lib/sf-node/index
+node "file://$work/lost" install 25.11.1
+expect "an index that is signed and not there" 3 "failed.*metadata lists it, the repository lacks it; still on 24.11.5"
 node "file://$work/swapped" install 25.11.1
 expect "another layer's bytes" 3 "failed.*; still on 24.11.5"
 node "file://$work/nothing-here" install 25.11.1

@@ -66,6 +66,8 @@ expect 2 usage - install 24.11.5 extra
 expect 2 usage - --json status
 expect 2 usage - --root
 expect 2 usage - --config /nonexistent/file status
+expect 2 usage - status --prefix ''
+expect 2 usage - --repo= list
 expect 2 usage - --repo "$(printf 'file:///x\033[2J\377')" --json=yes status
 expect 0 done - status
 expect 0 done - trust "$work/repo/metadata/1.root.json"
