@@ -13,17 +13,30 @@
 #include "release/host.h"
 #include "release/layout.h"
 
-int sf_own_program_path(char out[PATH_MAX], struct sf_error *err)
+int sf_own_program_name(char out[PATH_MAX], bool *ret_replaced, struct sf_error *err)
 {
+        static const char deleted[] = " (deleted)";
         ssize_t len = readlink("/proc/self/exe", out, PATH_MAX - 1);
 
         if (len < 0)
                 return sf_error_set(err, SF_ERR_UNSUPPORTED,
                                     "without /proc it is not known which file this program is");
         out[len] = '\0';
-        return sf_fs_exists(out)
-                       ? 0
-                       : sf_error_set(err, SF_ERR_UNSUPPORTED, "%s: this program was replaced while it runs", out);
+        *ret_replaced = !sf_fs_exists(out);
+        char *tail = out + len - (len < (ssize_t)strlen(deleted) ? len : (ssize_t)strlen(deleted));
+        if (*ret_replaced && strcmp(tail, deleted) == 0)
+                *tail = '\0';
+        return 0;
+}
+
+int sf_own_program_path(char out[PATH_MAX], struct sf_error *err)
+{
+        bool replaced;
+        int r = sf_own_program_name(out, &replaced, err);
+
+        return r == 0 && replaced
+                       ? sf_error_set(err, SF_ERR_UNSUPPORTED, "%s: this program was replaced while it runs", out)
+                       : r;
 }
 
 int sf_own_program_verify(const struct sf_config *config, struct sf_repository *repository, struct sf_error *err)

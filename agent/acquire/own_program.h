@@ -16,6 +16,8 @@
 
 /* The file that runs. SF_ERR_UNSUPPORTED where it was deleted or replaced under us, or /proc is missing. */
 int sf_own_program_path(char out[PATH_MAX], struct sf_error *err);
+/* The same where the next start of that name is meant: *ret_replaced says whether another file has it by now. */
+int sf_own_program_name(char out[PATH_MAX], bool *ret_replaced, struct sf_error *err);
 
 /* Is that file the repository's sf-node of this version? SF_ERR_TRUST: it is not. */
 int sf_own_program_verify(const struct sf_config *config, struct sf_repository *repository, struct sf_error *err);

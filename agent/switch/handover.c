@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/acquire/own_program.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
@@ -110,17 +111,6 @@ static int read_command(struct sf_buffer *ret, char *argv[ARGUMENT_MAX], struct 
         return r == 0 && !count ? sf_error_set(err, SF_ERR_UNSUPPORTED, "/proc does not tell the command line") : r;
 }
 
-/* This program's file, where it still has the name it was started by. */
-static int find_program(char out[PATH_MAX], struct sf_error *err)
-{
-        ssize_t len = readlink("/proc/self/exe", out, PATH_MAX - 1);
-
-        if (len < 0)
-                return sf_error_errno(err, "/proc/self/exe");
-        out[len] = '\0';
-        return access(out, X_OK) == 0 ? 0 : sf_error_errno(err, "%s", out);
-}
-
 static int start_service(const struct sf_handover *what, const struct link *l, struct sf_error *err)
 {
         const struct sf_config *config = what->config;
@@ -136,7 +126,7 @@ static int start_service(const struct sf_handover *what, const struct link *l, s
                               address ? bus_env : NULL, NULL };
         _cleanup_free_ char *file = sf_format("--config=%s", config->file ? config->file : "");
         const char *post[] = { program, "-q", prefix, toolchain, "recover", config->file ? file : NULL, NULL };
-        int r = find_program(program, err);
+        int r = sf_own_program_path(program, err);
 
         if (r == 0)
                 r = read_command(&command, argv, err);

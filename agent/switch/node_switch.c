@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/acquire/own_program.h"
 #include "agent/switch/daemon_order.h"
 #include "agent/switch/drain.h"
 #include "agent/switch/expected_units.h"
@@ -200,19 +201,13 @@ int sf_node_switch_plan(struct sf_node_switch *live, const struct sf_node_plan *
 /* Whoever is about to leave a record needs somebody to read it after a power cut. */
 static int ensure_recovery(const struct sf_node_switch *live, struct sf_error *err)
 {
-        static const char deleted[] = " (deleted)";
         const struct sf_config *config = live->config;
         char agent[PATH_MAX];
-        ssize_t len = readlink("/proc/self/exe", agent, sizeof agent - 1);
+        bool replaced; /* by a package manager, while it runs: the new one is where the old one was */
+        int r = live->bus ? sf_own_program_name(agent, &replaced, err) : 0;
 
-        if (!live->bus)
-                return 0;
-        if (len < 0)
-                return sf_error_errno(err, "/proc/self/exe");
-        agent[len] = '\0';
-        /* A package manager replaced the agent while it runs: the new one is where the old one was (proc(5)). */
-        if ((size_t)len > strlen(deleted) && strcmp(agent + len - strlen(deleted), deleted) == 0)
-                agent[(size_t)len - strlen(deleted)] = '\0';
+        if (r < 0 || !live->bus)
+                return r;
         _cleanup_free_ char *name = sf_config_unit_name(config, "sf-node-recover");
         const struct sf_unit_recovery wanted = {
                 .root = config->root,

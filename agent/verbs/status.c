@@ -191,6 +191,17 @@ static void look_at_units(struct situation *s)
         sf_units_find(bus, s->config->prefix, s->config->units, &s->units, NULL);
 }
 
+/* What is damaged is said, and hides nothing else: the next verb that changes something sets it aside. */
+static void look_at_records(struct situation *s)
+{
+        struct sf_error why = SF_ERROR_INIT;
+
+        if (sf_state_load(s->config->state, &s->state, &why) < 0)
+                sf_log_warning("%s", why.text);
+        if (sf_transaction_load(s->config->state, &s->pending, &why) < 0 && why.code != SF_ERR_NOT_FOUND)
+                sf_log_warning("%s", why.text);
+}
+
 int sf_verb_status(const struct sf_config *config, const struct sf_command_line *line)
 {
         struct situation s = { .config = config };
@@ -205,13 +216,11 @@ int sf_verb_status(const struct sf_config *config, const struct sf_command_line 
         int r = sf_store_open(config->root, config->prefix, &store, &err);
         if (r == 0)
                 r = sf_store_list(&store, &s.all, &s.count, &err);
-        if (r == 0)
-                r = sf_state_load(config->state, &s.state, &err);
+        look_at_records(&s);
         if (r == 0)
                 r = look_at_processes(&s, &store, &err);
         if (r == 0) {
                 look_at_units(&s);
-                sf_transaction_load(config->state, &s.pending, NULL);
                 sf_active_note(&store, &s.report);
                 s.report.details = details = details_of(&s);
                 if (!sf_output_is_json())

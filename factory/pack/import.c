@@ -49,6 +49,8 @@ static int check_directory(const struct sf_import *import, struct sf_error *err)
                 if (sf_fs_exists(program))
                         return 0;
         }
+        if (!sf_fs_exists(import->directory))
+                return sf_error_errno(err, "%s", import->directory);
         return sf_error_set(err, SF_ERR_NOT_FOUND,
                             "%s holds no sbin/slurmd, and no bin/sinfo: the directory that holds the prefix's bin, lib "
                             "and sbin is needed",

@@ -37,7 +37,10 @@ struct sf_repo_index {
         json_t *document;
 };
 
-#define SF_REPO_INDEX_INIT { NULL, NULL }
+#define SF_REPO_INDEX_INIT \
+        {                  \
+                NULL, NULL \
+        }
 
 /* A repository without index.json has an empty one, as has one whose file is damaged (a warning says so): it is
  * derived. */

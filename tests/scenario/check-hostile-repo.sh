@@ -123,7 +123,7 @@ node "file://$work/other" install 25.11.1
 expect "signed by somebody else" 3 "failed.*; still on 24.11.5"
 node "file://$work/cut" install 25.11.1
 expect "a timestamp without its last bytes" 3 "failed.*; still on 24.11.5"
-rm -rf root/var/lib/sf-node/index
+rm -rf root/var/lib/sf-node/cache
 node "file://$work/lost" install 25.11.1
 expect "an index that is signed and not there" 3 "failed.*metadata lists it, the repository lacks it; still on 24.11.5"
 node "file://$work/swapped" install 25.11.1

@@ -100,6 +100,13 @@ expect 0 done 24.11.5 verify --repair
 expect 0 done 24.11.5 verify
 expect 0 unchanged - gc
 expect 0 unchanged - recover
+# Damaged records hide nothing else.
+for file in state.json transaction.json; do
+        echo '{' >"root/var/lib/sf-node/$file"
+        expect 0 done - status
+        grep "$file" err >/dev/null || { echo "FAILED  status does not name $file"; failures=$((failures + 1)); }
+        rm "root/var/lib/sf-node/$file"
+done
 # What was withdrawn is no longer meant by a series, and refused by name.
 factory withdraw 24.11.5 --repo repo --keys keys --reason 'slurmd leaks'
 expect 0 unchanged 24.11.4 install --no-activate --dry-run 24.11
