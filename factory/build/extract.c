@@ -2,25 +2,14 @@
 /* factory/build/extract.c - see extract.h. */
 #include "factory/build/extract.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "factory/archive/member.h"
 
 #define EXTRACT_FLAGS (ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_SECURE_SYMLINKS)
-
-static void close_reader(struct archive **a)
-{
-        archive_read_free(*a);
-}
-
-static void close_writer(struct archive **a)
-{
-        archive_write_free(*a);
-}
 
 /* The path below the top directory, NULL for the top directory itself and for global headers. */
 static const char *below_top(const char *path)
@@ -70,25 +59,6 @@ static int move_entry(struct archive_entry *entry, const char *directory, const 
         return 0;
 }
 
-static int copy_entry(struct archive *in, struct archive *out, struct archive_entry *entry, struct sf_error *err)
-{
-        const void *block;
-        size_t size;
-        la_int64_t offset;
-        int r;
-
-        if (archive_write_header(out, entry) < ARCHIVE_WARN)
-                return sf_error_set(err, SF_ERR_IO, "%s", archive_error_string(out));
-        while ((r = archive_read_data_block(in, &block, &size, &offset)) == ARCHIVE_OK)
-                if (archive_write_data_block(out, block, size, offset) < ARCHIVE_WARN)
-                        return sf_error_set(err, SF_ERR_IO, "%s", archive_error_string(out));
-        if (r != ARCHIVE_EOF)
-                return sf_error_set(err, SF_ERR_CORRUPT, "%s", archive_error_string(in));
-        if (archive_write_finish_entry(out) < ARCHIVE_WARN)
-                return sf_error_set(err, SF_ERR_IO, "%s", archive_error_string(out));
-        return 0;
-}
-
 static int copy_all(struct archive *in, struct archive *out, const char *directory, const char *only, int64_t *epoch,
                     struct sf_error *err)
 {
@@ -100,7 +70,8 @@ static int copy_all(struct archive *in, struct archive *out, const char *directo
                         continue;
                 if (archive_entry_mtime(entry) > *epoch)
                         *epoch = archive_entry_mtime(entry);
-                if ((r = move_entry(entry, directory, only, err)) < 0 || (r = copy_entry(in, out, entry, err)) < 0)
+                if ((r = move_entry(entry, directory, only, err)) < 0 ||
+                    (r = sf_archive_copy_member(in, out, entry, err)) < 0)
                         return r;
                 count++;
         }
@@ -114,8 +85,8 @@ static int copy_all(struct archive *in, struct archive *out, const char *directo
 
 int sf_extract(const char *archive, const char *directory, const char *only, int64_t *ret_epoch, struct sf_error *err)
 {
-        _cleanup_(close_reader) struct archive *in = archive_read_new();
-        _cleanup_(close_writer) struct archive *out = archive_write_disk_new();
+        _cleanup_(sf_archive_close_reader) struct archive *in = archive_read_new();
+        _cleanup_(sf_archive_close_writer) struct archive *out = archive_write_disk_new();
         int64_t epoch = 0;
         int r;
 

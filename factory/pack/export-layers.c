@@ -2,13 +2,12 @@
 /* factory/pack/export-layers.c - see export-layers.h. Layer and list are walked in lock-step. */
 #include "factory/pack/export-layers.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <string.h>
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "factory/archive/member.h"
 #include "release/layout.h"
 
 #define READ_SIZE ((size_t)1 << 20)
@@ -20,11 +19,6 @@ struct walk {
         sf_export_member_fn *put;
         void *ctx;
 };
-
-static void close_reader(struct archive **a)
-{
-        archive_read_free(*a);
-}
 
 int sf_export_list(const struct sf_build *build, struct sf_filelist *ret, struct sf_error *err)
 {
@@ -121,7 +115,7 @@ int sf_export_members(const struct sf_build *build, const struct sf_filelist *li
         int r = 0;
 
         for (size_t i = 0; i < list->layer_count && r == 0; i++) {
-                _cleanup_(close_reader) struct archive *tar = archive_read_new();
+                _cleanup_(sf_archive_close_reader) struct archive *tar = archive_read_new();
                 char hex[SF_DIGEST_HEX + 1];
                 _cleanup_free_ char *path = sf_fs_join(build->blobs, sf_digest_hex(&list->layers[i].digest, hex));
 

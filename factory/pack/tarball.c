@@ -2,8 +2,6 @@
 /* factory/pack/tarball.c - see tarball.h. */
 #include "factory/pack/tarball.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +9,7 @@
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "factory/archive/member.h"
 #include "base/fs.h"
 #include "release/version.h"
 
@@ -41,16 +40,6 @@ int sf_tarball_name_parse(const char *path, struct sf_tarball_name *ret, struct 
                         snprintf(ret->arch, sizeof ret->arch, "%s", architectures[i]);
         }
         return 0;
-}
-
-static void close_reader(struct archive **archive)
-{
-        archive_read_free(*archive);
-}
-
-static void close_writer(struct archive **archive)
-{
-        archive_write_free(*archive);
 }
 
 /* What follows view/ in a member's name; "" for view/ itself, NULL beside it. */
@@ -86,29 +75,10 @@ static int place(struct archive_entry *entry, const char *directory, struct sf_e
         return 0;
 }
 
-static int write_member(struct archive *in, struct archive *out, struct archive_entry *entry, struct sf_error *err)
-{
-        const void *block;
-        size_t size;
-        la_int64_t offset;
-        int r;
-
-        if (archive_write_header(out, entry) < ARCHIVE_WARN)
-                return sf_error_set(err, SF_ERR_CORRUPT, "%s", archive_error_string(out));
-        while ((r = archive_read_data_block(in, &block, &size, &offset)) == ARCHIVE_OK)
-                if (archive_write_data_block(out, block, size, offset) < ARCHIVE_WARN)
-                        return sf_error_set(err, SF_ERR_IO, "%s", archive_error_string(out));
-        if (r != ARCHIVE_EOF)
-                return sf_error_set(err, SF_ERR_CORRUPT, "%s", archive_error_string(in));
-        return archive_write_finish_entry(out) < ARCHIVE_WARN
-                       ? sf_error_set(err, SF_ERR_IO, "%s", archive_error_string(out))
-                       : 0;
-}
-
 int sf_tarball_unpack(const char *path, const char *directory, unsigned long *ret_others, struct sf_error *err)
 {
-        _cleanup_(close_reader) struct archive *in = archive_read_new();
-        _cleanup_(close_writer) struct archive *out = archive_write_disk_new();
+        _cleanup_(sf_archive_close_reader) struct archive *in = archive_read_new();
+        _cleanup_(sf_archive_close_writer) struct archive *out = archive_write_disk_new();
         struct archive_entry *entry;
         size_t taken = 0;
         int r;
@@ -128,7 +98,7 @@ int sf_tarball_unpack(const char *path, const char *directory, unsigned long *re
                         continue;
                 }
                 if (r == 0)
-                        r = write_member(in, out, entry, err);
+                        r = sf_archive_copy_member(in, out, entry, err);
                 if (r < 0)
                         return sf_error_prefix(err, "%s", path);
                 taken++;
@@ -138,8 +108,7 @@ int sf_tarball_unpack(const char *path, const char *directory, unsigned long *re
         return taken ? 0 : sf_error_set(err, SF_ERR_CORRUPT, "%s: holds no directory view/", path);
 }
 
-/* --- the version
- * --------------------------------------------------------------------------------------------------- */
+/* --- the version ----------------------------------------------------------------------------------------------- */
 
 /* slurm_version.h: #define SLURM_VERSION_NUMBER 0x190b05, three bytes (slurm.h, SLURM_VERSION_NUM). */
 static bool version_in_header(const char *directory, char ret[48])

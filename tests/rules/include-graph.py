@@ -26,7 +26,7 @@ FLOORS = {
 SUBROOMS = {
     "delta": ["image", "entropy", "predict", "cfi", "codec", "", "encode"],
     "agent": ["node", "acquire", "switch", "verbs", ""],
-    "factory": ["build", "pack", "publish", "rebuild", "commands", ""],
+    "factory": ["archive", "build", "pack", "publish", "rebuild", "commands", ""],
 }
 # Sub-rooms that lie side by side: no door between the two.
 NO_DOOR = {("factory/pack", "factory/build"), ("factory/publish", "factory/build")}

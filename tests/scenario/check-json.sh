@@ -107,6 +107,19 @@ for file in state.json transaction.json; do
         grep "$file" err >/dev/null || { echo "FAILED  status does not name $file"; failures=$((failures + 1)); }
         rm "root/var/lib/sf-node/$file"
 done
+# A run that was killed had --config FILE: recovery without it reads that file.
+interrupted() { # interrupted FILE
+        printf '{"version":2,"verb":"upgrade","from":"24.11.5-test","to":"24.11.4-test","home":"24.11.5-test","step":"activate",%s' \
+                "\"time\":\"2026-11-30T00:00:00Z\",\"config\":\"$1\",\"services\":[]}" >root/var/lib/sf-node/transaction.json
+}
+printf '[service]\nno_such_key = 1\n' >site.conf
+interrupted "$work/site.conf"
+expect 0 done - recover
+grep "$work/site.conf:2: .*no_such_key.*recovering without it" err >/dev/null || { cat err; failures=$((failures + 1)); }
+printf '[service]\nunit = slurmd.service\n' >site.conf
+interrupted "$work/site.conf"
+expect 0 done - recover
+! grep 'without it' err || failures=$((failures + 1))
 # What was withdrawn is no longer meant by a series, and refused by name.
 factory withdraw 24.11.5 --repo repo --keys keys --reason 'slurmd leaks'
 expect 0 unchanged 24.11.4 install --no-activate --dry-run 24.11
