@@ -12,35 +12,14 @@
 #include "base/cleanup.h"
 #include "transport/aws_profile.h"
 #include "transport/fetch.h"
+#include "transport/s3-state.h"
 #include "transport/transfer.h"
 #include "transport/url.h"
 
-#define ANSWER_MAX  (8u << 20) /* a list of 1,000 keys has 0.5 MB */
 #define HEADERS_MAX 6
 #define CHUNK       65536
 
 typedef unsigned long long ull;
-
-struct sf_s3 {
-        struct sf_s3_options options;
-        struct sf_aws_profile profile;
-        struct sf_transfer *transfer;
-        char *base;   /* URL of the bucket, no slash at its end */
-        char *prefix; /* "" or "a/b/" */
-        char *host;   /* for messages: s3://bucket */
-};
-
-/* One request, which may have to be sent more than once. */
-struct call {
-        const char *method, *key, *query;
-        const struct sf_s3_object *object; /* what it carries; NULL = nothing */
-        const char *extra[2];              /* more headers; NULL = none */
-        size_t max;                        /* bytes of the answer */
-        bool as_missing;                   /* 403 means that the object is not there */
-        struct sf_buffer body;             /* the answer */
-        char tag[SF_HTTP_HEAD_VALIDATOR_MAX];
-        uint64_t length; /* the answer's Content-Length */
-};
 
 static int no_memory(struct sf_error *err)
 {
@@ -148,7 +127,7 @@ void sf_s3_close(struct sf_s3 *s3)
 
 /* The text of the first <name> at or after *at, copied with its five entities decoded; *at moves behind it. NULL where
  * there is none (or no memory). The documents are flat enough for that. */
-static char *take_element(const char **at, const char *end, const char *name)
+char *sf_s3_take_element(const char **at, const char *end, const char *name)
 {
         char open[64], close[64];
         const char *begin, *stop;
@@ -187,22 +166,22 @@ static char *take_element(const char **at, const char *end, const char *name)
         return text;
 }
 
-static char *find_element(const struct sf_buffer *document, const char *name)
+char *sf_s3_find_element(const struct sf_buffer *document, const char *name)
 {
         const char *at = sf_buffer_text(document);
 
-        return take_element(&at, at + document->len, name);
+        return sf_s3_take_element(&at, at + document->len, name);
 }
 
 /* --- requests --------------------------------------------------------------------------------------------------- */
 
-static char *make_url(const struct sf_s3 *s3, const struct call *c)
+static char *make_url(const struct sf_s3 *s3, const struct sf_s3_call *c)
 {
         return sf_format("%s/%s%s%s%s", s3->base, c->key ? s3->prefix : "", c->key ? c->key : "", c->query ? "?" : "",
                          c->query ? c->query : "");
 }
 
-static int read_answer(struct sf_s3 *s3, struct call *c, struct sf_error *err)
+static int read_answer(struct sf_s3 *s3, struct sf_s3_call *c, struct sf_error *err)
 {
         for (;;) {
                 int r = sf_buffer_reserve(&c->body, CHUNK + 1, err);
@@ -219,9 +198,10 @@ static int read_answer(struct sf_s3 *s3, struct call *c, struct sf_error *err)
 }
 
 /* What a refusal means. The store's own words are in the body. */
-static int judge(const struct sf_s3 *s3, const struct call *c, unsigned status, struct sf_error *err)
+static int judge(const struct sf_s3 *s3, const struct sf_s3_call *c, unsigned status, struct sf_error *err)
 {
-        _cleanup_free_ char *code = find_element(&c->body, "Code"), *message = find_element(&c->body, "Message");
+        _cleanup_free_ char *code = sf_s3_find_element(&c->body, "Code"),
+                            *message = sf_s3_find_element(&c->body, "Message");
         int class = SF_ERR_FAILED;
 
         if (status == 404 || (status == 403 && c->as_missing))
@@ -230,6 +210,8 @@ static int judge(const struct sf_s3 *s3, const struct call *c, unsigned status, 
                 class = SF_ERR_TRUST;
         else if (status == 409 || status == 412)
                 class = SF_ERR_EXISTS;
+        else if (status == 501)
+                class = SF_ERR_UNSUPPORTED;
         else if (status >= 500 || status == 408 || status == 429)
                 class = SF_ERR_NETWORK;
         /* Some refusals that may pass come as 400. */
@@ -243,7 +225,7 @@ static int judge(const struct sf_s3 *s3, const struct call *c, unsigned status, 
                             message ? ": " : "", message ? message : "");
 }
 
-static int send_once(struct sf_s3 *s3, struct call *c, const char *url, const char *const *headers,
+static int send_once(struct sf_s3 *s3, struct sf_s3_call *c, const char *url, const char *const *headers,
                      struct sf_error *err)
 {
         const struct sf_s3_object *o = c->object;
@@ -266,7 +248,7 @@ static int send_once(struct sf_s3 *s3, struct call *c, const char *url, const ch
         c->length = head->length;
         memcpy(c->tag, head->etag, sizeof c->tag);
         c->body.len = 0;
-        if ((r = sf_transfer_expect(s3->transfer, status < 300 ? c->max : ANSWER_MAX, err)) == 0 &&
+        if ((r = sf_transfer_expect(s3->transfer, status < 300 ? c->max : SF_S3_ANSWER_MAX, err)) == 0 &&
             strcmp(c->method, "HEAD") != 0)
                 r = read_answer(s3, c, err);
         sf_transfer_stop(s3->transfer);
@@ -276,7 +258,7 @@ static int send_once(struct sf_s3 *s3, struct call *c, const char *url, const ch
 }
 
 /* Sends it until it is answered for good. */
-static int send_call(struct sf_s3 *s3, struct call *c, struct sf_error *err)
+int sf_s3_send(struct sf_s3 *s3, struct sf_s3_call *c, struct sf_error *err)
 {
         _cleanup_free_ char *url = make_url(s3, c), *type = NULL, *cache = NULL, *token = NULL, *sum = NULL;
         const struct sf_s3_object *o = c->object;
@@ -315,7 +297,7 @@ static int send_call(struct sf_s3 *s3, struct call *c, struct sf_error *err)
         }
 }
 
-static int check_key(const char *key, struct sf_error *err)
+int sf_s3_check_key(const char *key, struct sf_error *err)
 {
         return is_plain_key(key) ? 0 : sf_error_set(err, SF_ERR_USAGE, "%s: not a key that this program uses", key);
 }
@@ -324,11 +306,11 @@ static int check_key(const char *key, struct sf_error *err)
 
 int sf_s3_get(struct sf_s3 *s3, const char *key, size_t max, struct sf_buffer *ret, struct sf_error *err)
 {
-        struct call c = { .method = "GET", .key = key, .max = max, .as_missing = true };
-        int r = check_key(key, err);
+        struct sf_s3_call c = { .method = "GET", .key = key, .max = max, .as_missing = true };
+        int r = sf_s3_check_key(key, err);
 
         if (r == 0)
-                r = send_call(s3, &c, err);
+                r = sf_s3_send(s3, &c, err);
         if (r == 0)
                 r = sf_buffer_append(ret, c.body.data, c.body.len, err);
         sf_buffer_free(&c.body);
@@ -337,11 +319,11 @@ int sf_s3_get(struct sf_s3 *s3, const char *key, size_t max, struct sf_buffer *r
 
 int sf_s3_head(struct sf_s3 *s3, const char *key, uint64_t *ret_size, struct sf_error *err)
 {
-        struct call c = { .method = "HEAD", .key = key, .max = SIZE_MAX, .as_missing = true };
-        int r = check_key(key, err);
+        struct sf_s3_call c = { .method = "HEAD", .key = key, .max = SIZE_MAX, .as_missing = true };
+        int r = sf_s3_check_key(key, err);
 
         if (r == 0)
-                r = send_call(s3, &c, err);
+                r = sf_s3_send(s3, &c, err);
         if (r == 0)
                 *ret_size = c.length;
         sf_buffer_free(&c.body);
@@ -350,28 +332,28 @@ int sf_s3_head(struct sf_s3 *s3, const char *key, uint64_t *ret_size, struct sf_
 
 int sf_s3_put(struct sf_s3 *s3, const struct sf_s3_object *object, struct sf_error *err)
 {
-        struct call c = { .method = "PUT",
-                          .key = object->key,
-                          .object = object,
-                          .max = ANSWER_MAX,
-                          .extra = { object->only_new ? "If-None-Match: *" : NULL } };
-        int r = check_key(object->key, err);
+        struct sf_s3_call c = { .method = "PUT",
+                                .key = object->key,
+                                .object = object,
+                                .max = SF_S3_ANSWER_MAX,
+                                .extra = { object->only_new ? "If-None-Match: *" : NULL } };
+        int r = sf_s3_check_key(object->key, err);
 
         if (r == 0)
-                r = send_call(s3, &c, err);
+                r = sf_s3_send(s3, &c, err);
         sf_buffer_free(&c.body);
         return r;
 }
 
 int sf_s3_delete(struct sf_s3 *s3, const char *key, struct sf_error *err)
 {
-        struct call c = { .method = "DELETE", .key = key, .max = ANSWER_MAX };
+        struct sf_s3_call c = { .method = "DELETE", .key = key, .max = SF_S3_ANSWER_MAX };
         struct sf_error why = SF_ERROR_INIT;
-        int r = check_key(key, err);
+        int r = sf_s3_check_key(key, err);
 
         if (r < 0)
                 return r;
-        r = send_call(s3, &c, &why);
+        r = sf_s3_send(s3, &c, &why);
         sf_buffer_free(&c.body);
         return r < 0 && r != SF_ERR_NOT_FOUND ? sf_error_set(err, r, "%s", why.text) : 0;
 }
@@ -379,7 +361,7 @@ int sf_s3_delete(struct sf_s3 *s3, const char *key, struct sf_error *err)
 /* --- lists ------------------------------------------------------------------------------------------------------ */
 
 /* Everything that is not unreserved, as a query wants it. */
-static int encode(struct sf_buffer *to, const char *text, struct sf_error *err)
+int sf_s3_encode(struct sf_buffer *to, const char *text, struct sf_error *err)
 {
         int r = 0;
 
@@ -393,7 +375,7 @@ static int encode(struct sf_buffer *to, const char *text, struct sf_error *err)
 }
 
 /* "2026-11-30T03:14:15.000Z" */
-static int64_t parse_time(const char *text)
+int64_t sf_s3_parse_time(const char *text)
 {
         struct tm tm = { 0 };
 
@@ -407,14 +389,15 @@ static int visit_contents(struct sf_s3 *s3, const struct sf_buffer *answer, sf_s
         size_t head = strlen(s3->prefix);
         int r = 0;
 
-        for (char *entry; r == 0 && (entry = take_element(&at, end, "Contents"));) {
+        for (char *entry; r == 0 && (entry = sf_s3_take_element(&at, end, "Contents"));) {
                 const char *a = entry, *b = entry, *c = entry, *stop = entry + strlen(entry);
                 _cleanup_free_ __attribute__((unused)) char *owned = entry;
-                _cleanup_free_ char *key = take_element(&a, stop, "Key"), *size = take_element(&b, stop, "Size");
-                _cleanup_free_ char *when = take_element(&c, stop, "LastModified");
+                _cleanup_free_ char *key = sf_s3_take_element(&a, stop, "Key"),
+                                    *size = sf_s3_take_element(&b, stop, "Size");
+                _cleanup_free_ char *when = sf_s3_take_element(&c, stop, "LastModified");
                 if (!key || !size || strncmp(key, s3->prefix, head) != 0)
                         return sf_error_set(err, SF_ERR_CORRUPT, "%s: a list that cannot be read", s3->host);
-                r = visit(ctx, key + head, strtoull(size, NULL, 10), when ? parse_time(when) : 0, err);
+                r = visit(ctx, key + head, strtoull(size, NULL, 10), when ? sf_s3_parse_time(when) : 0, err);
         }
         return r;
 }
@@ -426,12 +409,12 @@ static int list_query(const struct sf_s3 *s3, const char *under, const char *tok
         int r = 0;
 
         ret->len = 0;
-        if (token && ((r = sf_buffer_puts(ret, "continuation-token=", err)) < 0 || (r = encode(ret, token, err)) < 0 ||
-                      (r = sf_buffer_puts(ret, "&", err)) < 0))
+        if (token && ((r = sf_buffer_puts(ret, "continuation-token=", err)) < 0 ||
+                      (r = sf_s3_encode(ret, token, err)) < 0 || (r = sf_buffer_puts(ret, "&", err)) < 0))
                 return r;
-        if ((r = sf_buffer_puts(ret, "list-type=2&prefix=", err)) < 0 || (r = encode(ret, s3->prefix, err)) < 0)
+        if ((r = sf_buffer_puts(ret, "list-type=2&prefix=", err)) < 0 || (r = sf_s3_encode(ret, s3->prefix, err)) < 0)
                 return r;
-        return encode(ret, under, err);
+        return sf_s3_encode(ret, under, err);
 }
 
 int sf_s3_list(struct sf_s3 *s3, const char *under, sf_s3_visit_fn *visit, void *ctx, struct sf_error *err)
@@ -440,97 +423,18 @@ int sf_s3_list(struct sf_s3 *s3, const char *under, sf_s3_visit_fn *visit, void 
         _cleanup_free_ char *token = NULL;
 
         for (;;) {
-                struct call c = { .method = "GET", .max = ANSWER_MAX };
+                struct sf_s3_call c = { .method = "GET", .max = SF_S3_ANSWER_MAX };
                 int r = list_query(s3, under, token, &query, err);
                 c.query = sf_buffer_text(&query);
                 if (r == 0)
-                        r = send_call(s3, &c, err);
+                        r = sf_s3_send(s3, &c, err);
                 if (r == 0)
                         r = visit_contents(s3, &c.body, visit, ctx, err);
-                _cleanup_free_ char *more = r == 0 ? find_element(&c.body, "IsTruncated") : NULL;
+                _cleanup_free_ char *more = r == 0 ? sf_s3_find_element(&c.body, "IsTruncated") : NULL;
                 free(token);
-                token = more && strcmp(more, "true") == 0 ? find_element(&c.body, "NextContinuationToken") : NULL;
+                token = more && strcmp(more, "true") == 0 ? sf_s3_find_element(&c.body, "NextContinuationToken") : NULL;
                 sf_buffer_free(&c.body);
                 if (r < 0 || !token)
                         return r;
         }
-}
-
-/* --- parts ------------------------------------------------------------------------------------------------------ */
-
-int sf_s3_upload_begin(struct sf_s3 *s3, const struct sf_s3_object *object, char ret_id[SF_S3_UPLOAD_ID_MAX],
-                       struct sf_error *err)
-{
-        struct sf_s3_object nothing = { .key = object->key,
-                                        .data = "",
-                                        .content_type = object->content_type,
-                                        .cache_control = object->cache_control };
-        struct call c = {
-                .method = "POST", .key = object->key, .query = "uploads=", .object = &nothing, .max = ANSWER_MAX
-        };
-        int r = check_key(object->key, err);
-
-        sf_digest_of("", 0, &nothing.digest);
-        if (r == 0)
-                r = send_call(s3, &c, err);
-        _cleanup_free_ char *id = r == 0 ? find_element(&c.body, "UploadId") : NULL;
-        sf_buffer_free(&c.body);
-        if (r < 0)
-                return r;
-        if (!id || strlen(id) >= SF_S3_UPLOAD_ID_MAX)
-                return sf_error_set(err, SF_ERR_CORRUPT, "%s: an upload without a name", object->key);
-        memcpy(ret_id, id, strlen(id) + 1);
-        return 0;
-}
-
-int sf_s3_upload_part(struct sf_s3 *s3, const struct sf_s3_object *part, const char *id, unsigned number,
-                      char ret_tag[SF_S3_TAG_MAX], struct sf_error *err)
-{
-        _cleanup_(sf_buffer_free) struct sf_buffer query = SF_BUFFER_INIT;
-        struct call c = { .method = "PUT", .key = part->key, .object = part, .max = ANSWER_MAX };
-        int r = sf_buffer_printf(&query, err, "partNumber=%u&uploadId=", number);
-
-        if (r == 0)
-                r = encode(&query, id, err);
-        c.query = sf_buffer_text(&query);
-        if (r == 0)
-                r = send_call(s3, &c, err);
-        sf_buffer_free(&c.body);
-        if (r < 0)
-                return r;
-        if (!c.tag[0] || strlen(c.tag) >= SF_S3_TAG_MAX)
-                return sf_error_set(err, SF_ERR_CORRUPT, "%s: a part without a tag", part->key);
-        memcpy(ret_tag, c.tag, strlen(c.tag) + 1);
-        return 0;
-}
-
-int sf_s3_upload_finish(struct sf_s3 *s3, const char *key, const char *id, const char (*tags)[SF_S3_TAG_MAX],
-                        unsigned count, struct sf_error *err)
-{
-        _cleanup_(sf_buffer_free) struct sf_buffer query = SF_BUFFER_INIT, text = SF_BUFFER_INIT;
-        struct sf_s3_object list = { .key = key, .content_type = "application/xml" };
-        struct call c = { .method = "POST", .key = key, .object = &list, .max = ANSWER_MAX };
-        int r = sf_buffer_puts(&query, "uploadId=", err);
-
-        if (r == 0)
-                r = encode(&query, id, err);
-        if (r == 0)
-                r = sf_buffer_puts(&text, "<CompleteMultipartUpload>", err);
-        for (unsigned i = 0; r == 0 && i < count; i++) /* tags are quoted strings: '"' may stand in XML text */
-                r = sf_buffer_printf(&text, err, "<Part><PartNumber>%u</PartNumber><ETag>%s</ETag></Part>", i + 1,
-                                     tags[i]);
-        if (r == 0)
-                r = sf_buffer_puts(&text, "</CompleteMultipartUpload>", err);
-        if (r < 0)
-                return r;
-        list.data = text.data;
-        list.size = text.len;
-        sf_digest_of(text.data, text.len, &list.digest);
-        c.query = sf_buffer_text(&query);
-        r = send_call(s3, &c, err);
-        /* The store may say 200 first and find out after. */
-        _cleanup_free_ char *code = r == 0 && strstr(sf_buffer_text(&c.body), "<Error>") ? find_element(&c.body, "Code")
-                                                                                         : NULL;
-        sf_buffer_free(&c.body);
-        return code ? sf_error_set(err, SF_ERR_NETWORK, "%s: %s", key, code) : r;
 }

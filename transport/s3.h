@@ -7,7 +7,8 @@
  *
  * Errors: SF_ERR_NOT_FOUND 404, and 403 where an object is asked for (so says S3 of a missing one to who may not list)
  * · SF_ERR_TRUST 403 where one is written: the keys may not · SF_ERR_EXISTS 409 and 412: a condition did not hold ·
- * SF_ERR_NETWORK, SF_ERR_TIMEOUT after all retries · SF_ERR_FAILED other refusals, with the store's own words.
+ * SF_ERR_UNSUPPORTED 501 · SF_ERR_NETWORK, SF_ERR_TIMEOUT after all retries · SF_ERR_FAILED other refusals, with the
+ * store's own words.
  */
 #ifndef SF_TRANSPORT_S3_H
 #define SF_TRANSPORT_S3_H
@@ -36,7 +37,10 @@ struct sf_s3_options {
  * AWS_REGION, AWS_DEFAULT_REGION, the profile's, us-east-1. None to be found: SF_ERR_USAGE. */
 int sf_s3_open(const struct sf_s3_options *options, struct sf_s3 **ret, struct sf_error *err);
 void sf_s3_close(struct sf_s3 *s3);
-static inline void sf_cleanup_s3(struct sf_s3 **s) { sf_s3_close(*s); }
+static inline void sf_cleanup_s3(struct sf_s3 **s)
+{
+        sf_s3_close(*s);
+}
 #define _cleanup_s3_ __attribute__((cleanup(sf_cleanup_s3)))
 
 /* The whole object, appended to ret; more than max bytes is SF_ERR_LIMIT. */
@@ -74,5 +78,12 @@ int sf_s3_upload_part(struct sf_s3 *s3, const struct sf_s3_object *part, const c
                       char ret_tag[SF_S3_TAG_MAX], struct sf_error *err);
 int sf_s3_upload_finish(struct sf_s3 *s3, const char *key, const char *id, const char (*tags)[SF_S3_TAG_MAX],
                         unsigned count, struct sf_error *err);
+
+/* Called per upload that was begun and not finished, of objects whose key starts with `under`; begun: seconds since the
+ * epoch, 0 where the store does not say. SF_ERR_UNSUPPORTED: the store has no such list. */
+typedef int sf_s3_visit_upload_fn(void *ctx, const char *key, const char *id, int64_t begun, struct sf_error *err);
+int sf_s3_uploads(struct sf_s3 *s3, const char *under, sf_s3_visit_upload_fn *visit, void *ctx, struct sf_error *err);
+/* Gives its parts up. One that is not there any more is success. */
+int sf_s3_upload_abort(struct sf_s3 *s3, const char *key, const char *id, struct sf_error *err);
 
 #endif

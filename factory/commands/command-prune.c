@@ -70,6 +70,22 @@ static int prune_registry(const struct sf_factory *factory, const struct sf_comm
         return r < 0 ? sf_error_prefix(err, "the repository is pruned, the registry is not: registry") : 0;
 }
 
+/* What an interrupted publisher left; a day is more than anybody needs for one object. */
+static int clear_uploads(const struct sf_command_repository *repository, const struct sf_prune *prune, json_t *result,
+                         struct sf_error *err)
+{
+        size_t count = 0;
+
+        if (!repository->bucket)
+                return 0;
+        int r = sf_bucket_clear_uploads(repository->bucket, prune->now - 86400, &count, err);
+        if (count)
+                sf_log_info("%zu uploads in parts that nobody finished %sgiven up", count,
+                            prune->dry_run ? "would be " : "");
+        json_object_set_new(result, "uploads", json_integer((json_int_t)count));
+        return r;
+}
+
 int sf_command_prune(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
                      struct sf_error *err)
 {
@@ -101,5 +117,6 @@ int sf_command_prune(const struct sf_factory *factory, const struct sf_command_l
                 return r;
         report(&prune, &done, result);
         sf_prune_result_free(&done);
-        return prune_registry(factory, line, &prune, result, err);
+        r = clear_uploads(&repository, &prune, result, err);
+        return r < 0 ? r : prune_registry(factory, line, &prune, result, err);
 }

@@ -5,9 +5,12 @@
 
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/parallel.h"
 #include "base/stop.h"
+#include "base/words.h"
 #include "factory/publish/bucket-state.h"
+#include "release/layout.h"
 
 /* The lock and the timestamp are looked at again after so many objects. */
 #define BATCH 200
@@ -75,4 +78,54 @@ static int remove_files(void *place, const char *const *paths, size_t count, str
 void sf_bucket_files(struct sf_bucket *bucket, struct sf_files *ret)
 {
         *ret = (struct sf_files){ walk, read_file, remove_files, bucket };
+}
+
+/* --- uploads that nobody finished ------------------------------------------------------------------------------- */
+
+struct clearing {
+        struct sf_words keys, ids;
+        int64_t before;
+};
+
+static void clearing_free(struct clearing *c)
+{
+        sf_words_free(&c->keys);
+        sf_words_free(&c->ids);
+}
+
+/* Without a date it may be anybody's that runs now. */
+static int visit_upload(void *ctx, const char *key, const char *id, int64_t begun, struct sf_error *err)
+{
+        struct clearing *c = ctx;
+
+        if (begun == 0 || begun >= c->before)
+                return 0;
+        int r = sf_words_append(&c->keys, key, err);
+        return r < 0 ? r : sf_words_append(&c->ids, id, err);
+}
+
+int sf_bucket_clear_uploads(struct sf_bucket *bucket, int64_t before, size_t *ret_count, struct sf_error *err)
+{
+        _cleanup_(clearing_free) struct clearing clearing = { .before = before };
+        struct sf_error why = SF_ERROR_INIT;
+        int r = sf_s3_uploads(bucket->s3, SF_LAYOUT_BLOBS "/", visit_upload, &clearing, &why);
+
+        *ret_count = 0;
+        if (r == SF_ERR_UNSUPPORTED || r == SF_ERR_TRUST || r == SF_ERR_FAILED) {
+                sf_log_warning(
+                        "uploads in parts that nobody finished are not looked for: %s. Set the store's own rule for "
+                        "them (AbortIncompleteMultipartUpload)",
+                        why.text);
+                return 0;
+        }
+        if (r < 0)
+                return sf_error_set(err, r, "uploads in parts: %s", why.text);
+        for (size_t i = 0; i < clearing.keys.count; i++) {
+                if (!bucket->options.dry_run &&
+                    ((r = sf_bucket_check_lock(bucket, err)) < 0 ||
+                     (r = sf_s3_upload_abort(bucket->s3, clearing.keys.items[i], clearing.ids.items[i], err)) < 0))
+                        return sf_error_prefix(err, "%s", clearing.keys.items[i]);
+                *ret_count += 1;
+        }
+        return 0;
 }

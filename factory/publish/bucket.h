@@ -57,4 +57,8 @@ int sf_bucket_push(struct sf_bucket *bucket, struct sf_bucket_sent *ret, struct 
  * must be there and the timestamp the one that was read or pushed, else it is SF_ERR_BUSY. */
 void sf_bucket_files(struct sf_bucket *bucket, struct sf_files *ret);
 
+/* Gives up uploads in parts of blobs that were begun before `before` (seconds since the epoch); in a dry run they are
+ * only counted. A store that cannot list them is told of in a warning, and is no error. */
+int sf_bucket_clear_uploads(struct sf_bucket *bucket, int64_t before, size_t *ret_count, struct sf_error *err);
+
 #endif

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A proxy before an S3 server that checks signatures, counts requests and makes bad moments.
 
-    s3-proxy.py PORT DIRECTORY
+    s3-proxy.py PORT DIRECTORY [DATA]
 
 Forwards to 127.0.0.1:PORT. s3rver believes any signature of version 4, so the proxy computes it anew, by Amazon's description,
 from the secret S3RVER, and answers 403 where it differs or where the body is not the one that was signed. What carries no
@@ -11,6 +11,9 @@ input is closed. In DIRECTORY: `log` has a line "METHOD PATH STATUS" per request
 request after it was written is met with HOW: `kill` (SIGKILL to the process whose number is in the file `pid`, before the
 request is forwarded), `kill-after` (the same, after the server has answered), `503` (an answer without forwarding), `cut` (the
 connection is closed).
+
+s3rver has no list of uploads in parts, nor gives it one up. With DATA, its data directory, the proxy answers both for it, by Amazon's
+description, two uploads at a time.
 """
 import hashlib
 import hmac
@@ -22,8 +25,12 @@ import signal
 import sys
 import threading
 import urllib.parse
+import shutil
+import time
+import xml.sax.saxutils
 
 target, directory = int(sys.argv[1]), sys.argv[2]
+data = sys.argv[3] if len(sys.argv) > 3 else None
 lock = threading.Lock()
 state = {"count": 0, "stamp": None, "number": 0, "how": ""}
 
@@ -85,6 +92,38 @@ def refusal(method, target, headers, body):
     return None if stamp.startswith(day) and right == signature else "SignatureDoesNotMatch"
 
 
+def uploads(bucket):
+    """[(key, id, begun)] in the order of a list."""
+    found = []
+    for top, _, names in os.walk(os.path.join(data, bucket)):
+        if "key" in names and "metadata" in names:
+            with open(os.path.join(top, "key")) as f:
+                found.append((f.read(), os.path.basename(top), os.stat(os.path.join(top, "key")).st_mtime, top))
+    return sorted(found)
+
+
+def list_uploads(bucket, query):
+    given = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
+    after = (given.get("key-marker", ""), given.get("upload-id-marker", ""))
+    found = [u for u in uploads(bucket) if u[0].startswith(given.get("prefix", "")) and u[:2] > after]
+    text = "<ListMultipartUploadsResult><IsTruncated>%s</IsTruncated>" % ("true" if len(found) > 2 else "false")
+    if len(found) > 2:
+        text += "<NextKeyMarker>%s</NextKeyMarker><NextUploadIdMarker>%s</NextUploadIdMarker>" % found[1][:2]
+    for key, name, begun, _ in found[:2]:
+        text += "<Upload><Key>%s</Key><UploadId>%s</UploadId><Initiated>%s</Initiated></Upload>" % (
+            xml.sax.saxutils.escape(key), name, time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(begun)))
+    return 200, (text + "</ListMultipartUploadsResult>").encode()
+
+
+def give_up(bucket, key, query):
+    name = dict(urllib.parse.parse_qsl(query)).get("uploadId")
+    for found in uploads(bucket):
+        if found[:2] == (key, name):
+            shutil.rmtree(found[3])
+            return 204, b""
+    return 404, b"<Error><Code>NoSuchUpload</Code></Error>"
+
+
 def kill():
     with open(os.path.join(directory, "pid")) as f:
         os.kill(int(f.read()), signal.SIGKILL)
@@ -126,6 +165,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if fault == "503":
             return self.answer(503, [("Content-Type", "application/xml")],
                                b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>")
+        path, _, query = self.path.partition("?")
+        bucket, _, key = path.lstrip("/").partition("/")
+        done = None
+        if data and self.command == "GET" and "uploads=" in query.split("&"):
+            done = list_uploads(bucket, query)
+        if data and self.command == "DELETE" and "uploadId=" in query:
+            done = give_up(bucket, key, query)
+        if done:
+            return self.answer(done[0], [("Content-Type", "application/xml")], done[1])
         connection = http.client.HTTPConnection("127.0.0.1", target)
         connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():

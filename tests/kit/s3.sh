@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # For tests of repositories in a bucket, sourced: s3rver, a proxy before it that logs and kills, small releases, and what a new node
 # makes of the repository. Leaves the test in a scratch directory. What `clock` holds (env LD_PRELOAD=...)
-# is put before the store, slurm-factory and the node.
+# is put before the store, slurm-factory and the node. proxy_data=data: the proxy lists uploads in parts, see there.
 
 top_builddir=$(realpath "$top_builddir") top_srcdir=$(realpath "$top_srcdir")
 s3rver=${SF_TEST_S3RVER:-${SF_TEST_CACHE:-$top_builddir/tests/cache}/npm/node_modules/.bin/s3rver}
@@ -43,7 +43,7 @@ start_store() {
 clock=()
 start_store
 mkfifo stdin
-python3 "$top_srcdir/tests/kit/s3-proxy.py" "$port" proxy <stdin >proxy.port &
+python3 "$top_srcdir/tests/kit/s3-proxy.py" "$port" proxy ${proxy_data:+"$proxy_data"} <stdin >proxy.port &
 proxy=$!
 exec 9>stdin
 for _ in $(seq 100); do

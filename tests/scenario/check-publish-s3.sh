@@ -5,6 +5,7 @@
 set -euo pipefail
 : "${top_srcdir:=.}" "${top_builddir:=.}"
 
+proxy_data=data
 . "$top_srcdir/tests/kit/s3.sh"
 
 head -c 20000 /dev/urandom >random
@@ -113,6 +114,36 @@ run -q publish 25.11.4 || fail "publishing a large release again"
 verify "a large release that was resumed" "25.11.4+0 25.05.2+1 24.11.6+1 24.11.5+0"
 [ "$(requests 'partNumber=')" -lt "$parts" ] || fail "all parts were sent again"
 [ "$(requests 'uploads=')" = 0 ] || fail "the upload was begun anew"
+
+# What nobody finishes is given up when it is a day old: three of them, of which one is young and one is not of this repository.
+unfinished() { find data -name key -path '*uploads*' | wc -l; }
+rm -rf cache/buckets # from another machine: nobody goes on with these
+rm -rf data/* && cp -r data.before/* data/
+for round in 1 2 3 4; do
+        : >proxy/log
+        echo "$number kill" >proxy/fault
+        run -q publish 25.11.4 && fail "was not killed"
+        rm -rf proxy/fault cache/buckets
+done
+[ "$(unfinished)" = 4 ] || fail "$(unfinished) uploads are open, not 4"
+find data -name key -path '*uploads*' | sort >open
+sed 1d open | xargs touch -d '2 days ago'
+printf other/blobs/x >"$(sed -n 2p open)" && touch -d '2 days ago' "$(sed -n 2p open)"
+expect 0 '2 uploads in parts that nobody finished would be given up' s3 prune --dry-run
+[ "$(unfinished)" = 4 ] || fail "a dry run gave something up"
+expect 0 '2 uploads in parts that nobody finished given up' s3 prune
+[ "$(unfinished)" = 2 ] && [ -e "$(sed -n 1p open)" ] && [ -e "$(sed -n 2p open)" ] || fail "others' uploads, or young ones, were given up"
+run -q publish 25.11.4 || fail "publishing after uploads were given up"
+verify "after uploads were given up" "25.11.4+0 25.05.2+1 24.11.6+1 24.11.5+0"
+# A store that cannot list them: s3rver itself.
+expect 0 'not looked for: HTTP 501.*AbortIncompleteMultipartUpload' factory prune --repo s3://slurm/site --endpoint "http://127.0.0.1:$port" --keys keys
+
+# --- the agent ----------------------------------------------------------------------------------------------------------
+
+printf '\177ELF an agent of 24 bytes\n' >sf-node-amd64
+got=0
+s3 publish-agent sf-node-amd64 >said 2>&1 || got=$?
+cat said
 
 # --- bad moments --------------------------------------------------------------------------------------------------------
 
