@@ -8,7 +8,7 @@ Forwards to 127.0.0.1:PORT. s3rver believes any signature of version 4, so the p
 from the secret S3RVER, and answers 403 where it differs or where the body is not the one that was signed. What carries no
 signature may only read. Prints its own port, then serves until its standard
 input is closed. In DIRECTORY: `log` has a line "METHOD PATH STATUS" per request; where a file `fault` says "N HOW", the Nth
-request after it was written is met with HOW: `kill` (SIGKILL to the process whose number is in the file `pid`, before the
+request after it was written (where N is no number: each one whose address holds it) is met with HOW: `kill` (SIGKILL to the process whose number is in the file `pid`, before the
 request is forwarded), `kill-after` (the same, after the server has answered), `503` (an answer without forwarding), `cut` (the
 connection is closed).
 
@@ -35,7 +35,7 @@ lock = threading.Lock()
 state = {"count": 0, "stamp": None, "number": 0, "how": ""}
 
 
-def next_fault():
+def next_fault(target):
     """What this request is met with."""
     with lock:
         path = os.path.join(directory, "fault")
@@ -44,10 +44,12 @@ def next_fault():
             if stamp != state["stamp"]:
                 with open(path) as f:
                     number, how = f.read().split()
-                state.update(stamp=stamp, count=0, number=int(number), how=how)
+                state.update(stamp=stamp, count=0, number=int(number) if number.isdigit() else number, how=how)
         except FileNotFoundError:
             state.update(stamp=None, number=0)
         state["count"] += 1
+        if isinstance(state["number"], str):
+            return state["how"] if state["number"] in target else ""
         return state["how"] if state["number"] == state["count"] else ""
 
 
@@ -154,7 +156,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if refused:
             return self.answer(403, [("Content-Type", "application/xml")],
                                b"<Error><Code>%s</Code><Message>Refused by the proxy.</Message></Error>" % refused.encode())
-        fault = next_fault()
+        fault = next_fault(self.path)
         if fault == "kill":
             kill()
             self.close_connection = True
