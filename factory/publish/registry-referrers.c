@@ -275,6 +275,8 @@ int sf_registry_send_referrers(const struct sf_registry *registry, const char *r
                         r = send_list(&referrers, err);
                 if (r < 0)
                         return sf_error_prefix(err, "artifacts of %s", release);
+                if (registry->dry_run && json_array_size(referrers.ours) == 0)
+                        return 0; /* not published yet: it has none that could be told */
                 sent = sent > missing ? sent : missing;
                 if (!missing || registry->dry_run) {
                         sf_log_info("%s: %zu artifacts, %zu %s", release, json_array_size(referrers.ours), sent,
