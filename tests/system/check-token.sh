@@ -81,7 +81,7 @@ repo() { factory "$@" --repo repo --keys keys; }
 uri() { echo "pkcs11:token=factory;object=$1;type=private"; }
 for role in root targets snapshot timestamp releases rollout buildcache agent; do uri $role >keys/$role.1.uri; done
 # said_no_pin: no message and no file of the repository shows it
-said_no_pin() { ! grep -rlF -e $pin -e 0000 said repo keys >found 2>/dev/null || fail "a PIN is shown: $(cat found)"; }
+said_no_pin() { ! grep -rlF -e $pin -e no-such-pin said repo keys >found 2>/dev/null || fail "a PIN is shown: $(cat found)"; }
 
 # --- the ceremony, a publication, rotation ----------------------------------------------------------------------------------
 
@@ -161,7 +161,7 @@ cmp saved keys/snapshot.1.uri
 # --- what is missing or wrong -----------------------------------------------------------------------------------------------
 
 before=$(cat repo/metadata/*.json | sha256sum)
-echo 0000 >pin
+echo no-such-pin >pin
 rm -f spy
 expect 3 'the token refuses the PIN' repo refresh
 said_no_pin
