@@ -7,7 +7,6 @@
 #include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -340,25 +339,6 @@ bool sf_fs_exists(const char *path)
         struct stat st;
 
         return lstat(path, &st) == 0;
-}
-
-int sf_fs_free_space(const char *path, uint64_t *ret_bytes, uint64_t *ret_inodes, struct sf_error *err)
-{
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-        int r = fd >= 0 ? sf_fs_free_space_at(fd, ret_bytes, ret_inodes, err) : sf_error_errno(err, "cannot open it");
-
-        return r < 0 ? sf_error_prefix(err, "%s", path) : 0;
-}
-
-int sf_fs_free_space_at(int fd, uint64_t *ret_bytes, uint64_t *ret_inodes, struct sf_error *err)
-{
-        struct statvfs fs;
-
-        if (fstatvfs(fd, &fs) < 0)
-                return sf_error_errno(err, "cannot ask for free space");
-        *ret_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
-        *ret_inodes = fs.f_files ? (uint64_t)fs.f_favail : UINT64_MAX;
-        return 0;
 }
 
 char *sf_fs_join(const char *a, const char *b)

@@ -44,8 +44,14 @@ int sf_fs_open_beneath(int dirfd, const char *path, int flags, mode_t mode, stru
 int sf_fs_readlink(const char *path, char **ret, struct sf_error *err);
 bool sf_fs_exists(const char *path); /* lstat; true for a dangling link */
 
+/* What a file system keeps its files in, as far as its type says: an overlay may be of either kind. */
+enum sf_fs_storage { SF_FS_DISK, SF_FS_MEMORY, SF_FS_OVERLAY };
+enum sf_fs_storage sf_fs_storage(const char *path); /* of as much of an absolute path as there is */
+enum sf_fs_storage sf_fs_storage_at(int fd);
+
 /* Free bytes and inodes on the file system that holds `path`. What is set aside for root is left alone, also as
- * root. A file system that does not count inodes reports UINT64_MAX. */
+ * root. A file system that does not count inodes reports UINT64_MAX. One in memory, also as the upper layer of an
+ * overlay, has no more bytes than the memory that is available, less 64 MiB. */
 int sf_fs_free_space(const char *path, uint64_t *ret_bytes, uint64_t *ret_inodes, struct sf_error *err);
 int sf_fs_free_space_at(int fd, uint64_t *ret_bytes, uint64_t *ret_inodes, struct sf_error *err);
 

@@ -90,13 +90,16 @@ static void remove_leftovers(int base, time_t now)
 
 int sf_activate_switch(const struct sf_store *store, const char *directory, struct sf_error *err)
 {
-        char target[sizeof LINK_START + 128], link[sizeof NEW_LINK + 32];
+        char target[sizeof LINK_START + 128], link[sizeof NEW_LINK + 32], current[128];
         struct timespec now;
         struct stat st;
         int r = check_directory(store, directory, err);
 
         if (r < 0)
                 return r;
+        /* Also where the prefix cannot be written to: an image, or a file system that somebody else switches. */
+        if (sf_activate_current(store, current, NULL) == 0 && strcmp(current, directory) == 0)
+                return 0;
         _cleanup_close_ int base = open_base(store, err);
         if (base < 0)
                 return base;

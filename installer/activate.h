@@ -14,7 +14,8 @@
  * 128 bytes. */
 int sf_activate_current(const struct sf_store *store, char out[128], struct sf_error *err);
 
-/* Points view at releases/<directory>: a temporary link renamed over it, then the directory synced. */
+/* Points view at releases/<directory>: a temporary link renamed over it, then the directory synced. One that points
+ * there already is not touched. */
 int sf_activate_switch(const struct sf_store *store, const char *directory, struct sf_error *err);
 
 /* A real directory at view becomes release foreign-<YYYYMMDD> (or -2, -3 ... behind it) by RENAME_EXCHANGE with a link

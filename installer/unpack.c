@@ -25,6 +25,9 @@ int sf_unpack_check_space(const struct sf_filelist *list, const uint8_t *wanted,
 {
         uint64_t need = RECORD_ROOM, names = 16, bytes, inodes;
 
+        /* A link to a file of the lower layer copies it to the upper one. */
+        if (sf_fs_storage_at(dirfd) == SF_FS_OVERLAY)
+                wanted = NULL;
         for (size_t i = 0; i < list->entry_count; i++) {
                 if (wanted && !wanted[i])
                         continue;

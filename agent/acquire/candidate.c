@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <time.h>
 
 #include "agent/acquire/acquire.h"
 #include "agent/acquire/requires.h"
@@ -30,28 +30,30 @@ static int check_withdrawn(const struct sf_config *config, const struct sf_candi
 /* Where this node stands. Not by machine-id: cloned images share it, and stateless nodes have another at each boot. */
 int sf_candidate_position(const struct sf_config *config, const char *release)
 {
-        const char *seed = config->node_seed ? config->node_seed : config->node_name;
-        char host[256] = "";
-
-        if (!seed)
-                gethostname(host, sizeof host - 1);
-        return sf_rollout_position(release, seed ? seed : host);
+        return sf_rollout_position(release, config->node_seed ? config->node_seed : config->policy.node);
 }
 
-/* Has its wave reached this node, or is it named, or active already? */
+/* Has its wave reached this node, the publisher's and the site's, or is it named, or active already? */
 static bool is_reached(const struct sf_config *config, const struct sf_candidate *offer, const char *wanted,
                        const char *active, const struct sf_release_name *name)
 {
-        int percent = sf_rollout_percent(&offer->repository.rollout, name->text), position;
+        int percent = sf_rollout_percent(&offer->repository.rollout, name->text);
+        int position = sf_candidate_position(config, name->text);
+        const struct sf_index_release *release = sf_index_find(&offer->repository.index, name->text);
+        bool offered = position < percent, due = sf_policy_reached(&config->policy, release->created, time(NULL));
 
-        if (config->ignore_waves || percent >= 100 || strcmp(name->text, active) == 0)
-                return true;
-        position = sf_candidate_position(config, name->text);
-        if (position < percent)
+        if (config->ignore_waves || (offered && due) || strcmp(name->text, active) == 0)
                 return true;
         bool named = sf_release_name_is_exact(wanted, name->text, name->version);
-        sf_log_info("%s is offered to %d %% of the nodes, and this one comes at %d %%: %s", name->text, percent,
-                    position + 1, named ? "taken because it is named" : "passed over (--ignore-waves takes it)");
+        const char *so = named ? "taken because it is named" : "passed over (--ignore-waves takes it)";
+        if (!offered)
+                sf_log_info("%s is offered to %d %% of the nodes, and this one comes at %d %%: %s", name->text, percent,
+                            position + 1, so);
+        if (!due) {
+                const struct sf_conf_entry *rule = sf_policy_own_wave(&config->policy)->entry;
+                sf_log_info("%s was published at %s, wave = %s (%s:%d): %s", name->text, release->created, rule->value,
+                            rule->file, rule->line, so);
+        }
         return named;
 }
 

@@ -3,7 +3,6 @@
 #include "agent/node/scratch.h"
 #include "agent/acquire/repository.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,12 +17,10 @@
 #include "base/stop.h"
 #include "release/layout.h"
 
-#define METADATA_DIRECTORY "metadata"
-#define CACHE_DIRECTORY    "cache"
-#define NO_REPOSITORY      "no repository: give --repo URL, or [repository] url = … in " SF_CONFIG_FILE
-#define METADATA_WAIT      600         /* seconds for another agent that refreshes it */
-#define OFFERS_MAX         32          /* toolchains that are named where there is none for this node */
-#define METADATA_MAX       (64u << 20) /* bytes of one file */
+#define CACHE_DIRECTORY "cache"
+#define NO_REPOSITORY   "no repository: give --repo URL, or [repository] url = … in " SF_CONFIG_FILE
+#define METADATA_WAIT   600 /* seconds for another agent that refreshes it */
+#define OFFERS_MAX      32  /* toolchains that are named where there is none for this node */
 
 /* Fails with a line that names the clock where it stands before the moment this program was built, after waiting at
  * most `wait` seconds for it to be set. */
@@ -154,53 +151,6 @@ static int fetch_target(struct sf_repository *rp, const char *path, const struct
                 if (!sf_repository_reject(rp, &why))
                         return sf_error_set(err, r, "%s", why.text);
         }
-}
-
-/* --dry-run leaves even the metadata as it is: newer metadata is fetched into a copy. */
-static int copy_metadata(const char *directory, struct sf_repository *rp, struct sf_error *err)
-{
-        DIR *dir = opendir(directory);
-        int r = 0;
-
-        if (!dir)
-                return errno == ENOENT ? 0 : sf_error_errno(err, "%s", directory);
-        sf_scratch_clear("/tmp");
-        r = rp->scratch_lock = sf_scratch_make("/tmp", "dry-run", &rp->scratch, err);
-        r = r < 0 ? r : 0;
-        for (struct dirent *e; r == 0 && (e = readdir(dir));) {
-                _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
-                _cleanup_free_ char *to = sf_fs_join(rp->scratch, e->d_name);
-                if (e->d_name[0] == '.')
-                        continue;
-                r = sf_fs_read_at(dirfd(dir), e->d_name, METADATA_MAX, &text, err);
-                if (r == 0)
-                        r = to ? sf_fs_write(to, text.data, text.len, 0600, err)
-                               : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-        }
-        closedir(dir);
-        return r;
-}
-
-static int open_trust(const struct sf_config *config, struct sf_repository *rp, struct sf_error *err)
-{
-        _cleanup_free_ char *directory = sf_fs_join(config->shared, METADATA_DIRECTORY);
-        struct sf_tuf_options options = {
-                .now = time(NULL),
-                .grace = (int64_t)config->metadata_grace,
-                .notice = warn,
-        };
-
-        if (!directory)
-                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-        int r = config->dry_run ? copy_metadata(directory, rp, err) : 0;
-        options.directory = rp->scratch ? rp->scratch : directory;
-        if (r == 0)
-                r = sf_tuf_open(&options, &rp->trust, err);
-        if (r == SF_ERR_NOT_FOUND)
-                return sf_error_set(err, SF_ERR_USAGE,
-                                    "no repository is trusted yet: run 'sf-node trust ROOT.json' with the root.json "
-                                    "you were given");
-        return r;
 }
 
 /* Reads the cached copy of a target where it is still the signed one, else fetches and caches it. */
@@ -401,7 +351,7 @@ static int open_repository(const struct sf_config *config, bool with_offer, stru
         int r = open_fetcher(config, &rp.fetcher, err);
 
         if (r == 0)
-                r = open_trust(config, &rp, err);
+                r = sf_repository_load_trust(config, &rp, err);
         if (r == 0)
                 r = check_clock(config->clock_wait, err);
         if (r == 0)

@@ -42,6 +42,9 @@ int sf_repository_target(const struct sf_config *config, struct sf_repository *r
 /* Are these bytes that target, as it is signed now? SF_ERR_NOT_FOUND, SF_ERR_CORRUPT. */
 int sf_repository_check_target(const struct sf_config *config, struct sf_repository *repository, const char *name,
                                const void *data, size_t len, struct sf_error *err);
+/* A part of both: loads the trusted metadata, beginning with config->trusted_root where there is none yet; with
+ * --dry-run a copy of it. */
+int sf_repository_load_trust(const struct sf_config *config, struct sf_repository *repository, struct sf_error *err);
 void sf_repository_close(struct sf_repository *repository);
 
 /* After content that came from here was damaged: may it be fetched again, from another mirror? */

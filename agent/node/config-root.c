@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
@@ -70,4 +71,16 @@ int sf_config_check_places(const struct sf_config *config, struct sf_error *err)
         for (size_t i = 0; *config->root && r == 0 && i < sizeof places / sizeof *places; i++)
                 r = check_place(config->root, places[i], err);
         return r;
+}
+
+/* A prefix that cannot be written to is never in the middle of a switch. */
+int sf_config_place_record(struct sf_config *config, struct sf_error *err)
+{
+        struct statvfs fs;
+        bool outlived = !*config->root && sf_fs_storage(config->state) != SF_FS_DISK &&
+                        sf_fs_storage(config->prefix) == SF_FS_DISK && statvfs(config->prefix, &fs) == 0 &&
+                        !(fs.f_flag & ST_RDONLY);
+
+        config->record = outlived ? sf_fs_join(config->prefix, ".sf-node") : strdup(config->state);
+        return config->record ? 0 : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
 }

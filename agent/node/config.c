@@ -250,8 +250,9 @@ static int read_places(const struct sf_command_line *line, struct sf_config *c, 
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for the configuration");
         c->state = strcmp(c->prefix, SF_DEFAULT_PREFIX) == 0 ? strdup(c->shared)
                                                              : sf_format("%s/prefix/%s", c->shared, name);
-        return c->state ? sf_config_check_places(c, err)
-                        : sf_error_set(err, SF_ERR_NOMEM, "no memory for the configuration");
+        int r = c->state ? sf_config_check_places(c, err)
+                         : sf_error_set(err, SF_ERR_NOMEM, "no memory for the configuration");
+        return r < 0 ? r : sf_config_place_record(c, err);
 }
 
 static int read_host(const struct sf_command_line *line, struct sf_config *c, struct sf_error *err)
@@ -296,6 +297,9 @@ static int load(const struct sf_command_line *line, bool files, struct sf_config
         if (r == 0)
                 r = read_host(line, &c, err);
         if (r == 0) {
+                c.trusted_root = sf_conf_get(&c.conf, "repository", "root");
+                if (!c.trusted_root && sf_fs_exists(SF_CONFIG_TRUSTED_ROOT))
+                        c.trusted_root = SF_CONFIG_TRUSTED_ROOT;
                 c.ca_bundle = sf_conf_get(&c.conf, "repository", "ca_bundle");
                 r = read_numbers(&c, err);
         }
@@ -368,6 +372,7 @@ void sf_config_free(struct sf_config *config)
         free(config->shared);
         free(config->file);
         free(config->state);
+        free(config->record);
         free(config->repositories);
         sf_words_free(&config->made);
         free(config->units);

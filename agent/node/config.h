@@ -39,6 +39,9 @@ struct sf_config {
         char *file;             /* --config, absolute; NULL = the usual files */
         char *state;            /* the same for the default prefix, SHARED/prefix/opt-b for /opt/b: two prefixes on one
                                       node have two locks, records and histories */
+        char *record; /* where the record of a switch under way is: state, or PREFIX/.sf-node where the state is
+                                   in memory and the prefix is not: what view points to outlives the state */
+        const char *trusted_root;  /* the root.json that a node begins with which trusts none yet; NULL = none */
         const char **repositories; /* base URLs of one repository, tried in order; NULL-terminated */
         size_t repository_count;
         struct sf_words made;               /* owns those that were made from paths */
@@ -87,6 +90,9 @@ void sf_config_free(struct sf_config *config);
 /* A part of sf_config_load: the prefix can be written where it has to be, and below --root nothing leads to this host's
  * own directories. */
 int sf_config_check_places(const struct sf_config *config, struct sf_error *err);
+
+/* A part of sf_config_load: sets config->record. */
+int sf_config_place_record(struct sf_config *config, struct sf_error *err);
 
 /* A part of sf_config_load: fills config->init, whose files are in config->conf. line may be NULL. */
 int sf_config_read_init(const struct sf_command_line *line, struct sf_config *config, struct sf_error *err);

@@ -2,12 +2,20 @@
 /* agent/node/policy.c - see policy.h. */
 #include "agent/node/policy.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <unistd.h>
 
-#define SECTION  "policy"
-#define DAY      1440 /* minutes */
-#define ALL_DAYS 0x7fu
+#include "agent/node/hostlist.h"
+#include "base/clock.h"
+
+#define SECTION   "policy"
+#define DAY       1440 /* minutes */
+#define ALL_DAYS  0x7fu
+#define HOURS_MAX (366u * 24)
+#define LINE_MAX  256 /* bytes; lines of the configuration have fewer */
 
 /* --- reading --------------------------------------------------------------------------------------------------- */
 
@@ -99,6 +107,72 @@ static int read_windows(struct sf_conf *conf, struct sf_policy *policy, struct s
         return 0;
 }
 
+/* "node[001-016],login 2d": the nodes into ret, and where the delay begins. */
+static const char *split_wave(const struct sf_conf_entry *e, char ret[LINE_MAX])
+{
+        size_t len = strcspn(e->value, " \t"), next;
+
+        while (e->value[next = len + strspn(e->value + len, " \t")] && e->value[next + strcspn(e->value + next, " \t")])
+                len = next + strcspn(e->value + next, " \t");
+        snprintf(ret, LINE_MAX, "%.*s", (int)len, e->value);
+        return e->value + next;
+}
+
+/* "2d", "36h" or "0". */
+static bool read_delay(const char *text, unsigned *ret)
+{
+        size_t digits = strspn(text, "0123456789");
+        unsigned long number = digits && digits < 6 ? strtoul(text, NULL, 10) : HOURS_MAX + 1;
+
+        *ret = (unsigned)number * (text[digits] == 'd' ? 24 : 1);
+        return number <= HOURS_MAX && *ret <= HOURS_MAX &&
+               (text[digits] ? strchr("dh", text[digits]) && !text[digits + 1] : number == 0);
+}
+
+static bool names_all(const char *nodes)
+{
+        return strcasecmp(nodes, "ALL") == 0;
+}
+
+static int read_wave(const struct sf_conf_entry *e, struct sf_policy_wave *ret, struct sf_error *err)
+{
+        char nodes[LINE_MAX];
+        const char *delay = split_wave(e, nodes);
+
+        *ret = (struct sf_policy_wave){ .entry = e };
+        if (!read_delay(delay, &ret->hours))
+                return wrong(e, "nodes and a delay as in 'node[001-016] 2d', 'login 36h' or 'ALL 0' expected", err);
+        if (!names_all(nodes) && sf_hostlist_count(nodes) == 0)
+                return wrong(e,
+                             "ALL, or a list of nodes as slurm.conf has it, such as node[001-016,020],login1, expected",
+                             err);
+        return 0;
+}
+
+static int read_waves(struct sf_conf *conf, struct sf_policy *policy, struct sf_error *err)
+{
+        policy->waves = calloc(conf->count + 1, sizeof *policy->waves);
+        if (!policy->waves)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for the configuration");
+        for (const struct sf_conf_entry *e = NULL; (e = sf_conf_next(conf, SECTION, "wave", e));) {
+                int r = *e->value ? read_wave(e, &policy->waves[policy->wave_count], err) : 0;
+                if (r < 0)
+                        return r;
+                policy->wave_count = *e->value ? policy->wave_count + 1 : 0;
+        }
+        return 0;
+}
+
+static void read_node(struct sf_conf *conf, char ret[256])
+{
+        const char *name = sf_conf_get(conf, "service", "node_name");
+
+        if (name)
+                snprintf(ret, 256, "%s", name);
+        else
+                gethostname(ret, 255);
+}
+
 static const struct sf_conf_entry *last(struct sf_conf *conf, const char *key)
 {
         const struct sf_conf_entry *found = NULL;
@@ -122,12 +196,15 @@ int sf_policy_read(struct sf_conf *conf, struct sf_policy *ret, struct sf_error 
                 return wrong(ret->hold, "a version such as 25.05.3, or the name of a release expected", err);
         if (ret->hold && sf_version_parse(ret->hold->value, &version, NULL) == 0 && !version.has_micro)
                 return wrong(ret->hold, "a series is not one release (series = stays on one)", err);
-        return read_windows(conf, ret, err);
+        read_node(conf, ret->node);
+        int r = read_windows(conf, ret, err);
+        return r < 0 ? r : read_waves(conf, ret, err);
 }
 
 void sf_policy_free(struct sf_policy *policy)
 {
         free(policy->windows);
+        free(policy->waves);
         *policy = (struct sf_policy){ 0 };
 }
 
@@ -166,6 +243,38 @@ bool sf_policy_open(const struct sf_policy *policy, const struct tm *local)
         return !policy->window_count;
 }
 
+static bool names_node(const struct sf_policy_wave *wave, const char *node)
+{
+        char nodes[LINE_MAX], alone[256];
+
+        split_wave(wave->entry, nodes);
+        snprintf(alone, sizeof alone, "%.*s", (int)strcspn(node, "."), node);
+        return names_all(nodes) || sf_hostlist_find(nodes, node) >= 0 || sf_hostlist_find(nodes, alone) >= 0;
+}
+
+const struct sf_policy_wave *sf_policy_own_wave(const struct sf_policy *policy)
+{
+        for (size_t i = policy->wave_count; i-- > 0;)
+                if (names_node(&policy->waves[i], policy->node))
+                        return &policy->waves[i];
+        return NULL;
+}
+
+bool sf_policy_reached(const struct sf_policy *policy, const char *created, time_t now)
+{
+        const struct sf_policy_wave *own = sf_policy_own_wave(policy);
+        char since[SF_CLOCK_STAMP];
+
+        return !own || strcmp(created, sf_clock_stamp((int64_t)now - own->hours * INT64_C(3600), since)) <= 0;
+}
+
+static const char *wave_state(const struct sf_policy *policy, const struct sf_policy_wave *wave)
+{
+        return wave == sf_policy_own_wave(policy) ? "in force"
+               : names_node(wave, policy->node)   ? "overruled by a later wave"
+                                                  : "for other nodes";
+}
+
 const struct sf_conf_entry *sf_policy_rule(const struct sf_policy *policy, const struct tm *local, size_t i,
                                            const char **ret_state)
 {
@@ -177,8 +286,13 @@ const struct sf_conf_entry *sf_policy_rule(const struct sf_policy *policy, const
                         *ret_state = "overruled by the hold";
                 return policy->series;
         }
-        if (i >= policy->window_count)
+        if (i < policy->window_count) {
+                *ret_state = sf_policy_window_open(&policy->windows[i], local) ? "open" : "closed";
+                return policy->windows[i].entry;
+        }
+        i -= policy->window_count;
+        if (i >= policy->wave_count)
                 return NULL;
-        *ret_state = sf_policy_window_open(&policy->windows[i], local) ? "open" : "closed";
-        return policy->windows[i].entry;
+        *ret_state = wave_state(policy, &policy->waves[i]);
+        return policy->waves[i].entry;
 }

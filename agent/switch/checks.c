@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "agent/node/auth.h"
 #include "agent/node/libraries.h"
@@ -354,7 +355,9 @@ int sf_check_space(const struct sf_checks *c, struct sf_buffer *ret, struct sf_e
                 uint64_t bytes, inodes;
                 if (!path)
                         return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-                if (!sf_fs_exists(path))
+                struct statvfs fs;
+                /* What is read-only has no room to speak of; a switch that has to write there says so. */
+                if (statvfs(path, &fs) < 0 || (fs.f_flag & ST_RDONLY))
                         continue;
                 r = sf_fs_free_space(path, &bytes, &inodes, err);
                 if (r == 0 && (bytes < SPACE_NEED || inodes < INODES_NEED))

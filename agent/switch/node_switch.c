@@ -206,7 +206,8 @@ static int ensure_recovery(const struct sf_node_switch *live, struct sf_error *e
         bool replaced; /* by a package manager, while it runs: the new one is where the old one was */
         int r = live->bus ? sf_own_program_name(agent, &replaced, err) : 0;
 
-        if (r < 0 || !live->bus)
+        /* A record in memory is gone after a power cut, and the switch with it. */
+        if (r < 0 || !live->bus || sf_fs_storage(config->record) == SF_FS_MEMORY)
                 return r;
         _cleanup_free_ char *name = sf_config_unit_name(config, "sf-node-recover");
         const struct sf_unit_recovery wanted = {
@@ -215,7 +216,7 @@ static int ensure_recovery(const struct sf_node_switch *live, struct sf_error *e
                 .agent = agent,
                 .prefix = config->prefix,
                 .toolchain = config->toolchain,
-                .state = config->state + strlen(config->root),
+                .state = config->record + strlen(config->root),
                 .units = config->units,
         };
         return name ? sf_unit_ensure_recovery(&wanted, err) : sf_error_set(err, SF_ERR_NOMEM, "no memory for a unit");

@@ -195,7 +195,7 @@ static int choose_home(struct sf_node_switch *live, struct sf_transaction *recor
                 snprintf(record->home, sizeof record->home, "%s", home);
         /* Before anything starts on that state: a crash from here on finds home in the record. */
         struct sf_error why = SF_ERROR_INIT;
-        if (sf_transaction_write(live->config->state, record, &why) < 0 ||
+        if (sf_transaction_write(live->config->record, record, &why) < 0 ||
             sf_controller_end(live->config->state, &why) < 0)
                 sf_log_warning("%s", why.text);
         return 0;
@@ -304,7 +304,7 @@ static int after_damage(const struct sf_config *config, const struct sf_store *s
         char view[128] = "", running[128];
         const char *on = view;
 
-        int r = sf_state_set_aside(config->state, SF_TRANSACTION_FILE, why, err);
+        int r = sf_state_set_aside(config->record, SF_TRANSACTION_FILE, why, err);
         if (r == 0)
                 r = sf_state_load_or_set_aside(config->state, &state, err);
         if (r == 0)
@@ -350,7 +350,7 @@ int sf_recovery_run(const struct sf_config *config, const struct sf_store *store
 {
         struct sf_error why = SF_ERROR_INIT;
         struct sf_transaction record;
-        int r = sf_transaction_load(config->state, &record, &why);
+        int r = sf_transaction_load(config->record, &record, &why);
         const char *on = "the release that was active";
 
         if (r == SF_ERR_NOT_FOUND)
@@ -365,7 +365,7 @@ int sf_recovery_run(const struct sf_config *config, const struct sf_store *store
         bool finished = *record.home && strcmp(on, record.to) == 0;
         if (note_state(config, &record, finished, &why) < 0)
                 sf_log_warning("%s", why.text);
-        r = sf_transaction_end(config->state, err);
+        r = sf_transaction_end(config->record, err);
         if (r == 0)
                 r = sf_controller_end(config->state, err);
         if (r == 0)
@@ -382,7 +382,7 @@ int sf_recovery_tell(const struct sf_config *config, char note[SF_RECOVERY_NOTE]
 {
         struct sf_error why = SF_ERROR_INIT;
         struct sf_transaction record;
-        int r = sf_transaction_load(config->state, &record, &why);
+        int r = sf_transaction_load(config->record, &record, &why);
 
         if (r == SF_ERR_NOT_FOUND)
                 return 0;

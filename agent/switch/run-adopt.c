@@ -57,5 +57,5 @@ int sf_switch_run_keep_origin(struct sf_switch_run *run, struct sf_error *err)
         sf_log_info("%s of %s is kept as release %s: sf-node rollback goes back to it", run->from.name.version,
                     run->from.origin, run->record.from);
         snprintf(run->record.home, sizeof run->record.home, "%s", run->record.from);
-        return sf_transaction_write(run->config->state, &run->record, err);
+        return sf_transaction_write(run->config->record, &run->record, err);
 }

@@ -76,7 +76,7 @@ static int read_node(const struct sf_config *config, struct sf_store *store, str
         int r = sf_state_load(config->state, &state, err);
 
         if (r == 0)
-                r = sf_transaction_load(config->state, &record, err);
+                r = sf_transaction_load(config->record, &record, err);
         if (r == SF_ERR_NOT_FOUND) {
                 sf_error_clear(err);
                 r = 0;

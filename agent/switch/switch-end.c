@@ -25,7 +25,7 @@ void sf_switch_run_save_state(struct sf_switch_run *run)
 int sf_switch_run_end_record(struct sf_switch_run *run, struct sf_error *err)
 {
         struct sf_error why = SF_ERROR_INIT;
-        int r = sf_transaction_end(run->config->state, err);
+        int r = sf_transaction_end(run->config->record, err);
 
         if (r == 0 && (sf_controller_end(run->config->state, &why) < 0 || sf_database_end(run->config, &why) < 0))
                 sf_log_detail("%s", why.text);
@@ -77,7 +77,7 @@ static int choose_home(struct sf_switch_run *run, const struct sf_error *why, st
         if (!*record->home)
                 return sf_error_set(err, SF_ERR_FAILED, "%s; there is no release to go back to", why->text);
         /* For a crash on the way. Where it cannot be written, recovery goes to the same places in another order. */
-        if (run->what->back && sf_transaction_write(run->config->state, record, NULL) < 0)
+        if (run->what->back && sf_transaction_write(run->config->record, record, NULL) < 0)
                 sf_log_warning("the record of this switch could not be written again");
         return 0;
 }

@@ -11,6 +11,7 @@
 #include "agent/switch/expected_units.h"
 #include "agent/switch/preflight.h"
 #include "agent/switch/run.h"
+#include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fs.h"
@@ -36,6 +37,24 @@ static struct sf_preflight preflight_of(struct sf_switch_run *run, const char *t
 
 /* --- the first half -------------------------------------------------------------------------------------------- */
 
+/* A node may have others all the same: an image with several, or a state that is empty at each boot. */
+static int refuse_rollback(const struct sf_switch_run *run, struct sf_error *err)
+{
+        static const char none[] = "there is no release before this one to go back to";
+        _cleanup_(sf_buffer_free) struct sf_buffer others = SF_BUFFER_INIT;
+        _cleanup_free_ struct sf_store_release *all = NULL;
+        size_t count;
+        int r = sf_store_list(&run->store, &all, &count, err);
+
+        for (size_t i = 0; r == 0 && i < count; i++)
+                if (strcmp(all[i].directory, run->view) != 0)
+                        r = sf_buffer_printf(&others, err, "%s%s", others.len ? ", " : "", all[i].name.text);
+        if (r == 0 && others.len)
+                return sf_error_set(err, SF_ERR_USAGE, "%s on record here; 'sf-node activate' goes to %s", none,
+                                    sf_buffer_text(&others));
+        return r < 0 ? r : sf_error_set(err, SF_ERR_USAGE, "%s", none);
+}
+
 static int choose(struct sf_switch_run *run, struct sf_error *err)
 {
         const struct sf_switch *what = run->what;
@@ -54,7 +73,7 @@ static int choose(struct sf_switch_run *run, struct sf_error *err)
         if (r < 0 || !what->back)
                 return r < 0 ? r : sf_store_choose(&run->store, wanted, &run->to, err);
         if (!*run->state.previous)
-                return sf_error_set(err, SF_ERR_USAGE, "there is no release before this one to go back to");
+                return refuse_rollback(run, err);
         return sf_store_find(&run->store, run->state.previous, &run->to, err);
 }
 
@@ -235,7 +254,7 @@ static int note_step(struct sf_switch_run *run, enum sf_step step, struct sf_err
         struct sf_transaction record = run->record;
 
         record.step = step;
-        int r = sf_transaction_write(run->config->state, &record, err);
+        int r = sf_transaction_write(run->config->record, &record, err);
         if (r == 0)
                 run->record = record;
         return r;
@@ -252,7 +271,7 @@ static int adopt(struct sf_switch_run *run, struct sf_error *err)
         run->live.changed = true;
         sf_log_info("kept the directory %s/view as release %s", run->store.prefix, run->record.from);
         snprintf(run->record.home, sizeof run->record.home, "%s", run->record.from);
-        return sf_transaction_write(run->config->state, &run->record, err);
+        return sf_transaction_write(run->config->record, &run->record, err);
 }
 
 static void fill_record(struct sf_switch_run *run)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -63,6 +64,8 @@ struct collection {
         struct sf_process_user *users;
         size_t user_count;
         bool blind;              /* processes cannot be seen: every release may be in use */
+        bool keep_given;         /* --keep */
+        bool read_only;          /* releases/ cannot be written to */
         struct sf_lease *leases; /* of other nodes */
         size_t lease_count;
         char active[128];
@@ -114,6 +117,11 @@ static const char *own_reason(const struct collection *c, size_t i, char room[96
                 return "rollback goes to it";
         if (sf_state_is_staged(&c->state, c->all[i].directory))
                 return "it is staged";
+        if (c->read_only)
+                return "releases/ is read-only";
+        /* A state that began empty, as at each boot of a node without a disk. */
+        if (!*c->state.active && !c->keep_given)
+                return "which release was before is not on record here (--keep N decides)";
         if (c->blind)
                 return "it may be in use";
         for (size_t u = 0; u < c->user_count; u++) {
@@ -206,7 +214,10 @@ static int collect_locked(struct collection *c, uint64_t keep, struct sf_error *
         int waited, r = 0;
         _cleanup_close_ int lock = -1;
 
-        if (!c->config->dry_run && sf_fs_exists(c->store->releases))
+        struct statvfs fs;
+        c->read_only = statvfs(c->store->releases, &fs) == 0 && (fs.f_flag & ST_RDONLY);
+        bool writes = !c->config->dry_run && !c->read_only;
+        if (writes && sf_fs_exists(c->store->releases))
                 r = lock = sf_lock_take_shared(c->store->releases, &wait, &waited, err);
         if (r < 0)
                 return r;
@@ -216,9 +227,9 @@ static int collect_locked(struct collection *c, uint64_t keep, struct sf_error *
                 r = collect(c, keep, err);
         if (r == 0)
                 r = sf_controller_copy_prune(c->config->state, c->store, c->config->dry_run, say_copy, err);
-        if (r == 0 && !c->config->dry_run)
+        if (r == 0 && writes)
                 r = sf_store_clear(c->store, err); /* a download that nobody continued */
-        if (r == 0 && !c->config->dry_run && !*c->config->root)
+        if (r == 0 && writes && !*c->config->root)
                 renew_lease(c);
         return r;
 }
@@ -237,6 +248,7 @@ int sf_verb_gc(const struct sf_config *config, const struct sf_command_line *lin
         sf_report_start(&report, "gc");
         report.step = SF_STEP_GC;
         int r = parse_keep(line, &keep, &err);
+        c.keep_given = sf_option_given(line, "keep");
         if (r == 0)
                 r = sf_store_open(config->root, config->prefix, &store, &err);
         if (r == 0) {

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "agent/node/lock.h"
 #include "agent/node/report.h"
@@ -23,6 +24,7 @@ struct row {
         uint64_t fetch; /* bytes that bringing it here would fetch; SF_FETCH_PLAN_IMPOSSIBLE = not known */
         enum sf_fetch_plan_way way;
         int percent, position; /* of the nodes that it is offered to, and where this node stands among them, 0 to 99 */
+        bool due;              /* by the site's own waves */
 };
 
 /* From the index and what is installed alone, without a request. A release without a delta from here may share files
@@ -65,11 +67,13 @@ static struct row describe(const struct sf_index_release *release, const struct 
 
 static void print_row(const struct row *row)
 {
-        char download[32], fetch[32], wave[64] = "";
+        char download[32], fetch[32], wave[128] = "";
 
         if (row->percent < 100)
                 snprintf(wave, sizeof wave, "for %d %% of the nodes, this one at %d %%", row->percent,
                          row->position + 1);
+        if (!row->due)
+                strcat(wave, *wave ? "; later by [policy] wave" : "later by [policy] wave");
         sf_output_line("%-32s %-12s %10s %10s  %-20s  %s", row->release->name.text,
                        row->active      ? "active"
                        : row->installed ? "installed"
@@ -95,7 +99,7 @@ static json_t *row_object(const struct row *row)
         json_object_set_new(object, "active", json_boolean(row->active));
         json_object_set_new(object, "withdrawn", json_boolean(row->withdrawn != NULL));
         json_object_set_new(object, "percent", json_integer(row->percent));
-        json_object_set_new(object, "reached", json_boolean(row->position < row->percent));
+        json_object_set_new(object, "reached", json_boolean(row->position < row->percent && row->due));
         return object;
 }
 
@@ -122,6 +126,7 @@ static int print_list(const struct asked *asked, const struct sf_repository *rp,
                 struct row row = describe(&rp->index.releases[i], rp, installed, count, asked->active);
                 note_cost(asked->config, installed, count, &row);
                 row.position = sf_candidate_position(asked->config, row.release->name.text);
+                row.due = sf_policy_reached(&asked->config->policy, row.release->created, time(NULL));
                 if (row.withdrawn && !asked->all && !row.installed)
                         continue;
                 if (sf_output_is_json())

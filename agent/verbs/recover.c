@@ -6,6 +6,7 @@
 #include "agent/node/report.h"
 #include "agent/switch/drain.h"
 #include "agent/switch/recovery.h"
+#include "agent/switch/transaction.h"
 #include "agent/verbs/verbs.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
@@ -38,6 +39,14 @@ int sf_verb_recover(const struct sf_config *config, const struct sf_command_line
         int r = sf_store_open(config->root, config->prefix, &store, &err);
         if (r == 0)
                 r = lock = sf_lock_take(config->state, &err);
+        /* A system that is read-only as a whole. */
+        struct sf_transaction record;
+        bool nothing = r == SF_ERR_IO && sf_transaction_load(config->record, &record, NULL) == SF_ERR_NOT_FOUND;
+        if (nothing) {
+                sf_log_detail("%s", err.text);
+                sf_store_close(&store);
+                return sf_report_done(&report, note);
+        }
         if (r >= 0)
                 r = sf_recovery_run(config, &store, sf_option_given(line, "boot"), note, &err);
         if (r >= 0)

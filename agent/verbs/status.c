@@ -20,6 +20,7 @@
 #include "base/fs.h"
 #include "base/output.h"
 #include "installer/store.h"
+#include "release/layout.h"
 
 struct situation {
         const struct sf_config *config;
@@ -80,6 +81,21 @@ static json_t *policy_of(const struct situation *s)
         return list;
 }
 
+static const struct storage {
+        const char *name, *text; /* NULL: nothing to tell */
+} storages[] = {
+        [SF_FS_DISK] = { "disk", NULL },
+        [SF_FS_MEMORY] = { "memory", SF_STATE_DIR " is in memory: what it holds is forgotten at the next boot" },
+        [SF_FS_OVERLAY] = { "overlay",
+                            SF_STATE_DIR " is on an overlay: the next boot begins with the image's, unless what is "
+                                         "written lies on a disk" },
+};
+
+static const struct storage *storage_of(const struct situation *s)
+{
+        return &storages[*s->config->root ? SF_FS_DISK : sf_fs_storage(s->config->state)];
+}
+
 static void print_text(const struct situation *s)
 {
         const struct sf_state *state = &s->state;
@@ -88,6 +104,8 @@ static void print_text(const struct situation *s)
         sf_output_line("previous   %s", *state->previous ? previous_of(s) : "none");
         sf_output_line("toolchain  %s %s", s->config->toolchain, s->config->arch);
         sf_output_line("prefix     %s", s->config->prefix);
+        if (storage_of(s)->text)
+                sf_output_line("state      %s", storage_of(s)->text);
         for (size_t i = 0; i < s->units.count; i++) {
                 const struct sf_unit_of_node *u = &s->units.items[i];
                 sf_output_line("unit       %s %s (%s), pid %d, Type=%s%s%s", u->name, u->service.active_state,
@@ -159,6 +177,7 @@ static json_t *details_of(const struct situation *s)
         json_object_set_new(object, "toolchain", sf_json_text(s->config->toolchain));
         json_object_set_new(object, "arch", sf_json_text(s->config->arch));
         json_object_set_new(object, "prefix", sf_json_text(s->config->prefix));
+        json_object_set_new(object, "state_storage", json_string(storage_of(s)->name));
         json_object_set_new(object, "installed", installed);
         json_object_set_new(object, "processes", users_of(s));
         json_object_set_new(object, "units", units_of(s));

@@ -197,7 +197,9 @@ static struct sf_config config_of_node(void)
 
         snprintf(state, sizeof state, "%s", at("st"));
         snprintf(conf, sizeof conf, "%s", at("slurm.conf"));
-        return (struct sf_config){ .root = "", .state = state, .slurm_conf = conf, .restore_state = true };
+        return (struct sf_config){
+                .root = "", .state = state, .record = state, .slurm_conf = conf, .restore_state = true
+        };
 }
 
 /* Ends the process with 0 at the good end, 1 where a call failed. */

@@ -58,6 +58,26 @@ static void wrong_values(void **state)
                 "window = Saturday 02:00-06:00",
                 "window = -02:00-06:00",
                 "window = 99:99-00:10",
+                "wave = node[001-016]",
+                "wave = 2d",
+                "wave = node[001-016] 2",
+                "wave = node[001-016] d",
+                "wave = node[001-016] 2w",
+                "wave = node[001-016] 2dd",
+                "wave = node[001-016] -1d",
+                "wave = node[001-016] 1.5d",
+                "wave = node[001-016] 367d",
+                "wave = node[001-016] 8785h",
+                "wave = node[001-016] 99999999999999999999d",
+                "wave = node[001-016 2d",
+                "wave = node001-016] 2d",
+                "wave = node[] 2d",
+                "wave = node[16-1] 2d",
+                "wave = node[a-b] 2d",
+                "wave = node[1-] 2d",
+                "wave = node[1-2]],x 2d",
+                "wave = , 2d",
+                "wave = node[1-99999999999999999999] 2d",
         };
 
         (void)state;
@@ -154,6 +174,75 @@ static void windows(void **state)
         assert_false(open_at("window = Tue 12:00-13:00\nwindow =\nwindow = Sat 02:00-06:00\n", TUE, 12, 30));
 }
 
+/* Which wave counts for a node: its line, 0 for none, and after how many hours. */
+static int wave_of(const char *rules, const char *node, unsigned *ret_hours)
+{
+        struct kit kit;
+        char all[1024];
+
+        /* [policy] goes on behind it. */
+        snprintf(all, sizeof all, "%s[service]\nnode_name = %s\n", rules, node);
+        assert_int_equal(read_text(&kit, all), 0);
+        const struct sf_policy_wave *own = sf_policy_own_wave(&kit.policy);
+        int line = own ? own->entry->line : 0;
+        *ret_hours = own ? own->hours : 0;
+        done(&kit);
+        return line;
+}
+
+static void waves(void **state)
+{
+        static const char rules[] = "wave = ALL 7d\nwave = node[001-016,020],login[1-2] 36h\nwave = node001 0\n";
+        static const struct {
+                const char *node;
+                int line;
+                unsigned hours;
+        } cases[] = {
+                { "node001", 4, 0 },    { "node002", 3, 36 }, { "NODE016", 3, 36 },
+                { "node017", 2, 168 },  { "node020", 3, 36 }, { "node2", 2, 168 },
+                { "node0020", 2, 168 }, { "login2", 3, 36 },  { "login2.cluster.example", 3, 36 },
+                { "login", 2, 168 },
+        };
+        unsigned hours;
+
+        (void)state;
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                int line = wave_of(rules, cases[i].node, &hours);
+                if (line != cases[i].line || hours != cases[i].hours)
+                        fail_msg("%s: line %d, %u hours", cases[i].node, line, hours);
+        }
+        assert_int_equal(wave_of("wave = node[001-016] 2d\n", "gpu1", &hours), 0);
+        assert_int_equal(wave_of("wave = all 2d\nwave =\n", "gpu1", &hours), 0);
+        assert_int_equal(wave_of("wave = n1\t,  n2 \t 2d\n", "n2", &hours), 2);
+        assert_int_equal(hours, 48);
+        /* Not the delay for a node of that name. */
+        assert_int_equal(wave_of("wave = n1 2d\n", "2d", &hours), 0);
+}
+
+static bool reached(const char *rules, const char *created, time_t now)
+{
+        struct kit kit;
+
+        assert_int_equal(read_text(&kit, rules), 0);
+        bool reached = sf_policy_reached(&kit.policy, created, now);
+        done(&kit);
+        return reached;
+}
+
+static void when_waves_come(void **state)
+{
+        const time_t now = 1796040000; /* 2026-11-30T12:00:00Z */
+
+        (void)state;
+        assert_true(reached("", "2026-11-30T11:59:59Z", now));
+        assert_true(reached("wave = ALL 0\n", "2026-11-30T12:00:00Z", now));
+        assert_true(reached("wave = ALL 2d\n", "2026-11-28T12:00:00Z", now));
+        assert_false(reached("wave = ALL 2d\n", "2026-11-28T12:00:01Z", now));
+        assert_true(reached("wave = ALL 1h\n", "2026-11-30T11:00:00Z", now));
+        assert_false(reached("wave = ALL 1h\n", "2026-11-30T11:00:01Z", now));
+        assert_true(reached("wave = ALL 366d\n", "2025-11-29T11:59:59Z", now));
+}
+
 static void what_status_says(void **state)
 {
         const struct tm local = { .tm_wday = SAT, .tm_hour = 3 };
@@ -163,11 +252,14 @@ static void what_status_says(void **state)
         const struct sf_conf_entry *e;
 
         (void)state;
-        assert_int_equal(
-                read_text(&kit, "series = 25.05\nhold = 25.05.3\nwindow = Sat 02:00-06:00\nwindow = 12:00-13:00\n"), 0);
+        assert_int_equal(read_text(&kit,
+                                   "series = 25.05\nhold = 25.05.3\nwindow = Sat 02:00-06:00\nwindow = 12:00-13:00\n"
+                                   "wave = ALL 7d\nwave = n[1-4] 1d\nwave = m1 0\n[service]\nnode_name = n3\n"),
+                         0);
         for (size_t i = 0; (e = sf_policy_rule(&kit.policy, &local, i, &now)); i++)
                 snprintf(all + strlen(all), sizeof all - strlen(all), "%s:%d %s|", e->key, e->line, now);
-        assert_string_equal(all, "hold:3 in force|series:2 overruled by the hold|window:4 open|window:5 closed|");
+        assert_string_equal(all, "hold:3 in force|series:2 overruled by the hold|window:4 open|window:5 closed|"
+                                 "wave:6 overruled by a later wave|wave:7 in force|wave:8 for other nodes|");
         assert_ptr_equal(sf_policy_wants(&kit.policy), kit.policy.hold);
         done(&kit);
 }
@@ -175,10 +267,8 @@ static void what_status_says(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(wrong_values),
-                cmocka_unit_test(releases),
-                cmocka_unit_test(windows),
-                cmocka_unit_test(what_status_says),
+                cmocka_unit_test(wrong_values), cmocka_unit_test(releases),        cmocka_unit_test(windows),
+                cmocka_unit_test(waves),        cmocka_unit_test(when_waves_come), cmocka_unit_test(what_status_says),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

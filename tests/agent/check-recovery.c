@@ -58,6 +58,7 @@ static int set_up(void **state)
                 .root = n->root,
                 .prefix = n->store.prefix,
                 .state = sf_format("%s/var/lib/sf-node", n->root),
+                .record = sf_format("%s/var/lib/sf-node", n->root),
         };
         assert_int_equal(sf_fs_mkdirs(n->config.state, 0755, NULL), 0);
         *state = n;
@@ -71,6 +72,7 @@ static int tear_down(void **state)
         sf_fs_remove_tree(n->root, NULL);
         sf_store_close(&n->store);
         free(n->config.state);
+        free(n->config.record);
         free(n);
         return 0;
 }

@@ -108,6 +108,31 @@ is 3 install 24.11
 says "has reached this node (--ignore-waves)"
 rm -r root && mv other root
 waves 24.11.4 100 || fail "the last wave"
+
+# The site's own, by name and age: both must have come.
+wave() { printf '[service]\nnode_name = node007\n[policy]\n' >conf; printf 'wave = %s\n' "$@" >>conf; }
+wave "ALL 0" "node[001-016],login 1h"
+is 0 upgrade
+says "wave = node[001-016],login 1h (conf:5): passed over"
+on 24.11.3
+is 0 list
+says "later by [policy] wave"
+is 0 status
+says "policy     wave = ALL 0 (conf:4): overruled by a later wave"
+says "policy     wave = node[001-016],login 1h (conf:5): in force"
+is 0 upgrade --dry-run --ignore-waves
+says "release   24.11.4-test-amd64"
+is 0 upgrade --dry-run 24.11.4
+says "taken because it is named"
+wave "node[001-016 2d"
+is 2 upgrade
+says "conf:4: [policy] wave = node[001-016 2d: ALL, or a list of nodes"
+wave "ALL 7d" "node[8-16],NODE007.cluster 0" "node007 0"
+waves 24.11.4 0 || fail "no wave"
+is 0 upgrade
+says "0 % of the nodes"
+on 24.11.3
+waves 24.11.4 100 || fail "the last wave"
 is 0 upgrade
 on 24.11.4
 exit $((failures > 0))

@@ -5,6 +5,8 @@
 # job is lost. With two real neighbouring series in SF_TEST_NEIGHBOURS, otherwise with a stand-in (testbed/ahead.sh).
 # Six places; SF_TEST_LONG=1 takes all of them (4 minutes), SF_TEST_KILLS="up:phase.json:2:kill ..." names others.
 set -euo pipefail
+# A library kills the agent: it has to be the dynamic one, whichever the other scenarios take.
+unset SF_NODE
 . "$top_srcdir/tests/testbed/node.sh"
 . "$top_srcdir/tests/testbed/neighbours.sh"
 . "$top_srcdir/tests/testbed/ahead.sh"

@@ -33,11 +33,12 @@ bed_need()
         done
 }
 
-# The libraries that the agent of this build and Slurm's clients want from the system, as package names of this machine.
+# The libraries that the dynamic agent of this build and Slurm's clients want from the system, as package names of this machine. The same
+# for a static agent, which needs none: one base system serves both.
 bed_packages()
 {
         local libraries
-        libraries=$({ ldd "${SF_NODE:-$top_builddir/sf-node}" 2>/dev/null | awk '{ print $1 }'; echo libreadline.so.8; } | sed 's|.*/||')
+        libraries=$({ ldd "$top_builddir/sf-node" 2>/dev/null | awk '{ print $1 }'; echo libreadline.so.8; } | sed 's|.*/||')
         # One question for all: dpkg reads its whole database for each. Of several packages the first that it names.
         # shellcheck disable=SC2046
         { dpkg -S $(printf '*/%s ' $libraries) 2>/dev/null || true; } |
