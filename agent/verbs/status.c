@@ -217,7 +217,7 @@ static void look_at_records(struct situation *s)
 
         if (sf_state_load(s->config->state, &s->state, &why) < 0)
                 sf_log_warning("%s", why.text);
-        if (sf_transaction_load(s->config->state, &s->pending, &why) < 0 && why.code != SF_ERR_NOT_FOUND)
+        if (sf_transaction_load(s->config->record, &s->pending, &why) < 0 && why.code != SF_ERR_NOT_FOUND)
                 sf_log_warning("%s", why.text);
 }
 
