@@ -2,6 +2,7 @@
 /* agent/node/quiet.c - see quiet.h. */
 #include "agent/node/quiet.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,12 +20,28 @@
 #define IOPRIO_NONE        0
 #define IOPRIO_IDLE        (3 << 13)
 
+#define NICE_LEAST 19
+
 static void set_priority(int policy, int io)
 {
         struct sched_param none = { 0 };
 
         if (sched_setscheduler(0, policy, &none) < 0 || syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, io) < 0)
                 sf_log_detail("priorities cannot be changed here: %m");
+}
+
+/* Outside of control groups the kernel makes a group of each session (sched(7), autogroup), and a policy counts within
+ * its group only. Returns the group's nice value before, 0 where there are no such groups. */
+static int set_autogroup(int nice)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer old = SF_BUFFER_INIT;
+        _cleanup_close_ int fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
+        int before = 0;
+
+        if (fd < 0 || sf_fs_read("/proc/self/autogroup", 256, &old, NULL) < 0 ||
+            sscanf(sf_buffer_text(&old), "%*s nice %d", &before) != 1 || dprintf(fd, "%d", nice) < 0)
+                sf_log_detail("the session's group keeps its priority: %m");
+        return before;
 }
 
 /* Does the unified hierarchy divide the processors? With "cpu" in an old hierarchy, or delegated to nobody, it does
@@ -51,16 +68,20 @@ void sf_quiet_begin(struct sf_quiet *quiet)
         if (!quiet->scope)
                 sf_log_detail("no scope of our own: %s", err.text);
         quiet->idle = !quiet->scope || !has_cpu_weight();
-        if (quiet->idle)
-                set_priority(SCHED_IDLE, IOPRIO_IDLE);
+        if (!quiet->idle)
+                return;
+        set_priority(SCHED_IDLE, IOPRIO_IDLE);
+        quiet->autogroup = set_autogroup(NICE_LEAST);
 }
 
 void sf_quiet_end(struct sf_quiet *quiet)
 {
         struct sf_error err = SF_ERROR_INIT;
 
-        if (quiet->idle)
+        if (quiet->idle) {
                 set_priority(SCHED_OTHER, IOPRIO_NONE);
+                set_autogroup(quiet->autogroup);
+        }
         if (quiet->scope && sf_service_scope_weigh(SF_SERVICE_WEIGHT_NORMAL, &err) < 0)
                 sf_log_detail("the scope keeps its weight: %s", err.text);
         *quiet = (struct sf_quiet){ 0 };
