@@ -42,15 +42,16 @@ static void add_time(char *out, size_t room, double seconds)
 
 char *sf_progress_text(const struct sf_progress *progress, double rate, uint64_t done, uint64_t total, char out[256])
 {
-        char size[32], speed[48] = "", left[48] = "";
+        char size[32], speed[40] = "", left[40] = "";
+        double share = total ? 100.0 * (double)done / (double)total : 0;
+        unsigned percent = share < 100 ? (unsigned)(share + 0.5) : 100;
 
         if (rate >= 0)
                 snprintf(speed, sizeof speed, "  %s/s", sf_log_size((uint64_t)rate, size));
         if (total && rate > 0 && done < total && (double)(total - done) / rate < LONG_TIME)
                 add_time(left, sizeof left, (double)(total - done) / rate);
         if (total)
-                snprintf(out, 256, "%s  %3.0f %%%s%s", progress->what, 100.0 * (double)done / (double)total, speed,
-                         left);
+                snprintf(out, 256, "%s  %3u %%%s%s", progress->what, percent, speed, left);
         else
                 snprintf(out, 256, "%s  %s%s", progress->what, sf_log_size(done, size), speed);
         return out;

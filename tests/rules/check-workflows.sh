@@ -59,7 +59,7 @@ ROOT_JSON=$(cat "$scratch/repo/metadata/1.root.json") URL=http://127.0.0.1:1/ ru
 grep -qx 'url = http://127.0.0.1:1/' "$scratch/cache.conf" || fail "cache.conf: $(cat "$scratch/cache.conf")"
 rm "$scratch/cache.conf"
 run $stage2 build 'touch cache.conf'
-(cd "$scratch" && ./slurm-factory --config cache.conf matrix) >/dev/null || fail "an empty configuration is refused"
+(cd "$scratch" && ./slurm-factory --config cache.conf --data etc matrix) >/dev/null || fail "an empty configuration is refused"
 echo "refresh, its keys and trust do what they should"
 
 # Both builds and the publication, of small packages instead of Slurm.
