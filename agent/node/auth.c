@@ -11,6 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "agent/node/unit.h"
+#include "agent/node/unit_text.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
 
@@ -124,6 +126,41 @@ static int check_jwt_keys(const struct sf_slurm_conf *conf, struct sf_buffer *re
         if (*set)
                 r = check_key("auth/jwt", set, ret, err);
         return r == 0 && *key ? check_key("auth/jwt", key, ret, err) : r;
+}
+
+/* systemd takes a runtime directory away with the unit that stops, whoever else has a socket in it. Our own unit is
+ * written again by each switch, and keeps it. */
+static int check_directory(const struct sf_unit_of_node *slurmd, struct sf_buffer *ret, struct sf_error *err)
+{
+        _cleanup_(sf_unit_text_free) struct sf_unit_text text = SF_UNIT_TEXT_INIT;
+        enum sf_unit_owner owner = SF_UNIT_FOREIGN;
+
+        if (strcmp(slurmd->name, SF_UNIT_SLURMD) == 0)
+                sf_unit_find("", &owner, NULL, NULL);
+        if (owner == SF_UNIT_OURS || sf_unit_text_load("", slurmd->name, &text, NULL) < 0)
+                return 0;
+        const struct sf_unit_setting *directory = sf_unit_text_get(&text, "Service", "RuntimeDirectory");
+        const struct sf_unit_setting *keep = sf_unit_text_get(&text, "Service", "RuntimeDirectoryPreserve");
+        if (!directory || strcmp(directory->value, "slurm") != 0 ||
+            (keep && (sf_unit_text_bool(keep->value, false) || strcmp(keep->value, "restart") == 0)))
+                return 0;
+        return sf_buffer_printf(ret, err,
+                                "%s has RuntimeDirectory=slurm: its restart removes /run/slurm, and sackd's socket "
+                                "with it; set RuntimeDirectoryPreserve=yes in a drop-in\n",
+                                slurmd->name);
+}
+
+int sf_auth_check_directory(const struct sf_slurm_conf *conf, const struct sf_units *units, struct sf_buffer *ret,
+                            struct sf_error *err)
+{
+        const char *info = sf_slurm_conf_get(conf, "AuthInfo");
+        int r = 0;
+
+        if (!sf_auth_is_slurm(conf) || !info || !strstr(info, "disable_sack"))
+                return 0;
+        for (const struct sf_unit_of_node *u = NULL; r == 0 && (u = sf_units_next(units, SF_DAEMON_SLURMD, u));)
+                r = check_directory(u, ret, err);
+        return r;
 }
 
 int sf_auth_check_keys(const struct sf_slurm_conf *conf, const struct sf_units *units, struct sf_buffer *ret,

@@ -30,4 +30,8 @@ bool sf_auth_is_slurm(const struct sf_slurm_conf *conf);
 int sf_auth_check_keys(const struct sf_slurm_conf *conf, const struct sf_units *units, struct sf_buffer *ret,
                        struct sf_error *err);
 
+/* Appends a line for each slurmd whose restart would take sackd's socket away, where commands depend on sackd. */
+int sf_auth_check_directory(const struct sf_slurm_conf *conf, const struct sf_units *units, struct sf_buffer *ret,
+                            struct sf_error *err);
+
 #endif

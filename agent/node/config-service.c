@@ -29,6 +29,7 @@ static int read_units(struct sf_config *c, struct sf_error *err)
                         c->units[at] = c->units[at - 1];
                 c->units[at] = e->value;
         }
+        c->units_named = c->unit_count > 0;
         if (!c->unit_count)
                 c->units[c->unit_count++] = "slurmd.service";
         return 0;

@@ -67,6 +67,7 @@ struct sf_config {
         bool json, dry_run, force, no_restart, allow_downgrade, restore_state;
         const char **units; /* services that run from the release, in SchedMD's order; NULL-terminated */
         size_t unit_count;
+        bool units_named;         /* by [service] unit; else units is slurmd.service alone */
         uint64_t quiet_timeout;   /* seconds to wait for scripts that slurmd waits for, 0 = not at all */
         uint64_t settle_ms;       /* how long a restarted service must stay up before it is believed */
         uint64_t restart_timeout; /* seconds for one restart */

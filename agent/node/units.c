@@ -17,6 +17,7 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/words.h"
+#include "release/layout.h"
 
 struct search {
         struct sf_service_bus *bus;
@@ -171,6 +172,39 @@ static void sort(struct sf_units *units)
         }
 }
 
+/* Its program is X/view/sbin/slurmd, where X/view is a link to a release: X is a prefix of sf-node's, another one. */
+static bool is_of_other_prefix(const struct sf_unit_of_node *u)
+{
+        static const char program[] = "/sbin/slurmd", releases[] = SF_NODE_RELEASES "/";
+        size_t len = strlen(u->service.command);
+        char view[sizeof u->service.command], target[sizeof releases];
+
+        if (len <= strlen(program) || strcmp(u->service.command + len - strlen(program), program) != 0)
+                return false;
+        snprintf(view, sizeof view, "%.*s", (int)(len - strlen(program)), u->service.command);
+        return readlink(view, target, strlen(releases)) == (ssize_t)strlen(releases) &&
+               memcmp(target, releases, strlen(releases)) == 0;
+}
+
+/* Two prefixes on one node: a slurmd.service that nobody named is the other one's where it runs from elsewhere, and
+ * that is another prefix of sf-node's, or another slurmd runs from this prefix. Here it is as if it were not there. */
+static void leave_to_others(struct sf_units *units)
+{
+        const struct sf_unit_of_node *own = NULL;
+
+        for (const struct sf_unit_of_node *u = NULL; (u = sf_units_next(units, SF_DAEMON_SLURMD, u));)
+                own = u->in_prefix ? u : own;
+        for (size_t i = 0; i < units->count; i++) {
+                struct sf_unit_of_node *u = &units->items[i];
+                if (strcmp(u->name, SF_UNIT_SLURMD) != 0 || u->configured || u->in_prefix || !*u->service.command ||
+                    (!own && !is_of_other_prefix(u)))
+                        continue;
+                *u = (struct sf_unit_of_node){ .name = SF_UNIT_SLURMD, .daemon = SF_DAEMON_SLURMD };
+                snprintf(u->service.load_state, sizeof u->service.load_state, "not-found");
+                return;
+        }
+}
+
 int sf_units_find(struct sf_service_bus *bus, const char *prefix, const char *const *configured, struct sf_units *ret,
                   struct sf_error *err)
 {
@@ -193,6 +227,7 @@ int sf_units_find(struct sf_service_bus *bus, const char *prefix, const char *co
                 sf_units_free(&s.found);
                 return r;
         }
+        leave_to_others(&s.found);
         sort(&s.found);
         *ret = s.found;
         return 0;

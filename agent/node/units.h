@@ -40,7 +40,7 @@ struct sf_units {
 #define SF_UNITS_INIT { NULL, 0 }
 
 /* configured: names, NULL-terminated. slurmd.service is always in the set, for it is the one that sf-node writes: with
- * load_state "not-found" where the node has none. */
+ * load_state "not-found" where the node has none, or where it is another prefix's and nobody named it. */
 int sf_units_find(struct sf_service_bus *bus, const char *prefix, const char *const *configured, struct sf_units *ret,
                   struct sf_error *err);
 void sf_units_free(struct sf_units *units);

@@ -306,7 +306,7 @@ static int check_default_conf(const struct sf_checks *c, struct sf_buffer *ret, 
         return 0;
 }
 
-int sf_check_conf(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err)
+static int check_one_conf(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err)
 {
         _cleanup_(sf_slurm_conf_free) struct sf_slurm_conf conf = SF_SLURM_CONF_INIT;
         struct sf_error why = SF_ERROR_INIT;
@@ -325,6 +325,25 @@ int sf_check_conf(const struct sf_checks *c, struct sf_buffer *ret, struct sf_er
         return check_trial(c, &conf, node, ret, err);
 }
 
+/* Further slurmd of this host may have another slurm.conf, and be of another cluster. */
+int sf_check_conf(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err)
+{
+        int r = check_one_conf(c, ret, err);
+
+        for (size_t i = 0; r == 0 && c->units && i < c->units->count; i++) {
+                const struct sf_unit_of_node *u = &c->units->items[i];
+                struct sf_checks other = *c;
+                if (u->daemon != SF_DAEMON_SLURMD || u == sf_units_slurmd(c->units) || !u->running || !*u->conf ||
+                    strcmp(u->conf, c->conf) == 0)
+                        continue;
+                other.conf = u->conf;
+                other.node = *u->words.node ? u->words.node : NULL;
+                other.unit = &u->service;
+                r = check_one_conf(&other, ret, err);
+        }
+        return r;
+}
+
 static int load_conf(const struct sf_checks *c, struct sf_slurm_conf *ret)
 {
         return *c->root ? SF_ERR_UNSUPPORTED : sf_slurm_conf_load("", c->conf, ret, NULL);
@@ -335,7 +354,10 @@ int sf_check_keys(const struct sf_checks *c, struct sf_buffer *ret, struct sf_er
 {
         _cleanup_(sf_slurm_conf_free) struct sf_slurm_conf conf = SF_SLURM_CONF_INIT;
 
-        return c->units && load_conf(c, &conf) == 0 ? sf_auth_check_keys(&conf, c->units, ret, err) : 0;
+        if (!c->units || load_conf(c, &conf) < 0)
+                return 0;
+        int r = sf_auth_check_keys(&conf, c->units, ret, err);
+        return r < 0 ? r : sf_auth_check_directory(&conf, c->units, ret, err);
 }
 
 int sf_check_sockets(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err)

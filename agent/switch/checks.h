@@ -48,7 +48,8 @@ int sf_check_plugin_dir(const struct sf_checks *c, struct sf_buffer *ret,
                         struct sf_error *err); /* PluginDir in slurm.conf */
 int sf_check_conf(const struct sf_checks *c, struct sf_buffer *ret,
                   struct sf_error *err); /* options it does not know */
-int sf_check_keys(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err); /* of auth/slurm, auth/jwt */
+int sf_check_keys(const struct sf_checks *c, struct sf_buffer *ret,
+                  struct sf_error *err); /* of auth/slurm and auth/jwt; sackd's place */
 int sf_check_sockets(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err);  /* munge, or sackd's */
 int sf_check_slurmdbd(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err); /* slurmdbd.conf */
 int sf_check_space(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err); /* room to switch at all */

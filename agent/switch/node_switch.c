@@ -30,7 +30,8 @@
 static int find_units(struct sf_node_switch *live, struct sf_error *err)
 {
         struct sf_config *own = malloc(sizeof *own);
-        int r = own ? sf_units_find(live->bus, live->config->prefix, live->config->units, &live->units, err)
+        const char *const *named = live->config->units_named ? live->config->units : NULL;
+        int r = own ? sf_units_find(live->bus, live->config->prefix, named, &live->units, err)
                     : sf_error_set(err, SF_ERR_NOMEM, "no memory for units");
         const char **names = r == 0 ? calloc(live->units.count + 1, sizeof *names) : NULL;
 
@@ -321,6 +322,20 @@ static int choose_unit(const struct sf_node_switch *live, const struct sf_node_m
         return r;
 }
 
+/* slurmd.service starts the slurmd of another prefix, and the configuration does not name it (sf_units_find). */
+static bool is_left_to_other_prefix(const struct sf_node_switch *live, enum sf_unit_owner owner, const char *text)
+{
+        _cleanup_free_ char *program = sf_format("@%s/" SF_NODE_VIEW "/", live->config->prefix);
+
+        for (size_t i = 0; i < live->units.count; i++) {
+                const struct sf_unit_of_node *u = &live->units.items[i];
+                if (strcmp(u->name, SF_UNIT_SLURMD) == 0)
+                        return owner != SF_UNIT_NONE && !u->configured &&
+                               strcmp(u->service.load_state, "not-found") == 0;
+        }
+        return owner == SF_UNIT_OURS && program && !strstr(text, program);
+}
+
 /* The unit file of the release that is being activated, unless the site has one of its own. */
 static int place_unit(struct sf_node_switch *live, const struct sf_node_move *move, struct sf_error *err)
 {
@@ -329,8 +344,16 @@ static int place_unit(struct sf_node_switch *live, const struct sf_node_move *mo
         enum sf_unit_owner owner;
         int r = sf_unit_find(config->root, &owner, &before, err);
 
-        if (r < 0 || owner == SF_UNIT_FOREIGN)
+        if (r < 0)
                 return r;
+        if (is_left_to_other_prefix(live, owner, sf_buffer_text(&before))) {
+                sf_log_info("slurmd.service starts the slurmd of another prefix, and is left as it is; named in "
+                            "[service] unit it would be written for %s",
+                            config->prefix);
+                return 0;
+        }
+        if (owner == SF_UNIT_FOREIGN)
+                return 0;
         if (owner == SF_UNIT_OURS && *move->from->directory && !move->back)
                 r = sf_unit_keep(config->state, move->from->directory, &before, err);
         if (r == 0)

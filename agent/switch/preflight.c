@@ -22,8 +22,7 @@
 #include "base/output.h"
 #include "base/proc.h"
 
-#define EXPECTED_DOWNTIME 2 /* seconds, there and back: several times what was ever measured */
-#define BUSY_PAUSE        2 /* seconds */
+#define BUSY_PAUSE 2 /* seconds */
 
 /* The slurmstepds of one kind of release, and the versions of all of them. */
 struct steps {
@@ -103,7 +102,8 @@ static int settle_older_steps(const struct sf_preflight *p, const char *to, stru
         for (;;) {
                 _cleanup_(sf_buffer_free) struct sf_buffer older = SF_BUFFER_INIT;
                 int r = find_steps(p->live, ret, err);
-                if (r < 0 || config->old_steps == SF_OLD_STEPS_ALLOW || p->back)
+                if (r < 0 || config->old_steps == SF_OLD_STEPS_ALLOW || p->back ||
+                    (config->old_steps == SF_OLD_STEPS_WAIT && config->dry_run))
                         return r;
                 r = list_older(ret, p->from, to, &older, err);
                 if (r < 0 || !older.len)
@@ -199,8 +199,8 @@ int sf_preflight_gate(const struct sf_preflight *p, struct sf_error *err)
 
         if (!*live->config->root && (r = check_place(live->config, err)) < 0)
                 return r;
-        if (!*p->to_version)
-                return 0;
+        if ((r = sf_preflight_one_node(live, err)) < 0 || !*p->to_version)
+                return r;
         if (live->slurmd.main_pid && !live->ctld.runs && !*live->controller.version) {
                 if (!live->config->force && !p->back)
                         return refuse_silence(live, err);
@@ -221,36 +221,43 @@ int sf_preflight_gate(const struct sf_preflight *p, struct sf_error *err)
                 .steps = steps.versions,
                 .allow_downgrade = live->config->allow_downgrade || live->config->restore_state,
         };
-        return sf_version_window_check(&gate, err);
+        r = sf_version_window_check(&gate, err);
+        return r < 0 ? r : sf_preflight_clusters(p, &gate, err);
 }
 
 static int check_budget(const struct sf_node_switch *live, struct sf_buffer *ret, struct sf_error *err)
 {
         uint64_t budget = live->controller.slurmd_timeout;
 
-        if (!budget || budget > EXPECTED_DOWNTIME)
+        if (!budget || budget > SF_PREFLIGHT_DOWNTIME)
                 return 0;
         return sf_buffer_printf(
                 ret, err,
                 "SlurmdTimeout is %llu s, and slurmd may be away for %d s: slurmctld would call the node down "
                 "and end its jobs; raise SlurmdTimeout\n",
-                (unsigned long long)budget, EXPECTED_DOWNTIME);
+                (unsigned long long)budget, SF_PREFLIGHT_DOWNTIME);
 }
 
-/* Asks every question; findings pile up in ret. What was adopted may start with libraries that its unit alone names:
- * it ran, so its programs are not tried. */
-static int ask_everything(const struct sf_checks *c, const struct sf_node_switch *live, bool adopted,
+/* Asks every question, of a release that is not here only those about the node; findings pile up in ret. What was
+ * adopted may start with libraries that its unit alone names: it ran, so its programs are not tried. */
+static int ask_everything(const struct sf_checks *c, const struct sf_node_switch *live, bool here, bool adopted,
                           struct sf_buffer *ret, struct sf_error *err)
 {
-        int (*const checks[])(const struct sf_checks *, struct sf_buffer *, struct sf_error *) = {
-                sf_check_space,      sf_check_plugins, sf_check_libraries, sf_check_spank,
-                sf_check_plugin_dir, sf_check_conf,    sf_check_slurmdbd,  sf_check_keys,
+        static const struct {
+                int (*ask)(const struct sf_checks *c, struct sf_buffer *ret, struct sf_error *err);
+                bool of_tree; /* reads files of the release */
+                bool runs_it; /* starts programs of the release, or their loader */
+        } checks[] = {
+                { sf_check_space, false, false },      { sf_check_plugins, true, false },
+                { sf_check_libraries, true, true },    { sf_check_spank, true, false },
+                { sf_check_plugin_dir, false, false }, { sf_check_conf, true, true },
+                { sf_check_slurmdbd, true, false },    { sf_check_keys, false, false },
         };
         int r = check_budget(live, ret, err);
 
         for (size_t i = 0; r == 0 && i < sizeof checks / sizeof *checks; i++)
-                if (!adopted || (checks[i] != sf_check_libraries && checks[i] != sf_check_conf))
-                        r = checks[i](c, ret, err);
+                if ((here || !checks[i].of_tree) && (!adopted || !checks[i].runs_it))
+                        r = checks[i].ask(c, ret, err);
         return r;
 }
 
@@ -354,7 +361,8 @@ int sf_preflight_run(const struct sf_preflight *p, const struct sf_store_release
         /* An image is checked where it boots, and where nothing runs there is nothing to hurt (doctor still tells). */
         if (*config->root)
                 return 0;
-        int r = tree ? sf_security_admit(tree, err) : 0;
+        bool here = *to->directory, act = !config->dry_run;
+        int r = tree && act ? sf_security_admit(tree, err) : 0;
         if (r < 0 || !any_running(live))
                 return r;
         r = tree && old_tree ? settle_older_steps(p, to->directory, &steps, err)
@@ -378,14 +386,14 @@ int sf_preflight_run(const struct sf_preflight *p, const struct sf_store_release
                 .old_steps = steps.versions && steps.versions[0],
         };
         /* Read while the questions below are asked, and nothing is stopped yet. */
-        if (r == 0 && live->slurmd.main_pid)
+        if (r == 0 && live->slurmd.main_pid && act)
                 sf_readahead_release(tree, live->slurmd.main_pid, old_tree);
         if (r == 0)
                 r = sf_preflight_commands(p, to->unit, err);
         if (r == 0)
                 r = check_units(&checks, err);
         if (r == 0)
-                r = ask_everything(&checks, live, *to->origin != 0, &findings, err);
+                r = ask_everything(&checks, live, here, *to->origin != 0, &findings, err);
         warn(&notes);
         return r < 0 ? r : judge(&findings, config->force, err);
 }

@@ -89,6 +89,23 @@ int sf_switch_run_plan_controllers(struct sf_switch_run *run, const char *to_ver
         return sf_node_switch_plan(&run->live, &plan, err);
 }
 
+/* --dry-run: what would speak against it, as far as can be known before it is fetched. */
+static int rehearse(struct sf_switch_run *run, const struct sf_preflight *preflight, struct sf_error *err)
+{
+        const struct sf_index_release *release = run->offer.release;
+        const struct sf_store_release before = run->to;
+
+        if (run->what->bytes) {
+                run->to = (struct sf_store_release){ .name = release->name };
+                snprintf(run->to.unit, sizeof run->to.unit, "%s", release->unit);
+                if (run->offer.plan.way == SF_FETCH_PLAN_NOTHING)
+                        sf_store_find_tree(&run->store, &release->name, &release->tree, &run->to, NULL);
+        }
+        int r = sf_switch_run_is_settled(run) ? 0 : sf_preflight_run(preflight, &run->to, err);
+        run->to = before;
+        return r;
+}
+
 /* Which release is meant, and is it worth the trouble? */
 int sf_switch_step_plan(struct sf_switch_run *run, struct sf_error *err)
 {
@@ -127,7 +144,9 @@ int sf_switch_step_plan(struct sf_switch_run *run, struct sf_error *err)
                     : 0;
         if (r == 0)
                 r = sf_preflight_gate(&preflight, err);
-        return r < 0 ? r : sf_switch_run_plan_controllers(run, name->version, err);
+        if (r == 0)
+                r = sf_switch_run_plan_controllers(run, name->version, err);
+        return r < 0 || !run->config->dry_run ? r : rehearse(run, &preflight, err);
 }
 
 static void say_waiting(void *ctx, const char *holder)
