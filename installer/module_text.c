@@ -14,19 +14,17 @@ const struct sf_module_language_info sf_module_languages[SF_MODULE_LANGUAGES] = 
 };
 
 /* Directories of a release that belong into a search path of the shell, where the release has them. `only`: not where
- * the directory holds anything else, for a user's builds must not find our hwloc or libevent. `lua`: its files are for
- * Lmod. */
+ * the directory holds anything else, for a user's builds must not find our hwloc or libevent. */
 static const struct {
         const char *directory, *variable, *only;
-        bool lua;
 } search_paths[] = {
-        { "sbin", "PATH", NULL, false },
-        { "bin", "PATH", NULL, false },
-        { "share/man", "MANPATH", NULL, false },
-        { "include", "CPATH", "slurm", false },
-        { "lib/pkgconfig", "PKG_CONFIG_PATH", "slurm.pc", false },
+        { "sbin", "PATH", NULL },
+        { "bin", "PATH", NULL },
+        { "share/man", "MANPATH", NULL },
+        { "include", "CPATH", "slurm" },
+        { "lib/pkgconfig", "PKG_CONFIG_PATH", "slurm.pc" },
         /* Modules of the release itself: OpenMPI, which is never on the paths above. */
-        { "mpi/modulefiles", "MODULEPATH", NULL, true },
+        { "mpi/modulefiles", "MODULEPATH", NULL },
 };
 
 /* SLURM_CONF is the user's where it is set. What this module has set it takes back, which the second variable tells. A
@@ -113,7 +111,7 @@ int sf_module_write(const struct sf_module *module, enum sf_module_language lang
                 _cleanup_free_ char *directory = sf_fs_join(module->tree, search_paths[i].directory);
                 if (!directory)
                         return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-                if ((search_paths[i].lua && language != SF_MODULE_LUA) || !is_offered(directory, search_paths[i].only))
+                if (!is_offered(directory, search_paths[i].only))
                         continue;
                 r = sf_buffer_printf(ret, err,
                                      language == SF_MODULE_LUA ? "prepend_path(\"%s\", pathJoin(root, \"%s\"))\n"

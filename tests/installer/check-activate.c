@@ -331,6 +331,8 @@ static void test_sessions(void **state)
         put(n, "releases/24.11.5-bookworm/include/hwloc.h", "");
         put(n, "releases/24.11.5-bookworm/include/slurm/slurm.h", "");
         put(n, "releases/25.05.1-bookworm/include/slurm/slurm.h", "");
+        put(n, "releases/25.05.1-bookworm/mpi/bin/mpicc", "#!/bin/sh\necho mpicc\n");
+        put(n, "releases/25.05.1-bookworm/mpi/modulefiles/.modulerc", "#%Module1.0\n");
         assert_int_equal(unlink(without), 0);
         sf_store_forget(&n->store);
         assert_int_equal(sf_lmod_write(&n->store, "24.11.5-bookworm", NULL), 0);

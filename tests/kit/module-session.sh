@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # What a user does with modules, under a real module system: module-session.sh COMMAND PREFIX
 # COMMAND prints shell commands ("lmod", "tclsh modulecmd.tcl"). PREFIX has the releases 24.11.5-bookworm (active),
-# 24.11.10-bookworm and 25.05.1-bookworm, whose sinfo prints their name, and 23.11.1-bookworm without scontrol.
+# 24.11.10-bookworm and 25.05.1-bookworm, whose sinfo prints their name, and 23.11.1-bookworm without scontrol. In 25.05.1-bookworm is
+# also mpi/modulefiles, where this script puts OpenMPI's modules as its recipe makes them.
 set -u
 command=$1 prefix=$2
 fail() { echo "FAILED: $*"; exit 1; }
@@ -11,6 +12,20 @@ module() { eval "$($command bash "$@" 2>"$prefix/said")"; }
 is() { [ "$1" = "$2" ] || { cat "$prefix/said"; fail "$3: '$1' instead of '$2'"; }; }
 unset LD_LIBRARY_PATH LIBRARY_PATH SLURM_CONF SLURM_ROOT SLURM_INSTALL_PREFIX CPATH PKG_CONFIG_PATH
 releases=$prefix/releases
+source=$(realpath "$(dirname "$0")/../..")
+
+# The recipe's own patch and steps, with its words for the version and for where it will be.
+install_mpi() { # RELEASE
+        local build=$prefix/openmpi recipe=$source/etc/recipes/openmpi.ini version
+        version=$(sed -n 's/^version = //p' "$recipe")
+        rm -rf "$build" && mkdir -p "$build" && cd "$build" || fail "no directory to make OpenMPI's modules in"
+        patch -s -p1 -F0 -i "$source/etc/recipes/patches/openmpi-module.patch" || fail "openmpi-module.patch"
+        sed -n '/^\[step .*module/,/^$/s/^run = //p' "$recipe" | sed "s|@PREFIX@|$1|g; s|@VERSION@|$version|g" >steps
+        is "$(wc -l <steps)" 3 "steps for modules in the recipe"
+        bash -e steps && cp -a "stage$1/." "$1" || fail "the recipe's steps for modules"
+        cd "$prefix" || exit 1
+}
+install_mpi "$releases/25.05.1-bookworm"
 
 module use "$prefix/modules"
 module load slurm
@@ -25,6 +40,14 @@ is "$(sinfo)" 25.05.1-bookworm-amd64 "swap"
 is "$SLURM_ROOT" "$releases/25.05.1-bookworm" "SLURM_ROOT after swap"
 case $PATH in *24.11.5-bookworm*) fail "PATH after swap: $PATH" ;; esac
 is "$CPATH" "$releases/25.05.1-bookworm/include" "Slurm's own headers"
+module load openmpi
+is "$(mpicc) $MPI_HOME" "mpicc $releases/25.05.1-bookworm/mpi" "OpenMPI of a release"
+is "$CPATH" "$releases/25.05.1-bookworm/mpi/include:$releases/25.05.1-bookworm/include" "headers of OpenMPI"
+is "${LIBRARY_PATH-}${LD_LIBRARY_PATH-}" "$releases/25.05.1-bookworm/mpi/lib" "library paths of OpenMPI"
+module whatis openmpi
+grep -q 'srun --mpi=pmix' "$prefix/said" || { cat "$prefix/said"; fail "whatis of OpenMPI"; }
+module unload openmpi
+is "$(command -v mpicc)${MPI_HOME-}${LIBRARY_PATH-}" "" "unload of OpenMPI"
 module unload slurm
 is "$(command -v sinfo)${SLURM_ROOT-}${SLURM_BUILD_VERSION-}${SLURM_CONF-}${CPATH-}" "" "unload"
 module load slurm/24.11-bookworm
