@@ -2,7 +2,6 @@
 /* installer/module_text.c - see module_text.h. */
 #include "installer/module_text.h"
 
-#include <dirent.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -13,18 +12,19 @@ const struct sf_module_language_info sf_module_languages[SF_MODULE_LANGUAGES] = 
         [SF_MODULE_TCL] = { "", ".modulerc", "#%Module1.0\n# written by sf-node; changes will be lost\n" },
 };
 
-/* Directories of a release that belong into a search path of the shell, where the release has them. `only`: not where
- * the directory holds anything else, for a user's builds must not find our hwloc or libevent. */
+/* Directories of a release that belong into a search path of the shell, where the release has them. Not include/ and
+ * lib/ themselves: a user's builds must not find our hwloc or libevent. */
 static const struct {
-        const char *directory, *variable, *only;
+        const char *directory, *variable;
 } search_paths[] = {
-        { "sbin", "PATH", NULL },
-        { "bin", "PATH", NULL },
-        { "share/man", "MANPATH", NULL },
-        { "include", "CPATH", "slurm" },
-        { "lib/pkgconfig", "PKG_CONFIG_PATH", "slurm.pc" },
+        { "sbin", "PATH" },
+        { "bin", "PATH" },
+        { "share/man", "MANPATH" },
+        { "share/slurm/devel/include", "CPATH" },
+        { "share/slurm/devel/lib/pkgconfig", "PKG_CONFIG_PATH" },
+        { "share/slurm/devel", "CMAKE_PREFIX_PATH" },
         /* Modules of the release itself: OpenMPI, which is never on the paths above. */
-        { "mpi/modulefiles", "MODULEPATH", NULL },
+        { "mpi/modulefiles", "MODULEPATH" },
 };
 
 /* SLURM_CONF is the user's where it is set. What this module has set it takes back, which the second variable tells. A
@@ -77,24 +77,6 @@ static const char tcl_text[] =
         "setenv SLURM_BUILD_ARCH {%4$s}\n"
         "setenv SLURM_BUILD_RELEASE {%2$s}\n";
 
-/* True where the directory is there and, with `only`, holds nothing but that. */
-static bool is_offered(const char *directory, const char *only)
-{
-        DIR *dir = opendir(directory);
-        bool found = false, alone = true;
-        struct dirent *entry;
-
-        if (!dir)
-                return false;
-        while (only && (entry = readdir(dir)))
-                if (strcmp(entry->d_name, only) == 0)
-                        found = true;
-                else if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-                        alone = false;
-        closedir(dir);
-        return !only || (found && alone);
-}
-
 int sf_module_write(const struct sf_module *module, enum sf_module_language language, struct sf_buffer *ret,
                     struct sf_error *err)
 {
@@ -111,7 +93,7 @@ int sf_module_write(const struct sf_module *module, enum sf_module_language lang
                 _cleanup_free_ char *directory = sf_fs_join(module->tree, search_paths[i].directory);
                 if (!directory)
                         return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-                if (!is_offered(directory, search_paths[i].only))
+                if (!sf_fs_exists(directory))
                         continue;
                 r = sf_buffer_printf(ret, err,
                                      language == SF_MODULE_LUA ? "prepend_path(\"%s\", pathJoin(root, \"%s\"))\n"

@@ -28,7 +28,8 @@ struct sf_module {
 };
 
 /* Appends the module file of a release. The paths of the shell lead to its programs and manual pages; headers and .pc
- * files are offered only where the directory holds none but Slurm's. Nothing sets a library path. */
+ * files are those of share/slurm/devel, which has none but Slurm's (factory/pack/devel.h). Nothing sets a library
+ * path. */
 int sf_module_write(const struct sf_module *module, enum sf_module_language language, struct sf_buffer *ret,
                     struct sf_error *err);
 /* Appends one line of the file of aliases: slurm/<alias> stands for slurm/<directory>. */

@@ -173,6 +173,9 @@ static void print_finding(void *ctx, const char *text)
         sf_log_error("finding: %s", text);
 }
 
+/* Counts the ways in which the same layers were packed: 2 has share/slurm/devel. */
+#define PACKING 2
+
 /* What a release was packed from: equal text, equal release. */
 static int describe(const struct session *s, const struct sf_buffer *sbom, struct sf_buffer *ret, struct sf_error *err)
 {
@@ -182,7 +185,7 @@ static int describe(const struct session *s, const struct sf_buffer *sbom, struc
         sf_digest_of(sbom->data, sbom->len, &digest);
         int r = sf_buffer_printf(ret, err, "sbom %s\n", sf_digest_hex(&digest, hex));
         if (r == 0)
-                r = sf_buffer_printf(ret, err, "slurm-factory %s\nepoch %lld\n", SF_VERSION,
+                r = sf_buffer_printf(ret, err, "slurm-factory %s\npacking %d\nepoch %lld\n", SF_VERSION, PACKING,
                                      (long long)sf_pack_epoch());
 
         for (size_t i = 0; i < s->plan.count && r == 0; i++)

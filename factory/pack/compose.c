@@ -316,6 +316,25 @@ static int link_twins(const struct sf_compose *tree, struct sf_node **nodes, siz
         return 0;
 }
 
+/* Directories that the layer has from an earlier call. All nodes are sorted by path. */
+static void drop_repeated_directories(struct sf_compose *tree)
+{
+        size_t kept = 0;
+
+        for (size_t i = 0; i < tree->count; i++) {
+                struct sf_node *node = tree->nodes[i];
+                bool repeated = false;
+
+                for (size_t j = kept; j > 0 && strcmp(tree->nodes[j - 1]->entry.path, node->entry.path) == 0; j--)
+                        repeated = repeated || tree->nodes[j - 1]->layer == node->layer;
+                if (repeated)
+                        node_free(node);
+                else
+                        tree->nodes[kept++] = node;
+        }
+        tree->count = kept;
+}
+
 int sf_compose_add(struct sf_compose *tree, unsigned layer, const char *directory, struct sf_error *err)
 {
         _cleanup_free_ char *root = realpath(directory, NULL);
@@ -335,6 +354,7 @@ int sf_compose_add(struct sf_compose *tree, unsigned layer, const char *director
                 return r;
         tree->count = first + drop_shared_directories(tree, tree->nodes + first, tree->count - first);
         qsort(tree->nodes, tree->count, sizeof(struct sf_node *), compare_paths);
+        drop_repeated_directories(tree);
         tree->earlier = tree->count;
         return 0;
 }

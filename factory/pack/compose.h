@@ -53,8 +53,8 @@ void sf_compose_note(struct sf_compose *tree, const char *format, ...) __attribu
  * links to nothing are noted. */
 int sf_compose_check_links(struct sf_compose *tree, struct sf_error *err);
 
-/* Adds all of `directory` as the next layer, `layer` counting from 0. What an earlier layer already holds is left
- * out. */
+/* Adds all of `directory` as the next layer, `layer` counting from 0, or as more of the last one. What the tree already
+ * holds is left out. */
 int sf_compose_add(struct sf_compose *tree, unsigned layer, const char *directory, struct sf_error *err);
 
 /* Puts the nodes into packing order: by layer; directories by path; then files, similar ones side by side; then

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "factory/pack/devel.h"
 #include "factory/pack/layer.h"
 #include "factory/pack/needs.h"
 #include "factory/pack/oci.h"
@@ -158,11 +159,28 @@ static int lint(struct packing *p, struct sf_error *err)
         return r < 0 ? r : 0;
 }
 
+static int add_layers(struct packing *p, struct sf_error *err)
+{
+        const struct sf_pack *pack = p->pack;
+        _cleanup_free_ char *scratch = sf_fs_join(p->work, "devel");
+        const struct sf_devel devel = { pack->name->version, scratch };
+        int r = scratch ? 0 : sf_error_set(err, SF_ERR_NOMEM, "out of memory");
+
+        for (unsigned i = 0; i < pack->layer_count && r == 0; i++) {
+                r = sf_compose_add(&p->tree, i, pack->layers[i].directory, err);
+                if (r == 0)
+                        r = sf_devel_add(&p->tree, i, &devel, err);
+                if (r < 0)
+                        sf_error_prefix(err, "layer %s", pack->layers[i].name);
+        }
+        return r;
+}
+
 /* The canonical tree on disk, and nothing in it that a node could not use. */
 static int compose(struct packing *p, struct sf_error *err)
 {
         const struct sf_pack *pack = p->pack;
-        int r = 0;
+        int r;
 
         sf_log_status("taking in and checking the trees");
         p->tree = (struct sf_compose){ .stage = p->stage,
@@ -174,11 +192,7 @@ static int compose(struct packing *p, struct sf_error *err)
                                        .note = pack->note,
                                        .finding = pack->finding,
                                        .finding_ctx = pack->finding_ctx };
-        for (unsigned i = 0; i < pack->layer_count && r == 0; i++) {
-                r = sf_compose_add(&p->tree, i, pack->layers[i].directory, err);
-                if (r < 0)
-                        sf_error_prefix(err, "layer %s", pack->layers[i].name);
-        }
+        r = add_layers(p, err);
         if (r == 0)
                 r = sf_compose_check_links(&p->tree, err);
         if (r == 0 && pack->note)

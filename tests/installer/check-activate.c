@@ -328,9 +328,12 @@ static void test_sessions(void **state)
 
         put_modules(n);
         put_release(n, "23.11.1-bookworm", "23.11.1-bookworm-amd64");
-        put(n, "releases/24.11.5-bookworm/include/hwloc.h", "");
         put(n, "releases/24.11.5-bookworm/include/slurm/slurm.h", "");
-        put(n, "releases/25.05.1-bookworm/include/slurm/slurm.h", "");
+        put(n, "releases/25.05.1-bookworm/include/hwloc.h", "");
+        put(n, "releases/25.05.1-bookworm/lib/pkgconfig/hwloc.pc", "");
+        put(n, "releases/25.05.1-bookworm/share/slurm/devel/include/slurm/slurm.h", "#define SLURM_VERSION_NUMBER 1\n");
+        put(n, "releases/25.05.1-bookworm/share/slurm/devel/lib/pkgconfig/slurm.pc",
+            "Name: slurm\nDescription: Slurm\nVersion: 25.05.1\n");
         put(n, "releases/25.05.1-bookworm/mpi/bin/mpicc", "#!/bin/sh\necho mpicc\n");
         put(n, "releases/25.05.1-bookworm/mpi/modulefiles/.modulerc", "#%Module1.0\n");
         assert_int_equal(unlink(without), 0);

@@ -10,7 +10,7 @@ fail() { echo "FAILED: $*"; exit 1; }
 # shellcheck disable=SC2086  # a command and its arguments
 module() { eval "$($command bash "$@" 2>"$prefix/said")"; }
 is() { [ "$1" = "$2" ] || { cat "$prefix/said"; fail "$3: '$1' instead of '$2'"; }; }
-unset LD_LIBRARY_PATH LIBRARY_PATH SLURM_CONF SLURM_ROOT SLURM_INSTALL_PREFIX CPATH PKG_CONFIG_PATH
+unset LD_LIBRARY_PATH LIBRARY_PATH SLURM_CONF SLURM_ROOT SLURM_INSTALL_PREFIX CPATH PKG_CONFIG_PATH CMAKE_PREFIX_PATH
 releases=$prefix/releases
 source=$(realpath "$(dirname "$0")/../..")
 
@@ -33,23 +33,29 @@ is "$(sinfo)" 24.11.5-bookworm-amd64 "the default"
 is "$SLURM_ROOT" "$releases/24.11.5-bookworm" SLURM_ROOT
 is "$SLURM_BUILD_VERSION $SLURM_BUILD_TOOLCHAIN $SLURM_BUILD_ARCH" "24.11.5 bookworm amd64" SLURM_BUILD_
 is "${LD_LIBRARY_PATH-}${LIBRARY_PATH-}" "" "library paths"
-is "${CPATH-}" "" "headers of others"
+is "${CPATH-}${PKG_CONFIG_PATH-}${CMAKE_PREFIX_PATH-}" "" "headers of a release without share/slurm/devel"
 is "${SLURM_CONF-}" "$([ ! -f /etc/slurm/slurm.conf ] || echo /etc/slurm/slurm.conf)" SLURM_CONF
 module swap slurm slurm/25.05.1-bookworm
 is "$(sinfo)" 25.05.1-bookworm-amd64 "swap"
 is "$SLURM_ROOT" "$releases/25.05.1-bookworm" "SLURM_ROOT after swap"
 case $PATH in *24.11.5-bookworm*) fail "PATH after swap: $PATH" ;; esac
-is "$CPATH" "$releases/25.05.1-bookworm/include" "Slurm's own headers"
+devel=$releases/25.05.1-bookworm/share/slurm/devel
+is "$CPATH $CMAKE_PREFIX_PATH" "$devel/include $devel" "Slurm's own headers"
+is "$(pkg-config --modversion slurm)" 25.05.1 "Slurm's own .pc file"
+[ "$(pkg-config --variable=pcfiledir hwloc 2>/dev/null)" != "$releases/25.05.1-bookworm/lib/pkgconfig" ] || fail "our hwloc's .pc file is found"
+printf '#include <slurm/slurm.h>\n#if __has_include(<hwloc.h>)\n#include <hwloc.h>\n#endif\n' >"$prefix/user.c"
+headers=$(gcc -M "$prefix/user.c") || fail "a program that includes slurm.h is not compiled"
+case $headers in *$releases/25.05.1-bookworm/include*) fail "our hwloc.h is found" ;; esac
 module load openmpi
 is "$(mpicc) $MPI_HOME" "mpicc $releases/25.05.1-bookworm/mpi" "OpenMPI of a release"
-is "$CPATH" "$releases/25.05.1-bookworm/mpi/include:$releases/25.05.1-bookworm/include" "headers of OpenMPI"
+is "$CPATH" "$releases/25.05.1-bookworm/mpi/include:$devel/include" "headers of OpenMPI"
 is "${LIBRARY_PATH-}${LD_LIBRARY_PATH-}" "$releases/25.05.1-bookworm/mpi/lib" "library paths of OpenMPI"
 module whatis openmpi
 grep -q 'srun --mpi=pmix' "$prefix/said" || { cat "$prefix/said"; fail "whatis of OpenMPI"; }
 module unload openmpi
 is "$(command -v mpicc)${MPI_HOME-}${LIBRARY_PATH-}" "" "unload of OpenMPI"
 module unload slurm
-is "$(command -v sinfo)${SLURM_ROOT-}${SLURM_BUILD_VERSION-}${SLURM_CONF-}${CPATH-}" "" "unload"
+is "$(command -v sinfo)${SLURM_ROOT-}${SLURM_BUILD_VERSION-}${SLURM_CONF-}${CPATH-}${PKG_CONFIG_PATH-}${CMAKE_PREFIX_PATH-}" "" "unload"
 module load slurm/24.11-bookworm
 is "$(sinfo)" 24.11.10-bookworm-amd64 "the alias of a series"
 module unload slurm

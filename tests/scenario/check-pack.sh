@@ -39,7 +39,14 @@ make_deps() {
 }
 make_slurm() {
         local root=$1
-        mkdir -p "$root"/{bin,sbin,lib/slurm,lib/systemd/system,include}
+        mkdir -p "$root"/{bin,sbin,lib/slurm,lib/systemd/system,include/slurm,share/man/man8}
+        echo page >"$root/share/man/man8/slurmd.8"
+        echo 'int slurm_answer(void) { return 42; }' >lib.c
+        gcc -shared -fPIC -O1 -s -o "$root/lib/libslurm.so.42.0.0" -Wl,-soname,libslurm.so.42 lib.c
+        ln -s libslurm.so.42.0.0 "$root/lib/libslurm.so.42"
+        ln -s libslurm.so.42.0.0 "$root/lib/libslurm.so"
+        echo 'int slurm_answer(void);' >"$root/include/slurm/slurm.h"
+        echo '#error "of the release, not of the system"' >"$root/include/hwloc.h"
         echo 'const char *dep_home(void); int puts(const char *); int main(void) { return puts(dep_home()) < 0; }' >main.c
         gcc -O1 -s -o "$root/sbin/slurmd" main.c "$root/lib/libdep.so.1.0" -Wl,-rpath,"$prefix/lib:$prefix/lib/slurm"
         printf '#!%s/bin/shell\ncd %s/share && ls %s\n' "$prefix" "$prefix" "$prefix" >"$root/bin/script"
@@ -99,6 +106,24 @@ LC_ALL=C readelf -d $view/sbin/slurmd | grep -F '(RUNPATH)' | grep -F "[\$ORIGIN
 grep -qx '#!/opt/slurm/view/bin/shell' $view/bin/script || fail "script"
 $view/sbin/slurmd >said
 grep -q '^/opt/slurm/view/*/share$' said || fail "the program does not run where it was unpacked, or says another path"
+
+# --- Slurm's headers and libslurm, but not its neighbours, for compilers ------------------------------------------------
+devel=$PWD/$view/share/slurm/devel
+[ "$(find "$devel" ! -type d -printf '%P %l\n' | LC_ALL=C sort | tr '\n' ';')" = "include/slurm ../../../../include/slurm;\
+lib/libslurm.so ../../../../lib/libslurm.so;lib/libslurm.so.42 ../../../../lib/libslurm.so.42;\
+lib/libslurm.so.42.0.0 ../../../../lib/libslurm.so.42.0.0;lib/pkgconfig/slurm.pc ;" ] || fail "share/slurm/devel: $(find "$devel")"
+printf '#include <slurm/slurm.h>\n#if __has_include(<hwloc.h>)\n#include <hwloc.h>\n#endif\n' >user.c
+echo 'int main(void) { return slurm_answer() != 42; }' >>user.c
+if command -v pkg-config >/dev/null; then
+        # shellcheck disable=SC2046  # flags
+        (export PKG_CONFIG_PATH="$devel/lib/pkgconfig" && [ "$(pkg-config --modversion slurm)" = 25.11.6 ] &&
+                gcc -o user user.c $(pkg-config --cflags --libs slurm)) || fail "pkg-config slurm"
+        ./user || fail "a program that links libslurm"
+        LC_ALL=C readelf -d user | grep -F '[/opt/slurm/view' | grep -F "/share/slurm/devel/lib:$devel/lib/pkgconfig/..]" >/dev/null ||
+                fail "run path of such a program: $(readelf -d user)"
+else
+        echo "skipped: no pkg-config here"
+fi
 
 # --- the list says the truth --------------------------------------------------------------------------------------------
 # Every file: size, digest, mode; every map: the prefix at each offset, and nowhere else.

@@ -98,8 +98,10 @@ fi
 
 echo "== a program that links libslurm"
 printf '#include <slurm/slurm.h>\n#include <stdio.h>\nint main(void) { printf("%%ld\\n", slurm_api_version()); return 0; }\n' >"$scratch/user.c"
-gcc -o "$scratch/user" "$scratch/user.c" -I/opt/slurm/view/include -L/opt/slurm/view/lib -lslurm -Wl,-rpath,/opt/slurm/view/lib \
-        -Wl,--disable-new-dtags
+# As Slurm's module sets it: nothing but Slurm's headers and library is in reach. The program finds the library by its path.
+export PKG_CONFIG_PATH=/opt/slurm/view/share/slurm/devel/lib/pkgconfig
+# shellcheck disable=SC2046  # flags
+gcc -o "$scratch/user" "$scratch/user.c" $(pkg-config --cflags --libs slurm) -Wl,--disable-new-dtags
 [ "$(LD_LIBRARY_PATH=$hostile "$scratch/user")" -gt 1000 ] || fail "the program says something else"
 END
 # Nothing of the build or of the source tree is needed at run time; only the mount is ours.
