@@ -25,7 +25,19 @@ install_mpi() { # RELEASE
         bash -e steps && cp -a "stage$1/." "$1" || fail "the recipe's steps for modules"
         cd "$prefix" || exit 1
 }
+# What mpicc tells the linker must be a path that stays, which no word of the release's own place is.
+wrappers_name_the_prefix() { # PREFIX
+        local data=$prefix/openmpi/stage$1/mpi/share/openmpi/mpicc-wrapper-data.txt
+        mkdir -p "$(dirname "$data")"
+        # shellcheck disable=SC2016  # as OpenMPI 5.0 installs it
+        printf 'preprocessor_flags=-I${includedir}\nlinker_flags=-L${libdir}  -Wl,-rpath -Wl,${libdir}\nlibdir=${libdir}\n' >"$data"
+        (cd "$prefix/openmpi" && sed -n '/^\[step wrappers/,/^$/s/^run = //p' "$source/etc/recipes/openmpi.ini" | sed "s|@PREFIX@|$1|g" | sh -e)
+        is "$(cat "$data")" "preprocessor_flags=-I$1/mpi/include
+linker_flags=-L$1/mpi/lib  -Wl,-rpath -Wl,$1/mpi/lib
+libdir=$1/mpi/lib" "mpicc's words for the linker"
+}
 install_mpi "$releases/25.05.1-bookworm"
+wrappers_name_the_prefix /opt/slurm/view
 
 module use "$prefix/modules"
 module load slurm
