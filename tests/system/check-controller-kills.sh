@@ -6,7 +6,7 @@
 # Six places; SF_TEST_LONG=1 takes all of them (4 minutes), SF_TEST_KILLS="up:phase.json:2:kill ..." names others.
 set -euo pipefail
 # A library kills the agent: it has to be the dynamic one, whichever the other scenarios take.
-unset SF_NODE
+NODE_DYNAMIC=1
 . "$top_srcdir/tests/testbed/node.sh"
 . "$top_srcdir/tests/testbed/neighbours.sh"
 . "$top_srcdir/tests/testbed/ahead.sh"

@@ -9,7 +9,7 @@
 # SF_TEST_FULL is a cache with full releases of two series (the MySQL plugin is what matters); takes three minutes.
 set -euo pipefail
 # A library kills the agent: it has to be the dynamic one.
-unset SF_NODE
+NODE_DYNAMIC=1
 [ -n "${SF_TEST_FULL:-}" ] || { echo "SKIP: SF_TEST_FULL names no cache with two full releases (slurm-factory build-slurm)"; exit 77; }
 export SF_TEST_NEIGHBOURS=$SF_TEST_FULL BED_PACKAGES=mariadb-server
 . "$top_srcdir/tests/testbed/node.sh"

@@ -18,7 +18,7 @@ node_cluster_shared()
         sed 's/^SlurmctldHost=.*/SlurmctldHost=n1(127.0.0.9)/' "$BED/files/all/etc/slurm/slurm.conf" \
                 >"$BED/files/all/etc/slurm/lost.conf"
         mkdir -p "$BED/files/all/etc/slurm"
-        printf '#!/bin/sh\n[ ! -e /tmp/slow-epilog ] || sleep 6\ntouch /tmp/epilog-done\n' >"$BED/files/all/etc/slurm/epilog.sh"
+        printf '#!/bin/sh\n[ ! -e /tmp/slow-epilog ] || sleep 10\ntouch /tmp/epilog-done\n' >"$BED/files/all/etc/slurm/epilog.sh"
         chmod 755 "$BED/files/all/etc/slurm/epilog.sh"
         echo 'Epilog=/etc/slurm/epilog.sh' >>"$BED/files/all/etc/slurm/slurm.conf"
         cluster_up 2

@@ -5,6 +5,21 @@
 . "$top_srcdir/tests/testbed/cluster.sh"
 . "$top_srcdir/tests/testbed/releases.sh"
 
+# Nodes get the agent that SF_NODE names, else the static one where it was built from what the dynamic one was built from, as in
+# CI (check-static.sh builds it before), else the dynamic one. NODE_DYNAMIC=1: the dynamic one.
+node_agent()
+{
+        local static
+        static=$top_builddir/static-build/$(dpkg --print-architecture)/sf-node
+        [ -z "${NODE_DYNAMIC-}" ] || unset SF_NODE
+        if [ -z "${NODE_DYNAMIC-}${SF_NODE-}" ] && [ "$static" -nt "$top_builddir/sf-node" ]; then
+                SF_NODE=$(realpath "$static")
+                export SF_NODE
+        fi
+        echo "nodes run ${SF_NODE:-the dynamic agent}"
+}
+node_agent
+
 # node_cluster N : N nodes on the base release, every one with sf-node
 node_cluster()
 {
