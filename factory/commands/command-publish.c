@@ -68,7 +68,7 @@ static int publish_layers_of(const struct sf_metadata_options *options, const st
         _cleanup_(sf_words_free) struct sf_words layers = SF_WORDS_INIT;
         _cleanup_(sf_buffer_free) struct sf_buffer from = SF_BUFFER_INIT, release = SF_BUFFER_INIT;
         const struct sf_release_name *name = &sf_build_release(build)->name;
-        const struct sf_publish_layers what = { name, &layers, &from, &release };
+        const struct sf_publish_layers what = { name->toolchain, name->arch, &layers, &from, &release };
         size_t added;
         int r;
 
@@ -127,6 +127,8 @@ int sf_command_publish(const struct sf_factory *factory, const struct sf_command
         int r;
 
         (void)result;
+        if (line->argument_count == 0)
+                return sf_command_publish_layers(factory, line, err);
         if ((sf_option_given(line, "registry") && (r = sf_registry_check(sf_option_get(line, "registry"), err)) < 0) ||
             (r = builds_of(factory, &cache, &builds, err)) < 0 ||
             (r = sf_option_collect(line, "delta-from", &delta_from, err)) < 0 ||

@@ -46,6 +46,9 @@ sf_command_fn sf_command_build_deps, sf_command_build_slurm, sf_command_matrix, 
 sf_command_fn sf_command_check; /* build-slurm --check */
 sf_command_fn sf_command_advisories, sf_command_sbom, sf_command_spack_yaml;
 sf_command_fn sf_command_root, sf_command_mirror, sf_command_trust;
+/* publish without a release: the layers of the local cache, with --layers only. */
+int sf_command_publish_layers(const struct sf_factory *factory, const struct sf_command_line *line,
+                              struct sf_error *err);
 sf_command_fn sf_command_import, sf_command_publish, sf_command_delta, sf_command_withdraw, sf_command_waves;
 sf_command_fn sf_command_export;
 sf_command_fn sf_command_keys, sf_command_refresh, sf_command_prune, sf_command_publish_agent;

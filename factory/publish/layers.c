@@ -175,7 +175,7 @@ int sf_publish_layers(const struct sf_metadata_options *options, const struct sf
                       size_t *ret_added, struct sf_error *err)
 {
         _cleanup_free_ char *directory = sf_format("%s/" SF_LAYOUT_BUILDCACHE, options->repository);
-        _cleanup_free_ char *target = sf_layout_buildcache_target(what->name->toolchain, what->name->arch);
+        _cleanup_free_ char *target = sf_layout_buildcache_target(what->toolchain, what->arch);
         _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
         _cleanup_metadata_ struct sf_metadata *metadata = NULL;
         _cleanup_json_ json_t *index = NULL;
@@ -196,7 +196,8 @@ int sf_publish_layers(const struct sf_metadata_options *options, const struct sf
                                    ret_added, err)) < 0)
                         return r;
         sf_log_progress_end();
-        if ((r = add_release(index, what, err)) < 0 || (r = sf_json_canonical(index, &text, err)) < 0 ||
+        if ((what->release && (r = add_release(index, what, err)) < 0) ||
+            (r = sf_json_canonical(index, &text, err)) < 0 ||
             (r = sf_metadata_put_target(metadata, SF_ROLE_BUILDCACHE, target, text.data, text.len, err)) < 0)
                 return r;
         return sf_metadata_commit(metadata, err);

@@ -7,14 +7,13 @@
 #include "base/error.h"
 #include "base/words.h"
 #include "factory/publish/metadata.h"
-#include "release/version.h"
 
-/* A release of our own and its layers. All borrowed. */
+/* Layers for one toolchain and architecture, with the release that was packed from them or without. All borrowed. */
 struct sf_publish_layers {
-        const struct sf_release_name *name;
+        const char *toolchain, *arch;
         const struct sf_words *layers;   /* directories of a cache's buildcache/, each with `key` and `tree` */
         const struct sf_buffer *from;    /* text of what it was packed from */
-        const struct sf_buffer *release; /* text of its release.json */
+        const struct sf_buffer *release; /* text of its release.json; NULL = layers alone */
 };
 
 /* Layers that the repository has are left as they are. *ret_added is how many were not. A repository without the role

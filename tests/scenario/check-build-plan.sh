@@ -202,6 +202,24 @@ fi
 
 echo "== layers from a repository: only with trust, only what was signed, only what would have been built here"
 run 0 keys init --repo repo --keys keys
+run 2 publish --repo repo --keys keys
+expect "'publish' needs RELEASE"
+run 2 publish --layers --tarball --repo repo --keys keys
+expect "\-\-tarball: 'publish' needs RELEASE"
+cp -a repo repo-layers
+run 0 publish --layers --repo repo-layers --keys keys --dry-run
+[ ! -e repo-layers/buildcache ] || fail "--dry-run wrote layers"
+run 0 publish --layers --repo repo-layers --keys keys
+expect ' layers new in the build cache'
+[ "$(find repo-layers/buildcache -name '*.tar.zst' -printf '%f\n' | sed 's/.tar.zst$//' | LC_ALL=C sort)" = "$(LC_ALL=C ls cache/buildcache)" ] ||
+        fail "other layers than the cache has"
+printf '[buildcache]\nurl = file://%s/repo-layers\n' "$PWD" >alone.conf
+alone() { "$factory" --config alone.conf --data data --cache alone "$@" >out 2>&1 || fail "layers alone: $*"; }
+alone trust repo-layers/metadata/1.root.json
+alone build-slurm --slurm-version 9.9.1
+[ "$(grep -c ': fetched in' out)" = 4 ] || fail "not four layers fetched"
+refuse 'packed by others'
+cmp "alone/builds/9.9.1-$toolchain/release.json" "$release/release.json" || fail "another release than the one that was built"
 run 0 publish "9.9.1-$toolchain" --repo repo --keys keys --layers
 expect '4 of 4 layers new in the build cache'
 run 0 publish "9.9.1-$toolchain" --repo repo --keys keys --layers
