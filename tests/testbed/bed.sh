@@ -141,8 +141,9 @@ bed_boot_inside()
         if [ ! -e "$node/root/etc/bed-node" ]; then
                 echo "$name" >"$node/root/etc/hostname"
                 : >"$node/root/etc/machine-id"
+                # A link of the base to an absolute path would lead out of the node: it is replaced, not written through.
                 for directory in "$files/all" "$files/$name"; do
-                        [ ! -d "$directory" ] || cp -a "$directory/." "$node/root/"
+                        [ ! -d "$directory" ] || cp -a --remove-destination "$directory/." "$node/root/"
                 done
                 : >"$node/root/etc/bed-node"
         fi
