@@ -100,6 +100,14 @@ run 0 sh "$script" "$base/good" "$root" 24.11.4 --conf-server ctl
 listing >after
 check "a second run changes nothing" cmp before after
 check "and does not fetch the agent again" is "$(tail -n +$((requests + 1)) access.log | grep -c "agent/$version")" 0
+# What decided for this run decides for the next one, which knows the configuration only; a refused run leaves none.
+new options
+sed -i -e 's/^ID=.*/ID=other/' -e '/^VERSION_CODENAME=/d' "$image/etc/os-release"
+run 3 sh "$script" "$base/good" "$root" 24.11.4 --conf-server ctl --toolchain other
+check "a refused run leaves no configuration" test ! -e "$image/etc/sf-node/sf-node.conf"
+run 0 sh "$script" "$base/good" "$root" 24.11.4 --conf-server ctl --prefix=/opt/hpc --toolchain "$toolchain"
+check "the release is below the prefix" test -e "$image/opt/hpc/view/sbin/slurmd"
+check "a later run goes on with the options" "$image/usr/local/sbin/sf-node" -q --root "$image" --config "$image/etc/sf-node/sf-node.conf" upgrade --dry-run 24.11.4
 new environment
 SF_NODE_URL=$base/good SF_NODE_ROOT_SHA256=$root SF_NODE_RELEASE=24.11 run 0 sh "$script" --conf-server ctl
 check "arguments by environment" test -e "$image/opt/slurm/view/sbin/slurmd"
