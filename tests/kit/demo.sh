@@ -27,7 +27,12 @@ release=$(basename "$(ls -d "$demo/cache/builds/$version-"* | head -n 1)")
 
 say "3. Publish $release, signed"
 [ -d "$demo/repo/metadata" ] || factory keys init --repo "$demo/repo" --keys "$demo/keys"
-factory publish "$release" --repo "$demo/repo" --keys "$demo/keys"
+factory publish "$release" --repo "$demo/repo" --keys "$demo/keys" || {
+        # A run before today's recipes published the same version with other content: the demo begins anew.
+        rm -rf "$demo/repo" "$demo/keys"
+        factory keys init --repo "$demo/repo" --keys "$demo/keys"
+        factory publish "$release" --repo "$demo/repo" --keys "$demo/keys"
+}
 
 say "4. Install with sf-node, over HTTP"
 rm -rf "$demo/node"
