@@ -254,11 +254,15 @@ static int check_trial(const struct sf_checks *c, const struct sf_slurm_conf *co
                                        .pid = (int)c->unit->main_pid };
         struct sf_conf_trial old_trial = trial;
         struct sf_error why = SF_ERROR_INIT, old_why = SF_ERROR_INIT;
-        _cleanup_(sf_buffer_free) struct sf_buffer note = SF_BUFFER_INIT;
+        _cleanup_(sf_buffer_free) struct sf_buffer note = SF_BUFFER_INIT, sockets = SF_BUFFER_INIT;
         int r = sf_conf_trial_slurmd(&trial, c->tree, &why);
         old_trial.version = c->old_version ? c->old_version : "";
         int old = c->old_tree ? sf_conf_trial_slurmd(&old_trial, c->old_tree, &old_why) : 0;
 
+        /* slurmd's own words for a munge that does not answer do not say so. */
+        if (r == SF_ERR_USAGE && sf_check_sockets(c, &sockets, NULL) == 0 && sockets.len)
+                return sf_buffer_printf(ret, err, "slurmd %s would not start: %s", c->version,
+                                        sf_buffer_text(&sockets));
         if (r == SF_ERR_USAGE)
                 return sf_buffer_printf(
                         ret, err, "slurmd %s would not start with %s: %s%s\n", c->version, c->conf, why.text,

@@ -429,6 +429,17 @@ int sf_node_switch_busy(const struct sf_node_switch *live, char who[128])
         return 0;
 }
 
+int sf_node_switch_may_drain(const struct sf_node_switch *live, struct sf_error *err)
+{
+        const struct sf_config *config = live->config;
+
+        return (config->drain || config->when_idle) && live->slurmd.main_pid && sf_drain_waits_for_itself()
+                       ? sf_error_set(err, SF_ERR_BUSY,
+                                      "this runs in a job of the node itself and would wait for its own end; start it "
+                                      "from outside of Slurm, or without --drain and --when-idle")
+                       : 0;
+}
+
 int sf_node_switch_drain(struct sf_node_switch *live, const char *reason, struct sf_error *err)
 {
         const struct sf_config *config = live->config;
@@ -442,10 +453,9 @@ int sf_node_switch_drain(struct sf_node_switch *live, const char *reason, struct
 
         if ((!config->drain && !config->when_idle) || !live->slurmd.main_pid)
                 return 0;
-        if (sf_drain_waits_for_itself())
-                return sf_error_set(err, SF_ERR_BUSY,
-                                    "this runs in a job of the node itself and would wait for its own end; start it "
-                                    "from outside of Slurm, or without --drain and --when-idle");
+        int r = sf_node_switch_may_drain(live, err);
+        if (r < 0)
+                return r;
         if (!*live->node)
                 return sf_error_set(err, SF_ERR_NOT_FOUND, "slurmctld or slurmd does not say which node this is: %s",
                                     live->controller_error.text);

@@ -102,6 +102,9 @@ void sf_node_switch_modules(const struct sf_node_switch *live, const char *direc
 /* Scripts that slurmd waits for before it ends (prologs, epilogs): 0 = none runs, 1 = one does, named in `who`. */
 int sf_node_switch_busy(const struct sf_node_switch *live, char who[128]);
 
+/* Would the drain wait for the job that this runs in, for ever? SF_ERR_BUSY. */
+int sf_node_switch_may_drain(const struct sf_node_switch *live, struct sf_error *err);
+
 /* --drain and --when-idle: returns when the node has no jobs (drain.h). Nothing asked for, or no slurmd: 0. */
 int sf_node_switch_drain(struct sf_node_switch *live, const char *reason, struct sf_error *err);
 /* Takes a drain of ours back, an earlier run's as well. A node that cannot be resumed is said. */

@@ -2,10 +2,12 @@
 /* agent/switch/preflight.c - see preflight.h. */
 #include "agent/switch/preflight.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "agent/switch/checks.h"
 #include "agent/switch/security.h"
@@ -21,6 +23,8 @@
 #include "base/log.h"
 #include "base/output.h"
 #include "base/proc.h"
+#include "installer/activate.h"
+#include "release/layout.h"
 
 #define BUSY_PAUSE 2 /* seconds */
 
@@ -347,6 +351,43 @@ static int warn_of_adoption(const struct sf_preflight *p, const char *view, stru
         return r;
 }
 
+/* releases/ may be shared and read-only, but view is made in the prefix. */
+static int check_view(const struct sf_store *store, const char *to, struct sf_error *err)
+{
+        char current[128];
+
+        if (access(store->base, W_OK) == 0 || errno != EROFS ||
+            (sf_activate_current(store, current, NULL) == 0 && strcmp(current, to) == 0))
+                return 0;
+        return sf_error_set(err, SF_ERR_IO, "%s/" SF_NODE_VIEW " cannot be changed: %s", store->prefix,
+                            strerror(EROFS));
+}
+
+/* What can be known of a configuration before the release is here: whether the one that runs bears it. Lines are added
+ * to the notes, for the new one may. */
+static int ask_of_running(const struct sf_checks *c, const char *name, struct sf_buffer *notes, struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer findings = SF_BUFFER_INIT;
+        struct sf_checks running = *c;
+        char *saved = NULL;
+        int r = 0;
+
+        running.tree = c->old_tree;
+        running.version = c->old_version;
+        running.old_tree = running.old_version = NULL;
+        if (c->old_tree && c->old_version && *c->old_version && (r = sf_check_spank(&running, &findings, err)) == 0)
+                r = sf_check_conf(&running, &findings, err);
+        for (char *line = findings.len ? strtok_r((char *)findings.data, "\n", &saved) : NULL; r == 0 && line;
+             line = strtok_r(NULL, "\n", &saved))
+                r = sf_buffer_printf(notes, err, "the running release: %s\n", line);
+        if (r == 0)
+                sf_log_info(
+                        "not asked before %s is here ('sf-node stage' brings it): its libraries, plugins, SPANK and "
+                        "slurm.conf",
+                        name);
+        return r;
+}
+
 int sf_preflight_run(const struct sf_preflight *p, const struct sf_store_release *to, struct sf_error *err)
 {
         const struct sf_node_switch *live = p->live;
@@ -362,7 +403,9 @@ int sf_preflight_run(const struct sf_preflight *p, const struct sf_store_release
         if (*config->root)
                 return 0;
         bool here = *to->directory, act = !config->dry_run;
-        int r = tree && act ? sf_security_admit(tree, err) : 0;
+        int r = check_view(live->store, to->directory, err);
+        if (r == 0 && tree && act)
+                r = sf_security_admit(tree, err);
         if (r < 0 || !any_running(live))
                 return r;
         r = tree && old_tree ? settle_older_steps(p, to->directory, &steps, err)
@@ -394,6 +437,8 @@ int sf_preflight_run(const struct sf_preflight *p, const struct sf_store_release
                 r = check_units(&checks, err);
         if (r == 0)
                 r = ask_everything(&checks, live, here, *to->origin != 0, &findings, err);
+        if (r == 0 && !here && !findings.len)
+                r = ask_of_running(&checks, to->name.text, &notes, err);
         warn(&notes);
         return r < 0 ? r : judge(&findings, config->force, err);
 }

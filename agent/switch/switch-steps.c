@@ -2,9 +2,11 @@
 /* agent/switch/switch-steps.c - the steps of a switch, in the order of the table in switch.c. */
 #include "agent/switch/switch.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 #include "agent/node/journal.h"
 #include "agent/node/lease.h"
 #include "agent/node/lock.h"
@@ -89,6 +91,16 @@ int sf_switch_run_plan_controllers(struct sf_switch_run *run, const char *to_ver
         return sf_node_switch_plan(&run->live, &plan, err);
 }
 
+/* What the steps fetch and drain would be refused for. */
+static int check_steps_ahead(const struct sf_switch_run *run, struct sf_error *err)
+{
+        if (run->what->bytes && run->offer.plan.way != SF_FETCH_PLAN_NOTHING && access(run->store.releases, W_OK) < 0 &&
+            errno == EROFS)
+                return sf_error_set(err, SF_ERR_IO, "%s is not in %s and cannot be put there: %s", run->report.to,
+                                    run->store.releases, strerror(EROFS));
+        return run->what->restart ? sf_node_switch_may_drain(&run->live, err) : 0;
+}
+
 /* --dry-run: what would speak against it, as far as can be known before it is fetched. */
 static int rehearse(struct sf_switch_run *run, const struct sf_preflight *preflight, struct sf_error *err)
 {
@@ -101,7 +113,10 @@ static int rehearse(struct sf_switch_run *run, const struct sf_preflight *prefli
                 if (run->offer.plan.way == SF_FETCH_PLAN_NOTHING)
                         sf_store_find_tree(&run->store, &release->name, &release->tree, &run->to, NULL);
         }
-        int r = sf_switch_run_is_settled(run) ? 0 : sf_preflight_run(preflight, &run->to, err);
+        run->unchanged = *run->to.directory && sf_switch_run_is_settled(run); /* "" twice: neither is here */
+        int r = run->unchanged ? 0 : check_steps_ahead(run, err);
+        if (r == 0 && !run->unchanged)
+                r = sf_preflight_run(preflight, &run->to, err);
         run->to = before;
         return r;
 }

@@ -118,22 +118,49 @@ static int open_run(struct sf_switch_run *run, int *ret_code, struct sf_error *e
         return r < 0 ? r : sf_switch_run_find_adoption(run, err);
 }
 
-/* --dry-run: costs and steps, by what would be done. */
+static bool restarts_any(const struct sf_switch_run *run)
+{
+        for (size_t i = 0; run->what->restart && run->live.bus && i < run->live.units.count; i++)
+                if (run->live.running[i])
+                        return true;
+        return false;
+}
+
+/* Would this step do anything in this run? */
+static bool has_part(const struct sf_switch_run *run, enum sf_step step)
+{
+        const struct sf_config *config = run->config;
+
+        switch (step) {
+        case SF_STEP_PLAN:
+                return true;
+        case SF_STEP_FETCH:
+                return run->what->bytes && run->offer.plan.way != SF_FETCH_PLAN_NOTHING;
+        case SF_STEP_INIT:
+                return run->what->flip && run->boot.count;
+        case SF_STEP_DRAIN:
+                return run->what->flip && restarts_any(run) && (config->drain || config->when_idle);
+        case SF_STEP_QUIET:
+        case SF_STEP_RESTART:
+        case SF_STEP_HEALTH:
+                return run->what->flip && restarts_any(run);
+        default:
+                return run->what->flip;
+        }
+}
+
+/* --dry-run: costs and steps, by what would be done; none where there is nothing to do, which the summary says. */
 static void tell_plan(struct sf_switch_run *run)
 {
+        bool idle = run->report.result == SF_RESULT_UNCHANGED;
         char text[160] = "";
 
-        for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
-                if (steps[i].run == sf_switch_step_init && !run->boot.count)
-                        continue;
-                bool bytes = steps[i].run == sf_switch_step_fetch,
-                     restart = steps[i].run == sf_switch_step_restart || steps[i].run == sf_switch_step_health ||
-                               steps[i].run == sf_switch_step_quiet || steps[i].run == sf_switch_step_drain;
-                if ((bytes && (!run->what->bytes || run->offer.plan.way == SF_FETCH_PLAN_NOTHING)) ||
-                    (restart && !(run->what->restart && run->live.bus)) || (!run->what->flip && !bytes && i > 0))
+        for (size_t i = 0; !idle && i < sizeof steps / sizeof *steps; i++) {
+                if (!has_part(run, steps[i].step))
                         continue;
                 strcat(text, i ? ", " : "");
-                strcat(text, bytes ? "fetch, verify, unpack, relocate" : sf_step_name(steps[i].step));
+                strcat(text, steps[i].step == SF_STEP_FETCH ? "fetch, verify, unpack, relocate"
+                                                            : sf_step_name(steps[i].step));
         }
         if (sf_output_is_json()) {
                 run->report.details = json_pack("{s:b,s:o}", "dry_run", true, "plan",
@@ -142,7 +169,8 @@ static void tell_plan(struct sf_switch_run *run)
                         json_object_set_new(run->report.details, "init", sf_first_boot_json(&run->boot));
                 return;
         }
-        sf_candidate_print(&run->offer, run->report.to, text);
+        if (!idle)
+                sf_candidate_print(&run->offer, run->report.to, text);
         if (run->config->init.wanted)
                 sf_first_boot_print(&run->boot);
 }
@@ -161,21 +189,22 @@ static int finish_done(struct sf_switch_run *run)
 {
         char summary[512];
 
+        run->report.downtime = run->live.downtime;
+        run->report.result = (run->unchanged && !run->boot.count) ||
+                                             (!run->what->flip && run->offer.plan.way == SF_FETCH_PLAN_NOTHING)
+                                     ? SF_RESULT_UNCHANGED
+                                     : SF_RESULT_DONE;
         if (run->config->dry_run) {
                 tell_plan(run);
         } else {
                 remember_staged(run);
                 run->report.step = SF_STEP_DONE;
         }
-        run->report.downtime = run->live.downtime;
-        run->report.result = (run->unchanged && !run->boot.count) ||
-                                             (!run->what->flip && run->offer.plan.way == SF_FETCH_PLAN_NOTHING)
-                                     ? SF_RESULT_UNCHANGED
-                                     : SF_RESULT_DONE;
         if (run->report.result == SF_RESULT_DONE)
                 sf_switch_run_tell_log(run, SF_RESULT_DONE, NULL);
         sf_switch_run_summarize(run, summary, sizeof summary);
-        return sf_report_done(&run->report, run->config->dry_run ? NULL : summary);
+        bool planned = run->config->dry_run && run->report.result == SF_RESULT_DONE;
+        return sf_report_done(&run->report, planned ? NULL : summary);
 }
 
 static int finish_second_half(struct sf_switch_run *run)

@@ -23,7 +23,8 @@
 #include "rpath/elf.h"
 
 #define PROGRAM_MAX    (256u << 20)
-#define SLURMD_TIMEOUT 60 /* seconds; below, a switch that goes wrong may cost jobs */
+#define WORDS_MAX      (1u << 20) /* a process's command line */
+#define SLURMD_TIMEOUT 60         /* seconds; below, a switch that goes wrong may cost jobs */
 
 struct patient {
         const struct sf_config *config;
@@ -168,23 +169,40 @@ static int check_auth(const struct patient *p, struct sf_buffer *ret, struct sf_
         return r < 0 ? r : sf_check_keys(&p->checks, ret, err);
 }
 
+/* A wrapper's own name does not matter, but the one that it gives to the daemon: seen where that runs. */
+static int check_argv0(const struct sf_unit_of_node *u, struct sf_buffer *ret, struct sf_error *err)
+{
+        static const char why[] = "an absolute argv[0] changes releases on 'scontrol reconfigure'";
+        const char *daemon = sf_daemon_name(u->daemon), *command = u->service.command;
+        const char *base = strrchr(command, '/');
+        _cleanup_(sf_buffer_free) struct sf_buffer words = SF_BUFFER_INIT;
+        char path[64];
+
+        if (!base || strcmp(base + 1, daemon) == 0)
+                return u->service.argv0[0] != '/'
+                               ? 0
+                               : sf_buffer_printf(ret, err, "%s starts %s as %s: %s; write ExecStart=@%s %s ...\n",
+                                                  u->name, daemon, u->service.argv0, why, command, daemon);
+        snprintf(path, sizeof path, "/proc/%d/cmdline", (int)u->pid);
+        if (!u->pid || sf_fs_read(path, WORDS_MAX, &words, NULL) < 0 || sf_buffer_text(&words)[0] != '/')
+                return 0;
+        return sf_buffer_printf(ret, err, "%s: %s starts %s as %s: %s; let it end with exec -a %s (bash)\n", u->name,
+                                command, daemon, sf_buffer_text(&words), why, daemon);
+}
+
 static int check_one_unit(const struct patient *p, const struct sf_unit_of_node *u, struct sf_buffer *ret,
                           struct sf_error *err)
 {
         const struct sf_service *service = &u->service;
         _cleanup_(sf_buffer_free) struct sf_buffer drop_in = SF_BUFFER_INIT;
-        const char *daemon = sf_daemon_name(u->daemon);
         struct sf_error why = SF_ERROR_INIT;
         int r = 0;
 
         if (sf_units_check_command(u, p->config->prefix, *p->active->unit ? p->active->unit : "notify", &drop_in,
                                    &why) < 0)
                 r = sf_buffer_printf(ret, err, "%s\n", why.text);
-        if (r == 0 && service->argv0[0] == '/' && (u->daemon == SF_DAEMON_SLURMD || u->daemon == SF_DAEMON_SLURMCTLD))
-                r = sf_buffer_printf(ret, err,
-                                     "%s starts %s as %s: an absolute argv[0] changes releases on 'scontrol "
-                                     "reconfigure'; write ExecStart=@%s %s ...\n",
-                                     u->name, daemon, service->argv0, service->command, daemon);
+        if (r == 0 && (u->daemon == SF_DAEMON_SLURMD || u->daemon == SF_DAEMON_SLURMCTLD))
+                r = check_argv0(u, ret, err);
         if (r == 0 && strncmp(service->file_state, "enabled", 7) != 0 && (u->running || u->daemon == SF_DAEMON_SLURMD))
                 r = sf_buffer_printf(ret, err, "%s is %s: it will not start at boot (systemctl enable %s)\n", u->name,
                                      *service->file_state ? service->file_state : "not installed", u->name);
@@ -224,13 +242,19 @@ static int check_timeout(const struct patient *p, struct sf_buffer *ret, struct 
 static const struct question {
         const char *name;
         int (*ask)(const struct patient *p, struct sf_buffer *ret, struct sf_error *err);
+        bool runs_it; /* starts programs of the release: not asked where the first finds that none can run */
 } questions[] = {
-        { "libraries", check_links },       { "build paths", check_leftovers },
-        { "PluginDir", check_plugin_dir },  { "slurm.conf", check_conf },
-        { "SPANK", check_spank },           { "node name", check_node },
-        { "authentication", check_auth },   { "unit", check_unit },
-        { "space", check_space },           { "noexec", check_security },
-        { "SlurmdTimeout", check_timeout },
+        { "noexec", check_security, false },
+        { "libraries", check_links, true },
+        { "build paths", check_leftovers, false },
+        { "PluginDir", check_plugin_dir, false },
+        { "slurm.conf", check_conf, true },
+        { "SPANK", check_spank, false },
+        { "node name", check_node, false },
+        { "authentication", check_auth, false },
+        { "unit", check_unit, false },
+        { "space", check_space, false },
+        { "SlurmdTimeout", check_timeout, false },
 };
 
 /* "slurmd.service.d/x.conf sets KillMode, ExecStart": the file and its keys, each once. */
@@ -269,14 +293,15 @@ static int note_drop_ins(const struct patient *p, struct sf_error *err)
         return r;
 }
 
-static void tell_notes(struct sf_buffer *notes, json_t *list)
+static void tell_notes(struct sf_buffer *notes, bool json, json_t *list)
 {
         char *saved = NULL;
 
         for (char *line = notes->len ? strtok_r((char *)notes->data, "\n", &saved) : NULL; line;
              line = strtok_r(NULL, "\n", &saved)) {
                 json_array_append_new(list, sf_json_text(line));
-                sf_output_line("%-14s %s", "note", line);
+                if (!json)
+                        sf_output_line("%-14s %s", "note", line);
         }
 }
 
@@ -299,16 +324,20 @@ static size_t tell(const char *name, struct sf_buffer *findings, bool json, json
 
 static int examine(const struct patient *p, bool json, json_t *list, size_t *ret_count, struct sf_error *err)
 {
+        bool noexec = false;
         int r = 0;
 
         *ret_count = 0;
         for (size_t i = 0; r == 0 && i < sizeof questions / sizeof *questions; i++) {
                 _cleanup_(sf_buffer_free) struct sf_buffer findings = SF_BUFFER_INIT;
+                if (questions[i].runs_it && noexec)
+                        continue;
                 r = questions[i].ask(p, &findings, err);
                 if (r < 0)
                         sf_error_prefix(err, "%s", questions[i].name);
                 else
                         *ret_count += tell(questions[i].name, &findings, json, list);
+                noexec |= i == 0 && *ret_count;
         }
         return r;
 }
@@ -359,7 +388,7 @@ int sf_verb_doctor(const struct sf_config *config, const struct sf_command_line 
                 r = examine(&p, sf_output_is_json(), list, &findings, &err);
                 if (r == 0)
                         r = note_drop_ins(&p, &err);
-                tell_notes(&noted, notes);
+                tell_notes(&noted, sf_output_is_json(), notes);
                 sf_node_switch_close(&live);
         }
         sf_store_close(&store);

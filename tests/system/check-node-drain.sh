@@ -24,6 +24,7 @@ in_service()
 CLUSTER_SLURMD_TIMEOUT=300 node_cluster 1
 
 # The first job is waited for, the second one only starts after the switch.
+expect 0 bed_in n1 sf-node stage --fast "$RELEASES_GOOD" # on a busy machine fetching takes longer than the job
 first=$(submit --wrap 'sleep 20')
 cluster_wait "job $first to run" job_is "$first" RUNNING
 bed_in n1 sf-node upgrade --fast --drain "$RELEASES_GOOD" >"$BED/said" 2>&1 &
@@ -60,6 +61,8 @@ in_service
 
 # Inside a job of the node it would wait for itself.
 expect 3 bed_in ctl srun -w n1 sf-node activate --drain "$RELEASES_BASE"
+says "would wait for its own end"
+expect 3 bed_in ctl srun -w n1 sf-node activate --dry-run --drain "$RELEASES_BASE"
 says "would wait for its own end"
 bed_in ctl scancel "$long"
 

@@ -97,17 +97,84 @@ runs()
         done
 }
 
+# left_alone NODE : what a question must not change: files, daemons, the node's state
+left_alone()
+{
+        local i
+        bed_in "$1" sh -c 'find /etc /opt/slurm/ /run /tmp /var/lib/sf-node -xdev \( -path /run/systemd \
+                        -o -path /run/user -o -path /run/log -o -path /run -o -path /tmp \) -prune -o -printf "%p %y %s %T@ %l\n" | sort
+ls -A /run /tmp; systemctl show -P MainPID "slurmd*"'
+        case $1 in
+        n1) set -- alpha ;;
+        n2) set -- v1 v2 ;;
+        n3) set -- n3 ;;
+        *) set -- ;;
+        esac
+        for i; do
+                bed_in ctl scontrol -o show node "$i" | grep -E 'DRAIN|Reason=' || true
+        done
+}
+
+# asked NODE CODE TEXT VERB [OPTION...] : a question is answered and changes nothing
+asked()
+{
+        local node=$1 code=$2 text=$3 before
+        shift 3
+        before=$(left_alone "$node")
+        expect "$code" bed_in "$node" sf-node "$@"
+        says "$text"
+        left_alone "$node" | diff <(echo "$before") - || fail "$node: $* left something behind"
+}
+
+# rehearsed NODE CODE TEXT [OPTION...] [VERSION]
+rehearsed()
+{
+        local node=$1 code=$2 text=$3
+        shift 3
+        case ${!#} in
+        [0-9]*) ;;
+        *) set -- "$@" "$RELEASES_GOOD" ;;
+        esac
+        asked "$node" "$code" "$text" upgrade --dry-run "$@"
+}
+
+# in_json NODE CODE TEXT VERB [OPTION...] : the same for programs: one object, which holds the text
+in_json()
+{
+        local node=$1 code=$2 text=$3 got=0 answer
+        shift 3
+        answer=$(bed_in "$node" sf-node --json "$@" 2>/dev/null) || got=$?
+        [ "$got" = "$code" ] || fail "exit code $got instead of $code: $* --json"
+        python3 -c '
+import json, sys
+answer, code, text = json.loads(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+assert answer["exit"] == code and (answer["result"] == "failed") == (code == 3)
+if answer["verb"] == "doctor":
+    assert bool(answer["findings"]) == bool(code)
+    said = ["%(check)s: %(finding)s" % f for f in answer["findings"]] + answer["notes"]
+elif code:
+    said = [answer["error"]]
+else:
+    assert answer["dry_run"] is True and answer["bytes_fetched"] < 100000
+    said = [answer["plan"]["steps"]]
+assert any(text in line for line in said) or not text and not said, said' "$answer" "$code" "$text" ||
+                fail "$* --json: $answer"
+}
+
 # --- configless, NodeName alpha on port 7001
 site_configless()
 {
         bed_in n1 test ! -e /etc/slurm/slurm.conf || fail "n1 is not configless"
-        expect 0 bed_in n1 sf-node upgrade --dry-run "$RELEASES_GOOD"
+        rehearsed n1 0 "not asked before $(full "$RELEASES_GOOD") is here"
+        says "steps     plan, fetch, verify, unpack, relocate, preflight, quiet, activate, restart, health, done"
+        in_json n1 0 "preflight, drain, quiet" upgrade --dry-run --drain "$RELEASES_GOOD"
         expect 0 bed_in n1 sf-node upgrade "$RELEASES_GOOD"
         runs n1 "$RELEASES_GOOD" slurmd
         cluster_state alpha | grep -E 'allocated|mixed' >/dev/null || fail "alpha is $(cluster_state alpha)"
-        bed_in n1 sf-node doctor >"$BED/doctor" 2>&1 || true
-        grep -q '^slurm.conf *ok' "$BED/doctor" && grep -q '^authentication *ok' "$BED/doctor" &&
-                grep -q '^node name *ok' "$BED/doctor" || { cat "$BED/doctor"; fail "doctor on a configless node"; }
+        asked n1 0 "slurm.conf     ok" doctor
+        says "authentication ok" && says "node name      ok"
+        in_json n1 0 "" doctor
+        rehearsed n1 0 "is active already: nothing to do"
         expect 0 bed_in n1 sf-node upgrade "$RELEASES_GOOD"
         says "nothing to do"
         expect 0 bed_in n1 sf-node rollback
@@ -119,10 +186,21 @@ site_two_slurmd()
 {
         bed_in n2 sh -c 'mkdir -p /etc/systemd/system/slurmd@v2.service.d
 printf "[Service]\nKillMode=mixed\n" >/etc/systemd/system/slurmd@v2.service.d/kill.conf'
+        local kill="slurmd@v2.service has KillMode=mixed, in its files though not yet loaded"
+        rehearsed n2 3 "$kill"
+        asked n2 3 "unit           $kill" doctor
         expect 3 bed_in n2 sf-node upgrade "$RELEASES_GOOD"
-        says "slurmd@v2.service has KillMode=mixed, in its files though not yet loaded"
+        says "$kill"
         [ "$(bed_in n2 systemctl show -P KillMode slurmd@v2)" = process ] || fail "a refused upgrade reloaded systemd"
         bed_in n2 rm -r /etc/systemd/system/slurmd@v2.service.d
+        rehearsed n2 2 "are two of this host" --drain
+        rehearsed n2 0 "steps     plan, preflight, quiet, activate, restart, health, done"
+        asked n2 0 "unit           ok" doctor
+        # Without munge no slurmd starts again; nobody's fault but munge's.
+        bed_in n2 systemctl stop munge
+        rehearsed n2 3 "munge does not answer at /run/site/munge.socket: start munged"
+        asked n2 3 "would not start: munge does not answer at /run/site/munge.socket" doctor
+        bed_in n2 systemctl start munge
         expect 0 bed_in n2 sf-node upgrade "$RELEASES_GOOD"
         says "v1" && says "v2" # each is proven
         runs n2 "$RELEASES_GOOD" slurmd@v1 slurmd@v2
@@ -136,6 +214,7 @@ printf "[Service]\nKillMode=mixed\n" >/etc/systemd/system/slurmd@v2.service.d/ki
 # --- what people edit
 refused()
 {
+        rehearsed n3 3 "$1"
         expect 3 bed_in n3 sf-node upgrade "$RELEASES_GOOD"
         says "$1"
         runs n3 "$RELEASES_BASE" slurmd
@@ -149,7 +228,9 @@ site_edited()
         bed_in n3 sh -c "printf '[Service]\nKillMode=control-group\n' >$drop/x.conf"
         refused "KillMode=control-group, in its files though not yet loaded: a restart would kill every job"
         expect 3 bed_in n3 sf-node upgrade --force "$RELEASES_GOOD"
-        expect 3 bed_in n3 sf-node doctor
+        in_json n3 3 "a restart would kill every job" upgrade --dry-run "$RELEASES_GOOD"
+        in_json n3 3 "unit: slurmd.service has KillMode=control-group" doctor
+        asked n3 3 "unit           slurmd.service has KillMode=control-group" doctor
         says "note           slurmd.service: $drop/x.conf sets KillMode"
         # Shapes that do not start.
         bed_in n3 sh -c "printf '[Service]\nExecStart=\nExecStart=@/opt/slurm/view/sbin/slurmd slurmd -D\n' >$drop/x.conf"
@@ -162,6 +243,8 @@ site_edited()
         refused "would not start with /etc/slurm/slurm.conf"
         says "unrecognized key: TaskAffinity"
         says "neither would the running release"
+        # Of a release that is not here yet nobody knows; that the running one would not start again is said.
+        rehearsed n3 0 "the running release: slurmd $RELEASES_BASE would not start" "$RELEASES_NEXT"
         bed_in n3 sed -i '/TaskAffinity/d' /etc/slurm/cgroup.conf
         # A required plugin behind two includes.
         bed_in n3 sh -c 'mkdir /etc/slurm/stack.d; echo "include stack.d/*.conf" >/etc/slurm/plugstack.conf
@@ -176,6 +259,9 @@ printf '#!/bin/sh\nexec /opt/slurm/view/sbin/slurmd -f /etc/elsewhere/slurm.conf
 chmod 755 /usr/local/sbin/start-slurmd
 printf '[Service]\nType=forking\nPIDFile=/run/slurmd-n3.pid\nExecStart=\nExecStart=/usr/local/sbin/start-slurmd\n' >$drop/x.conf
 systemctl daemon-reload; systemctl restart slurmd"
+        rehearsed n3 0 "steps     plan, preflight, quiet, activate, restart, health, done"
+        asked n3 3 "/usr/local/sbin/start-slurmd starts slurmd as /opt/slurm/view/sbin/slurmd" doctor
+        says "exec -a slurmd" && says "1 finding;"
         expect 0 bed_in n3 sf-node upgrade "$RELEASES_GOOD"
         runs n3 "$RELEASES_GOOD" slurmd
         cluster_state n3 | grep -E 'allocated|mixed' >/dev/null || fail "n3 is $(cluster_state n3)"
@@ -184,23 +270,34 @@ systemctl daemon-reload; systemctl restart slurmd"
         bed_in n3 sh -c "printf '#!/bin/sh\n/opt/slurm/view/sbin/slurmd -D -f /etc/elsewhere/slurm.conf\n' >/usr/local/sbin/start-slurmd
 printf '[Service]\nType=simple\nPIDFile=\nExecStart=\nExecStart=/usr/local/sbin/start-slurmd\n' >$drop/x.conf
 systemctl stop slurmd; systemctl daemon-reload; systemctl start slurmd; sleep 1"
-        refused_wrapper
-}
-
-refused_wrapper()
-{
         expect 3 bed_in n3 sf-node upgrade "$RELEASES_GOOD"
         says "is a wrapper and slurmd its child"
+        rehearsed n3 3 "is a wrapper and slurmd its child"
 }
 
-# --- a login node: clients, no daemon
+# --- a login node: clients, no daemon; its prefix is a link, then mounted noexec, then read-only
 site_login()
 {
+        bed_in n4 sh -c 'mv /opt/slurm /srv/slurm && ln -s /srv/slurm /opt/slurm'
+        rehearsed n4 0 "steps     plan, fetch, verify, unpack, relocate, preflight, activate, done"
         expect 0 bed_in n4 sf-node upgrade "$RELEASES_GOOD"
         [ "$(bed_in n4 scontrol -V)" = "slurm $RELEASES_GOOD" ] || fail "n4: clients are not $RELEASES_GOOD"
         bed_in n4 sinfo -h >/dev/null || fail "n4: sinfo"
-        bed_in n4 sf-node doctor || fail "doctor on a login node"
+        asked n4 0 "unit           ok" doctor
         expect 0 bed_in n4 sf-node rollback
+        bed_in n4 sh -c 'rm /opt/slurm && mkdir /opt/slurm && mount --bind /srv/slurm /opt/slurm &&
+mount -o remount,bind,noexec /opt/slurm'
+        rehearsed n4 3 "mounted noexec"
+        asked n4 3 "noexec         /opt/slurm is on a file system that is mounted noexec" doctor
+        says "1 finding;" # not one for each program
+        bed_in n4 mount -o remount,bind,exec,ro /opt/slurm
+        asked n4 0 "space          ok" doctor
+        rehearsed n4 3 "/opt/slurm/view cannot be changed: Read-only file system"
+        expect 3 bed_in n4 sf-node upgrade "$RELEASES_GOOD"
+        says "/opt/slurm/view cannot be changed: Read-only file system"
+        rehearsed n4 3 "cannot be put there" "$RELEASES_NEXT"
+        expect 3 bed_in n4 sf-node upgrade "$RELEASES_NEXT"
+        says "cannot be put there"
 }
 
 bad=0 pids=()
