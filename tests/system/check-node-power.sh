@@ -46,9 +46,13 @@ for step in activate restart health; do
 done
 
 # The agent alone dies, in both its halves: systemd runs recovery in its place.
+# A check of the site's keeps the step long enough to be hit.
+bed_in n1 sh -c 'mkdir -p /etc/sf-node/health.d; printf "#!/bin/sh\nsleep 5\n" >/etc/sf-node/health.d/10-slow
+        chmod 755 /etc/sf-node/health.d/10-slow'
 cut_start_until health activate "$RELEASES_BASE"
 bed_in n1 pkill -9 -x sf-node # in the node, where there is only this one
 wait
+bed_in n1 rm /etc/sf-node/health.d/10-slow
 back() { [ ! -e "$record" ] && bed_in n1 sf-node status | grep 'undone' >/dev/null; }
 cluster_wait "recovery" back
 active n1 "$RELEASES_GOOD"
