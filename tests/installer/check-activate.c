@@ -320,9 +320,10 @@ static void test_sessions(void **state)
         const char *source = getenv("top_srcdir"), *cache = getenv("SF_TEST_CACHE");
         _cleanup_free_ char *unpacked = sf_format("%s/environment-modules/usr/lib/modulecmd.tcl",
                                                   cache ? cache : "tests/cache");
-        const char *tcl = access("/usr/lib/modulecmd.tcl", R_OK) == 0 ? "/usr/lib/modulecmd.tcl" : unpacked;
-        _cleanup_free_ char *tclsh = sf_format("tclsh %s", tcl);
-        const char *const commands[] = { access(lmod, X_OK) == 0 ? lmod : NULL, access(tcl, R_OK) == 0 ? tclsh : NULL };
+        _cleanup_free_ char *absolute = realpath(unpacked, NULL); /* the session changes its directory */
+        const char *tcl = access("/usr/lib/modulecmd.tcl", R_OK) == 0 ? "/usr/lib/modulecmd.tcl" : absolute;
+        _cleanup_free_ char *tclsh = sf_format("tclsh %s", tcl ? tcl : "");
+        const char *const commands[] = { access(lmod, X_OK) == 0 ? lmod : NULL, tcl ? tclsh : NULL };
         _cleanup_free_ char *script = sf_format("%s/tests/kit/module-session.sh", source ? source : ".");
         _cleanup_free_ char *without = below(n, "releases/23.11.1-bookworm/bin/scontrol");
 
