@@ -70,6 +70,13 @@ static uint64_t free_memory(void)
         return !at ? bytes : bytes > MEMORY_RESERVE ? bytes - MEMORY_RESERVE : 0;
 }
 
+bool sf_fs_is_read_only(const char *path)
+{
+        struct statvfs fs;
+
+        return statvfs(path, &fs) == 0 && (fs.f_flag & ST_RDONLY);
+}
+
 int sf_fs_free_space(const char *path, uint64_t *ret_bytes, uint64_t *ret_inodes, struct sf_error *err)
 {
         _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);

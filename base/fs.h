@@ -55,6 +55,9 @@ enum sf_fs_storage sf_fs_storage_at(int fd);
 int sf_fs_free_space(const char *path, uint64_t *ret_bytes, uint64_t *ret_inodes, struct sf_error *err);
 int sf_fs_free_space_at(int fd, uint64_t *ret_bytes, uint64_t *ret_inodes, struct sf_error *err);
 
+/* Can nobody write there, since the file system or its mount is read-only? False for a path that is not there. */
+bool sf_fs_is_read_only(const char *path);
+
 /* Called once per entry below the root, parents first, names in strcmp order. `path` is relative to the root without a
  * leading "./"; st is lstat's. A non-zero return ends the walk and is returned. */
 typedef int sf_fs_visit_fn(void *ctx, int dirfd, const char *name, const char *path, const struct stat *st,

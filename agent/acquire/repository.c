@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* agent/acquire/repository.c - see repository.h. */
-#include "agent/node/scratch.h"
 #include "agent/acquire/repository.h"
 
 #include <errno.h>

@@ -9,44 +9,17 @@
 
 #include "agent/node/ctld_state.h"
 #include "base/cleanup.h"
-#include "base/proc.h"
 
 #define ANSWER_MAX (256u << 20) /* a node line has some 700 bytes, and clusters have tens of thousands */
 
-/* Runs TREE/bin/PROGRAM. status NULL: an exit status other than 0 is an error. */
+/* status NULL: an exit status other than 0 is an error. */
 static int ask(const struct sf_slurm *slurm, const char *program, const char *const *words, struct sf_buffer *output,
                int *status, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer errors = SF_BUFFER_INIT;
-        _cleanup_free_ char *path = sf_format("%s/bin/%s", slurm->tree, program);
-        _cleanup_free_ char *conf = sf_format("SLURM_CONF=%s", slurm->conf ? slurm->conf : "");
-        const char *argv[10] = { path };
-        const char *libraries = slurm->libraries && *slurm->libraries ? slurm->libraries : NULL;
-        const char *env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-                              "LC_ALL=C.UTF-8",
-                              "TZ=UTC",
-                              "HOME=/",
-                              slurm->conf ? conf : libraries,
-                              slurm->conf ? libraries : NULL,
-                              NULL };
-        struct sf_proc proc = { .argv = argv,
-                                .env = env,
-                                .output = output,
-                                .output_max = ANSWER_MAX,
-                                .errors = &errors,
-                                .timeout_seconds = slurm->timeout };
+        struct sf_proc proc = { .output = output, .output_max = ANSWER_MAX, .errors = &errors };
 
-        if (!path || !conf)
-                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a command");
-        for (size_t i = 0; words[i] && i + 2 < sizeof argv / sizeof *argv; i++)
-                argv[i + 1] = words[i];
-        if (!status)
-                return sf_proc_check(&proc, err);
-        int r = sf_proc_run(&proc, err);
-        if (r < 0)
-                return r;
-        *status = r;
-        return 0;
+        return sf_slurm_ask(slurm, program, words, &proc, status, err);
 }
 
 /* One more element at the end of an array; the new one is zero. NULL = no memory. */

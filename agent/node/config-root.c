@@ -7,7 +7,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
@@ -76,10 +75,9 @@ int sf_config_check_places(const struct sf_config *config, struct sf_error *err)
 /* A prefix that cannot be written to is never in the middle of a switch. */
 int sf_config_place_record(struct sf_config *config, struct sf_error *err)
 {
-        struct statvfs fs;
         bool outlived = !*config->root && sf_fs_storage(config->state) != SF_FS_DISK &&
-                        sf_fs_storage(config->prefix) == SF_FS_DISK && statvfs(config->prefix, &fs) == 0 &&
-                        !(fs.f_flag & ST_RDONLY);
+                        sf_fs_storage(config->prefix) == SF_FS_DISK && access(config->prefix, F_OK) == 0 &&
+                        !sf_fs_is_read_only(config->prefix);
 
         config->record = outlived ? sf_fs_join(config->prefix, ".sf-node") : strdup(config->state);
         return config->record ? 0 : sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");

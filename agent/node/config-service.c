@@ -20,7 +20,7 @@ static int rank_of(const char *unit)
 
 static int read_units(struct sf_config *c, struct sf_error *err)
 {
-        c->units = calloc(c->conf.count + 2, sizeof *c->units);
+        c->units = calloc(c->conf.count + 1, sizeof *c->units);
         if (!c->units)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for the configuration");
         for (const struct sf_conf_entry *e = NULL; (e = sf_conf_next(&c->conf, "service", "unit", e));) {
@@ -29,9 +29,6 @@ static int read_units(struct sf_config *c, struct sf_error *err)
                         c->units[at] = c->units[at - 1];
                 c->units[at] = e->value;
         }
-        c->units_named = c->unit_count > 0;
-        if (!c->unit_count)
-                c->units[c->unit_count++] = "slurmd.service";
         return 0;
 }
 

@@ -65,9 +65,9 @@ struct sf_config {
         const char *node_seed; /* what tells this node from others in waves; NULL = its name */
         bool follow_agent;     /* [upgrade] agent = follow: self-update before install, upgrade and stage */
         bool json, dry_run, force, no_restart, allow_downgrade, restore_state;
-        const char **units; /* services that run from the release, in SchedMD's order; NULL-terminated */
+        const char **units; /* of [service] unit, in SchedMD's order; NULL-terminated. sf_node_switch_open makes them
+                               all services that run from the release, as they are on this node */
         size_t unit_count;
-        bool units_named;         /* by [service] unit; else units is slurmd.service alone */
         uint64_t quiet_timeout;   /* seconds to wait for scripts that slurmd waits for, 0 = not at all */
         uint64_t settle_ms;       /* how long a restarted service must stay up before it is believed */
         uint64_t restart_timeout; /* seconds for one restart */

@@ -14,32 +14,42 @@
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
-#include "base/proc.h"
 
-/* Runs TREE/bin/scontrol with times in UTC. `errors` NULL: both outputs into one. */
+int sf_slurm_ask(const struct sf_slurm *slurm, const char *program, const char *const *words, struct sf_proc *proc,
+                 int *status, struct sf_error *err)
+{
+        _cleanup_free_ char *path = sf_format("%s/bin/%s", slurm->tree, program);
+        _cleanup_free_ char *conf = sf_format("SLURM_CONF=%s", slurm->conf ? slurm->conf : "");
+        const char *argv[10] = { path };
+        const char *env[7] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "TZ=UTC", "HOME=/" };
+        size_t count = 4;
+
+        if (!path || !conf)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a command");
+        if (slurm->conf)
+                env[count++] = conf;
+        if (slurm->libraries && *slurm->libraries)
+                env[count++] = slurm->libraries;
+        for (size_t i = 0; words[i] && i + 2 < sizeof argv / sizeof *argv; i++)
+                argv[i + 1] = words[i];
+        proc->argv = argv;
+        proc->env = env;
+        proc->timeout_seconds = slurm->timeout;
+        int r = status ? sf_proc_run(proc, err) : sf_proc_check(proc, err);
+        proc->argv = proc->env = NULL;
+        if (r < 0 || !status)
+                return r;
+        *status = r;
+        return 0;
+}
+
+/* scontrol. `errors` NULL: both outputs into one. */
 static int ask(const struct sf_slurm *slurm, const char *const *words, struct sf_buffer *output,
                struct sf_buffer *errors, struct sf_error *err)
 {
-        _cleanup_free_ char *program = sf_format("%s/bin/scontrol", slurm->tree);
-        _cleanup_free_ char *conf = sf_format("SLURM_CONF=%s", slurm->conf ? slurm->conf : "");
-        const char *argv[8] = { program };
-        const char *libraries = slurm->libraries && *slurm->libraries ? slurm->libraries : NULL;
-        const char *env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-                              "LC_ALL=C.UTF-8",
-                              "TZ=UTC",
-                              "HOME=/",
-                              slurm->conf ? conf : libraries,
-                              slurm->conf ? libraries : NULL,
-                              NULL };
-        struct sf_proc proc = {
-                .argv = argv, .env = env, .output = output, .errors = errors, .timeout_seconds = slurm->timeout
-        };
+        struct sf_proc proc = { .output = output, .errors = errors };
 
-        if (!program || !conf)
-                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a command");
-        for (size_t i = 0; words[i] && i + 2 < sizeof argv / sizeof *argv; i++)
-                argv[i + 1] = words[i];
-        return sf_proc_check(&proc, err);
+        return sf_slurm_ask(slurm, "scontrol", words, &proc, NULL, err);
 }
 
 /* The value behind "key =" or "key=" at the start of a line or behind a blank; false where there is none. */

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "base/error.h"
+#include "base/proc.h"
 
 struct sf_slurm {
         const char *tree;      /* of the release that asks: TREE/bin/scontrol */
@@ -20,6 +21,11 @@ struct sf_slurm {
         unsigned timeout;      /* seconds per question */
         const char *libraries; /* "LD_LIBRARY_PATH=..." that its programs need, NULL or "" = none */
 };
+
+/* Runs TREE/bin/PROGRAM with these words (eight at most), times in UTC. Of proc the caller sets what becomes of the
+ * output. status NULL: an exit status other than 0 is an error. */
+int sf_slurm_ask(const struct sf_slurm *slurm, const char *program, const char *const *words, struct sf_proc *proc,
+                 int *status, struct sf_error *err);
 
 /* scontrol show config: what slurmctld says of itself. */
 struct sf_slurm_controller {

@@ -261,6 +261,25 @@ const struct sf_unit_of_node *sf_units_slurmd(const struct sf_units *units)
         return first;
 }
 
+const struct sf_unit_of_node *sf_units_next_other(const struct sf_units *units, const struct sf_unit_of_node *after)
+{
+        const struct sf_unit_of_node *first = sf_units_slurmd(units), *u = after;
+
+        while ((u = sf_units_next(units, SF_DAEMON_SLURMD, u)) && (u == first || !u->running))
+                ;
+        return u;
+}
+
+const struct sf_unit_of_node *sf_units_next_cluster(const struct sf_units *units, const char *conf,
+                                                    const struct sf_unit_of_node *after)
+{
+        const struct sf_unit_of_node *u = after;
+
+        while ((u = sf_units_next_other(units, u)) && (!*u->conf || strcmp(u->conf, conf) == 0))
+                ;
+        return u;
+}
+
 bool sf_units_runs_elsewhere(const struct sf_unit_of_node *unit, const char *tree)
 {
         char real[PATH_MAX];

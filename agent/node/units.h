@@ -51,6 +51,11 @@ const struct sf_unit_of_node *sf_units_next(const struct sf_units *units, enum s
 /* The slurmd that stands for this node where one answer is wanted: one that runs, else slurmd.service. NULL in an
  * empty set. */
 const struct sf_unit_of_node *sf_units_slurmd(const struct sf_units *units);
+/* Further slurmd of this host that run, each a node of its own: start with after = NULL; NULL at the end. */
+const struct sf_unit_of_node *sf_units_next_other(const struct sf_units *units, const struct sf_unit_of_node *after);
+/* Those of them whose slurm.conf is known and another than this one: they may be of another cluster. */
+const struct sf_unit_of_node *sf_units_next_cluster(const struct sf_units *units, const char *conf,
+                                                    const struct sf_unit_of_node *after);
 
 /* Appends a line per reason why a restart of this unit would end badly, with what to do about it; nothing where all
  * is well. Judged are both what is loaded and what the files say (agent/node/unit_text.h). type is the new release's

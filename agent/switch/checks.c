@@ -8,7 +8,6 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 
 #include "agent/node/auth.h"
 #include "agent/node/libraries.h"
@@ -334,12 +333,9 @@ int sf_check_conf(const struct sf_checks *c, struct sf_buffer *ret, struct sf_er
 {
         int r = check_one_conf(c, ret, err);
 
-        for (size_t i = 0; r == 0 && c->units && i < c->units->count; i++) {
-                const struct sf_unit_of_node *u = &c->units->items[i];
+        for (const struct sf_unit_of_node *u = NULL;
+             r == 0 && c->units && (u = sf_units_next_cluster(c->units, c->conf, u));) {
                 struct sf_checks other = *c;
-                if (u->daemon != SF_DAEMON_SLURMD || u == sf_units_slurmd(c->units) || !u->running || !*u->conf ||
-                    strcmp(u->conf, c->conf) == 0)
-                        continue;
                 other.conf = u->conf;
                 other.node = *u->words.node ? u->words.node : NULL;
                 other.unit = &u->service;
@@ -381,9 +377,8 @@ int sf_check_space(const struct sf_checks *c, struct sf_buffer *ret, struct sf_e
                 uint64_t bytes, inodes;
                 if (!path)
                         return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-                struct statvfs fs;
                 /* What is read-only has no room to speak of; a switch that has to write there says so. */
-                if (statvfs(path, &fs) < 0 || (fs.f_flag & ST_RDONLY))
+                if (access(path, F_OK) < 0 || sf_fs_is_read_only(path))
                         continue;
                 r = sf_fs_free_space(path, &bytes, &inodes, err);
                 if (r == 0 && (bytes < SPACE_NEED || inodes < INODES_NEED))

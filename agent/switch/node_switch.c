@@ -30,8 +30,7 @@
 static int find_units(struct sf_node_switch *live, struct sf_error *err)
 {
         struct sf_config *own = malloc(sizeof *own);
-        const char *const *named = live->config->units_named ? live->config->units : NULL;
-        int r = own ? sf_units_find(live->bus, live->config->prefix, named, &live->units, err)
+        int r = own ? sf_units_find(live->bus, live->config->prefix, live->config->units, &live->units, err)
                     : sf_error_set(err, SF_ERR_NOMEM, "no memory for units");
         const char **names = r == 0 ? calloc(live->units.count + 1, sizeof *names) : NULL;
 
@@ -99,15 +98,10 @@ static void note_record(struct sf_node_switch *live, const struct sf_slurm *slur
         snprintf(live->node, sizeof live->node, "%s", node ? node : "");
 }
 
-/* Whose client asks slurmctld: the one that belongs to what runs. */
-static char *client_tree(const struct sf_node_switch *live)
+struct sf_slurm sf_node_switch_client(const struct sf_node_switch *live, char **ret_tree)
 {
-        return live->adoption ? strdup(live->adoption->origin) : sf_fs_join(live->store->base, SF_NODE_VIEW);
-}
-
-static struct sf_slurm client(const struct sf_node_switch *live, const char *tree)
-{
-        return (struct sf_slurm){ .tree = tree,
+        *ret_tree = live->adoption ? strdup(live->adoption->origin) : sf_fs_join(live->store->base, SF_NODE_VIEW);
+        return (struct sf_slurm){ .tree = *ret_tree,
                                   .conf = live->config->slurm_conf,
                                   .timeout = ASK_SECONDS,
                                   .libraries = live->adoption ? live->adoption->libraries : NULL };
@@ -117,8 +111,8 @@ void sf_node_switch_ask(struct sf_node_switch *live)
 {
         if (!live->slurmd.main_pid && !live->ctld.runs)
                 return;
-        _cleanup_free_ char *view = client_tree(live);
-        struct sf_slurm slurm = client(live, view);
+        _cleanup_free_ char *view = NULL;
+        struct sf_slurm slurm = sf_node_switch_client(live, &view);
 
         if (!view || !sf_fs_exists(view))
                 sf_error_set(&live->controller_error, SF_ERR_NOT_FOUND,
@@ -158,8 +152,8 @@ int sf_node_switch_plan(struct sf_node_switch *live, const struct sf_node_plan *
 {
         const char *from_version = plan->from_version, *to_version = plan->to_version;
         const struct sf_config *config = live->config;
-        _cleanup_free_ char *view = client_tree(live);
-        const struct sf_slurm slurm = client(live, view);
+        _cleanup_free_ char *view = NULL;
+        const struct sf_slurm slurm = sf_node_switch_client(live, &view);
         struct sf_version from, to;
         char host[256] = "";
         struct sf_daemon_order order = {
@@ -443,9 +437,9 @@ int sf_node_switch_may_drain(const struct sf_node_switch *live, struct sf_error 
 int sf_node_switch_drain(struct sf_node_switch *live, const char *reason, struct sf_error *err)
 {
         const struct sf_config *config = live->config;
-        _cleanup_free_ char *view = client_tree(live);
+        _cleanup_free_ char *view = NULL;
         struct sf_drain drain = { .state = config->state,
-                                  .slurm = client(live, view),
+                                  .slurm = sf_node_switch_client(live, &view),
                                   .node = live->node,
                                   .reason = reason,
                                   .drain = config->drain,
@@ -468,8 +462,8 @@ void sf_node_switch_resume(const struct sf_node_switch *live)
         /* It may never have been opened. */
         if (!live->bus)
                 return;
-        _cleanup_free_ char *view = client_tree(live);
-        struct sf_slurm slurm = client(live, view);
+        _cleanup_free_ char *view = NULL;
+        struct sf_slurm slurm = sf_node_switch_client(live, &view);
         struct sf_error err = SF_ERROR_INIT;
 
         if (view && sf_drain_end(live->config->state, &slurm, &err) < 0)

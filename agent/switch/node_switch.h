@@ -83,6 +83,10 @@ int sf_node_switch_begin(struct sf_node_switch *live, const char *leaving, struc
 /* The first thing after it: which services are meant to run. */
 int sf_node_switch_expect(const struct sf_node_switch *live, struct sf_error *err);
 
+/* Who asks slurmctld: the client that belongs to what runs here. *ret_tree is its tree, owned by the caller; NULL
+ * without memory. */
+struct sf_slurm sf_node_switch_client(const struct sf_node_switch *live, char **ret_tree);
+
 /* The path its processes run from, as /proc shows it. Owned by the caller. */
 char *sf_node_switch_tree(const struct sf_node_switch *live, const char *directory);
 

@@ -1,51 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* agent/switch/preflight-clusters.c - several slurmd on one host: each is a node, perhaps of another cluster. */
-#include <string.h>
-
-#include "agent/node/slurm.h"
 #include "agent/switch/preflight.h"
 #include "agent/switch/version_window.h"
-#include "base/buffer.h"
 #include "base/cleanup.h"
-#include "base/fs.h"
 #include "base/log.h"
-#include "installer/store.h"
-#include "release/layout.h"
-
-#define ASK_SECONDS 10
-
-static bool is_other_slurmd(const struct sf_node_switch *live, const struct sf_unit_of_node *u)
-{
-        return u->daemon == SF_DAEMON_SLURMD && u->running && u != sf_units_slurmd(&live->units);
-}
 
 int sf_preflight_one_node(const struct sf_node_switch *live, struct sf_error *err)
 {
         const struct sf_unit_of_node *first = sf_units_slurmd(&live->units);
+        const struct sf_unit_of_node *other = sf_units_next_other(&live->units, NULL);
 
-        for (size_t i = 0; (live->config->drain || live->config->when_idle) && i < live->units.count; i++) {
-                const struct sf_unit_of_node *u = &live->units.items[i];
-                if (is_other_slurmd(live, u) && first->running)
-                        return sf_error_set(err, SF_ERR_USAGE,
-                                            "--drain and --when-idle wait for one node, and %s and %s are two of this "
-                                            "host: drain them with scontrol, and leave the option out",
-                                            first->name, u->name);
-        }
-        return 0;
+        if ((!live->config->drain && !live->config->when_idle) || !other || !first->running)
+                return 0;
+        return sf_error_set(err, SF_ERR_USAGE,
+                            "--drain and --when-idle wait for one node, and %s and %s are two of this host: drain them "
+                            "with scontrol, and leave the option out",
+                            first->name, other->name);
 }
 
 static int gate_one(const struct sf_preflight *p, const struct sf_unit_of_node *u, const struct sf_version_window *gate,
                     struct sf_error *err)
 {
         const struct sf_node_switch *live = p->live;
-        _cleanup_free_ char *view = sf_fs_join(live->store->base, SF_NODE_VIEW);
-        const struct sf_slurm slurm = { .tree = view, .conf = u->conf, .timeout = ASK_SECONDS };
+        _cleanup_free_ char *view = NULL;
+        struct sf_slurm slurm = sf_node_switch_client(live, &view);
         struct sf_version_window own = *gate;
         struct sf_slurm_controller controller;
         struct sf_error why = SF_ERROR_INIT;
 
         if (!view)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
+        slurm.conf = u->conf;
         if (sf_slurm_controller(&slurm, &controller, &why) < 0) {
                 if (!live->config->force && !p->back)
                         return sf_error_set(err, SF_ERR_INCOMPATIBLE,
@@ -70,10 +55,8 @@ int sf_preflight_clusters(const struct sf_preflight *p, const struct sf_version_
         const struct sf_node_switch *live = p->live;
         int r = 0;
 
-        for (size_t i = 0; r == 0 && i < live->units.count; i++) {
-                const struct sf_unit_of_node *u = &live->units.items[i];
-                if (is_other_slurmd(live, u) && *u->conf && strcmp(u->conf, live->config->slurm_conf) != 0)
-                        r = gate_one(p, u, gate, err);
-        }
+        for (const struct sf_unit_of_node *u = NULL;
+             r == 0 && (u = sf_units_next_cluster(&live->units, live->config->slurm_conf, u));)
+                r = gate_one(p, u, gate, err);
         return r;
 }

@@ -2,12 +2,10 @@
 /* agent/switch/preflight.c - see preflight.h. */
 #include "agent/switch/preflight.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "agent/switch/checks.h"
 #include "agent/switch/security.h"
@@ -356,7 +354,7 @@ static int check_view(const struct sf_store *store, const char *to, struct sf_er
 {
         char current[128];
 
-        if (access(store->base, W_OK) == 0 || errno != EROFS ||
+        if (!sf_fs_is_read_only(store->base) ||
             (sf_activate_current(store, current, NULL) == 0 && strcmp(current, to) == 0))
                 return 0;
         return sf_error_set(err, SF_ERR_IO, "%s/" SF_NODE_VIEW " cannot be changed: %s", store->prefix,

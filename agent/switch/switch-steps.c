@@ -2,11 +2,9 @@
 /* agent/switch/switch-steps.c - the steps of a switch, in the order of the table in switch.c. */
 #include "agent/switch/switch.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 #include "agent/node/journal.h"
 #include "agent/node/lease.h"
 #include "agent/node/lock.h"
@@ -94,8 +92,7 @@ int sf_switch_run_plan_controllers(struct sf_switch_run *run, const char *to_ver
 /* What the steps fetch and drain would be refused for. */
 static int check_steps_ahead(const struct sf_switch_run *run, struct sf_error *err)
 {
-        if (run->what->bytes && run->offer.plan.way != SF_FETCH_PLAN_NOTHING && access(run->store.releases, W_OK) < 0 &&
-            errno == EROFS)
+        if (run->what->bytes && run->offer.plan.way != SF_FETCH_PLAN_NOTHING && sf_fs_is_read_only(run->store.releases))
                 return sf_error_set(err, SF_ERR_IO, "%s is not in %s and cannot be put there: %s", run->report.to,
                                     run->store.releases, strerror(EROFS));
         return run->what->restart ? sf_node_switch_may_drain(&run->live, err) : 0;

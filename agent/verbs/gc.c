@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -214,8 +213,7 @@ static int collect_locked(struct collection *c, uint64_t keep, struct sf_error *
         int waited, r = 0;
         _cleanup_close_ int lock = -1;
 
-        struct statvfs fs;
-        c->read_only = statvfs(c->store->releases, &fs) == 0 && (fs.f_flag & ST_RDONLY);
+        c->read_only = sf_fs_is_read_only(c->store->releases);
         bool writes = !c->config->dry_run && !c->read_only;
         if (writes && sf_fs_exists(c->store->releases))
                 r = lock = sf_lock_take_shared(c->store->releases, &wait, &waited, err);

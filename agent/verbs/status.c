@@ -207,7 +207,7 @@ static void look_at_units(struct situation *s)
 
         if (*s->config->root || sf_service_open(&bus, NULL) < 0)
                 return;
-        sf_units_find(bus, s->config->prefix, s->config->units_named ? s->config->units : NULL, &s->units, NULL);
+        sf_units_find(bus, s->config->prefix, s->config->units, &s->units, NULL);
 }
 
 /* What is damaged is said, and hides nothing else: the next verb that changes something sets it aside. */
