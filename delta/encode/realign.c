@@ -147,24 +147,18 @@ static void label_fields(struct pairing *p, const struct sf_script *script)
                         put_label(&p->fields.fields[k], p->new, p->fields.targets[p->fields.fields[k].target]);
 }
 
-/* As sf_predictor_open, with the library's fields. */
 static int open_reference(struct pairing *p, const struct sf_reference_library *l, size_t i, uint32_t reference,
                           struct sf_error *err)
 {
         const struct sf_delta_file *file = sf_reference_file(l->old, l->new, reference);
-        struct sf_predictor *predictor = &p->predictors[i];
-        uint64_t known = l->elf ? file->size : 0;
-        int r = sf_reference_fields(l, reference, &predictor->fields, &p->owns_old_fields[i], err);
+        const struct sf_predictor_file predicted = { file->data, file->size, l->elf ? SF_PREDICTOR_VERSION : 0 };
+        struct sf_address_fields fields;
+        int r = sf_reference_fields(l, reference, &fields, &p->owns_old_fields[i], err);
 
-        if (r < 0)
+        if (r < 0 || (r = sf_predictor_start(&p->predictors[i], &predicted, &fields, err)) < 0)
                 return r;
-        predictor->data = file->data;
-        predictor->size = file->size;
-        sf_predictor_image(file->data, known, SF_PREDICTOR_VERSION, &predictor->image);
-        sf_table_layout_read(file->data, known, &predictor->layout);
-        predictor->learned = calloc(predictor->fields.target_count + 1, sizeof *predictor->learned);
-        p->numbers[i] = calloc(predictor->fields.count + 1, sizeof *p->numbers[i]);
-        return predictor->learned && p->numbers[i] ? 0 : sf_error_set(err, SF_ERR_NOMEM, "no memory to align a file");
+        p->numbers[i] = calloc(fields.count + 1, sizeof *p->numbers[i]);
+        return p->numbers[i] ? 0 : sf_error_set(err, SF_ERR_NOMEM, "no memory to align a file");
 }
 
 static int open_pairing(struct pairing *p, const struct sf_reference_library *l, size_t index,

@@ -17,21 +17,31 @@ void sf_predictor_image(const uint8_t *data, uint64_t known, unsigned version, s
                 ret->machine = EM_NONE;
 }
 
+int sf_predictor_start(struct sf_predictor *p, const struct sf_predictor_file *file,
+                       const struct sf_address_fields *fields, struct sf_error *err)
+{
+        uint64_t known = file->version ? file->size : 0;
+
+        *p = (struct sf_predictor){ .data = file->data, .size = file->size, .fields = *fields };
+        sf_predictor_image(file->data, known, file->version, &p->image);
+        sf_table_layout_read(file->data, known, &p->layout);
+        p->learned = calloc(p->fields.target_count + 1, sizeof *p->learned);
+        return p->learned ? 0 : sf_error_set(err, SF_ERR_NOMEM, "no memory for %zu targets", p->fields.target_count);
+}
+
 int sf_predictor_open(struct sf_predictor *p, const uint8_t *data, uint64_t size, unsigned version,
                       struct sf_error *err)
 {
-        *p = (struct sf_predictor){ .data = data, .size = size };
-        sf_predictor_image(data, version ? size : 0, version, &p->image);
-        sf_table_layout_read(data, version ? size : 0, &p->layout);
-        int r = sf_address_fields_find(data, size, &p->image, &p->fields, err);
-        if (r < 0)
-                return r;
-        p->learned = calloc(p->fields.target_count + 1, sizeof *p->learned);
-        if (!p->learned) {
+        const struct sf_predictor_file file = { data, size, version };
+        struct sf_address_fields fields = { 0 };
+        struct sf_image image;
+
+        *p = (struct sf_predictor){ 0 };
+        sf_predictor_image(data, version ? size : 0, version, &image);
+        int r = sf_address_fields_find(data, size, &image, &fields, err);
+        if (r == 0 && (r = sf_predictor_start(p, &file, &fields, err)) < 0)
                 sf_predictor_close(p);
-                return sf_error_set(err, SF_ERR_NOMEM, "no memory for %zu targets", p->fields.target_count);
-        }
-        return 0;
+        return r;
 }
 
 int sf_predictor_set_map(struct sf_predictor *p, const struct sf_piece *copies, size_t count, struct sf_error *err)

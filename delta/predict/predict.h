@@ -62,8 +62,17 @@ struct sf_prediction {
 /* The image of a file of which the first `known` bytes are there, as this version of the predictor sees it. */
 void sf_predictor_image(const uint8_t *data, uint64_t known, unsigned version, struct sf_image *ret);
 
-/* `data` may be a file of any kind. `version`: of the predictor, from SF_PREDICTOR_OLDEST on; 0: nothing is predicted
- * (plain differences). */
+/* A file of any kind. */
+struct sf_predictor_file {
+        const uint8_t *data;
+        uint64_t size;
+        unsigned version; /* of the predictor, from SF_PREDICTOR_OLDEST on; 0: plain differences, nothing predicted */
+};
+/* With fields that were found before. p->fields is a copy of the struct: whoever owns them takes it out before
+ * sf_predictor_close, and closes p also where this fails. */
+int sf_predictor_start(struct sf_predictor *p, const struct sf_predictor_file *file,
+                       const struct sf_address_fields *fields, struct sf_error *err);
+/* Finds the fields, and owns them. */
 int sf_predictor_open(struct sf_predictor *p, const uint8_t *data, uint64_t size, unsigned version,
                       struct sf_error *err);
 /* The copies that the new file takes from this old file. */

@@ -175,16 +175,19 @@ static int take_new(void *ctx, const struct sf_entry *entry, const uint8_t *data
 
 static unsigned threads; /* that make deltas; 0 = one per processor */
 
+static struct sf_delta_make job_of(struct pair *p)
+{
+        return (struct sf_delta_make){
+                .old = &p->old.list, .new = &p->new.list, .read_old = give_old, .read_new = give_new, .ctx = p
+        };
+}
+
 static int make(struct pair *p, const char *codec, struct sf_delta_result *ret, struct sf_error *err)
 {
-        struct sf_delta_make job = { .old = &p->old.list,
-                                     .new = &p->new.list,
-                                     .read_old = give_old,
-                                     .read_new = give_new,
-                                     .ctx = p,
-                                     .codec = codec,
-                                     .threads = threads };
+        struct sf_delta_make job = job_of(p);
 
+        job.codec = codec;
+        job.threads = threads;
         return sf_delta_make(&job, ret, err);
 }
 
@@ -339,12 +342,9 @@ static void test_too_large(void **unused)
 
         (void)unused;
         make_pair(&p, 13, false);
-        struct sf_delta_make job = { .old = &p.old.list,
-                                     .new = &p.new.list,
-                                     .read_old = give_old,
-                                     .read_new = give_new,
-                                     .ctx = &p,
-                                     .memory_budget = 32 << 20 };
+        struct sf_delta_make job = job_of(&p);
+
+        job.memory_budget = 32 << 20;
         assert_int_equal(sf_delta_make(&job, &result, &err), 0);
         for (size_t i = 0; i < result.attempt_count; i++)
                 assert_true(result.attempts[i].fits || (!result.attempts[i].bytes && result.attempts[i].failure[0]));
@@ -362,12 +362,9 @@ static void test_work_memory(void **unused)
 
         (void)unused;
         make_pair(&p, 13, false);
-        struct sf_delta_make job = { .old = &p.old.list,
-                                     .new = &p.new.list,
-                                     .read_old = give_old,
-                                     .read_new = give_new,
-                                     .ctx = &p,
-                                     .work_memory = 32 << 20 };
+        struct sf_delta_make job = job_of(&p);
+
+        job.work_memory = 32 << 20;
         assert_int_equal(sf_delta_make(&job, &result, &err), 0);
         assert_non_null(strstr(result.attempts[0].failure, "MB of memory, more than"));
         assert_string_equal(result.codec, "zstd");
@@ -427,14 +424,11 @@ static void test_progress(void **unused)
 
         (void)unused;
         make_pair(&p, 12, false);
-        struct sf_delta_make job = { .old = &p.old.list,
-                                     .new = &p.new.list,
-                                     .read_old = give_old,
-                                     .read_new = give_new,
-                                     .ctx = &p,
-                                     .codec = "elf",
-                                     .progress = note_progress,
-                                     .progress_ctx = &told };
+        struct sf_delta_make job = job_of(&p);
+
+        job.codec = "elf";
+        job.progress = note_progress;
+        job.progress_ctx = &told;
         assert_int_equal(sf_delta_make(&job, &result, &err), 0);
         assert_true(told.total > 0 && told.done == told.total);
 }
