@@ -27,6 +27,11 @@ static char *oci_digest(const struct sf_digest *digest, char out[7 + SF_DIGEST_H
         return out;
 }
 
+int sf_oci_parse_digest(const char *text, struct sf_digest *ret)
+{
+        return strncmp(text, "sha256:", 7) == 0 ? sf_digest_parse(text, ret, NULL) : SF_ERR_CORRUPT;
+}
+
 void sf_oci_blob_of(const struct sf_buffer *content, struct sf_blob *ret)
 {
         sf_digest_of(content->data, content->len, &ret->digest);

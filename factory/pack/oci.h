@@ -28,6 +28,8 @@ struct sf_oci_layer {
 
 /* A new reference; NULL without memory. */
 json_t *sf_oci_descriptor(const char *media_type, const struct sf_blob *blob);
+/* "sha256:" and 64 digits, as OCI names blobs; anything else is SF_ERR_CORRUPT. */
+int sf_oci_parse_digest(const char *text, struct sf_digest *ret);
 void sf_oci_blob_of(const struct sf_buffer *content, struct sf_blob *ret);
 
 /* The image config. created: seconds since the epoch. */

@@ -47,7 +47,7 @@ static int read_document(const char *blobs, const char *digest, json_t **ret, st
         struct sf_digest parsed, found;
         char hex[SF_DIGEST_HEX + 1];
 
-        if (strncmp(digest, "sha256:", 7) != 0 || sf_digest_parse(digest + 7, &parsed, NULL) < 0)
+        if (sf_oci_parse_digest(digest, &parsed) < 0)
                 return sf_error_set(err, SF_ERR_CORRUPT, "%s: '%s' is no SHA-256", blobs, digest);
         path = sf_fs_join(blobs, sf_digest_hex(&parsed, hex));
         int r = path ? sf_fs_read(path, DOCUMENT_MAX, &text, err) : no_memory(err);

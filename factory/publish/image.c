@@ -38,7 +38,7 @@ static int copy_layers(const char *output, const char *blobs, const json_t *laye
                     (r = sf_json_integer(layer, "layers", "size", 0, INT64_MAX, &size, err)) < 0)
                         return r;
                 blob.size = (uint64_t)size;
-                if (strncmp(digest, "sha256:", 7) != 0 || sf_digest_parse(digest + 7, &blob.digest, NULL) < 0)
+                if (sf_oci_parse_digest(digest, &blob.digest) < 0)
                         return sf_error_set(err, SF_ERR_CORRUPT, "layer %s is not named by a SHA-256", digest);
                 r = sf_repo_copy(output, blobs, &blob, err);
         }

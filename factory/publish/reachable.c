@@ -71,7 +71,7 @@ static int mark_descriptor(struct search *s, const json_t *descriptor, struct sf
         bool again;
         int r;
 
-        if (!digest || strncmp(digest, "sha256:", 7) != 0 || sf_digest_parse(digest, &parsed, NULL) < 0)
+        if (!digest || sf_oci_parse_digest(digest, &parsed) < 0)
                 return 0; /* no blob of ours */
         if ((r = mark_blob(s, &parsed, &again, err)) < 0 || again || !type ||
             (strcmp(type, SF_OCI_MANIFEST) != 0 && strcmp(type, SF_OCI_INDEX) != 0))

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "factory/publish/registry-referrers.h"
+#include "factory/publish/registry-series.h"
 #include "factory/publish/registry-skopeo.h"
 #include "factory/publish/registry.h"
 #include "factory/publish/repo.h"
@@ -87,22 +88,16 @@ static int move_series(const struct pruning *p, const struct sf_release_name *na
                        struct sf_error *err)
 {
         const struct sf_release_name *best = NULL;
-        struct sf_version version, other, best_version;
-        int r = sf_version_parse(name->version, &version, err);
 
-        for (size_t i = 0; r == 0 && i < p->offered_count; i++) {
+        for (size_t i = 0; i < p->offered_count; i++) {
                 const struct sf_release_name *candidate = &p->offered[i];
-                if (*candidate->build || strcmp(candidate->toolchain, name->toolchain) != 0 ||
-                    strcmp(candidate->arch, name->arch) != 0 || !has_tag(p, candidate->text) ||
-                    sf_version_parse(candidate->version, &other, NULL) < 0 ||
-                    !sf_version_same_series(&version, &other) ||
-                    (best && sf_version_compare(&other, &best_version) < 0))
-                        continue;
-                best = candidate;
-                best_version = other;
+                int order; /* of the best one, or of the one that goes */
+                if (sf_registry_same_series(best ? best : name, candidate, &order) && has_tag(p, candidate->text) &&
+                    (!best || order <= 0))
+                        best = candidate;
         }
-        if (r < 0 || !best)
-                return r;
+        if (!best)
+                return 0;
         _cleanup_free_ char *source = sf_format("%s:%s", p->registry->address, best->text);
         _cleanup_free_ char *target = sf_format("%s:%s", p->registry->address, series);
         const struct sf_skopeo_copy copy = { source, target, NULL, p->registry->gpg_key, false };
@@ -114,19 +109,13 @@ static int move_series(const struct pruning *p, const struct sf_release_name *na
 
 static int release_series(const struct pruning *p, const struct sf_release_name *name, struct sf_error *err)
 {
-        struct sf_version version;
+        _cleanup_free_ char *series = NULL;
         struct sf_digest unused;
         bool leads;
-        int r = sf_version_parse(name->version, &version, err);
+        int r = sf_registry_series(name, &series, err);
 
-        if (r < 0 || *name->build)
+        if (r < 0 || *name->build || !has_tag(p, series))
                 return r;
-        _cleanup_free_ char *series = sf_format("%u.%02u-%s-%s", version.major, version.minor, name->toolchain,
-                                                name->arch);
-        if (!series)
-                return no_memory(err);
-        if (!has_tag(p, series))
-                return 0;
         r = inspect(p, series, name->text, &unused, &leads, err);
         return r < 0 || !leads ? r : move_series(p, name, series, err);
 }

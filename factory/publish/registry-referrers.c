@@ -62,12 +62,12 @@ static bool holds(const json_t *list, const json_t *wanted)
 /* "sha256:HEX" below a directory of blobs. NULL for anything else. */
 static char *blob_path(const char *directory, const json_t *descriptor)
 {
-        const char *digest = text_of(descriptor, "digest");
-        struct sf_digest unused;
+        struct sf_digest digest;
+        _cleanup_free_ char *path = sf_oci_parse_digest(text_of(descriptor, "digest"), &digest) == 0
+                                            ? sf_layout_blob(&digest)
+                                            : NULL;
 
-        return sf_digest_parse(digest, &unused, NULL) == 0 && strncmp(digest, "sha256:", 7) == 0
-                       ? sf_format("%s/" SF_LAYOUT_BLOBS "/%s", directory, digest + 7)
-                       : NULL;
+        return path ? sf_fs_join(directory, path) : NULL;
 }
 
 /* The manifest and all that it names, as a list of descriptors. A bucket's copy may lack some: then *ret is NULL. */

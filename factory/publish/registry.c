@@ -13,6 +13,7 @@
 #include "factory/pack/builds.h"
 #include "factory/pack/oci.h"
 #include "factory/publish/registry-referrers.h"
+#include "factory/publish/registry-series.h"
 #include "factory/publish/registry-skopeo.h"
 #include "factory/publish/repo.h"
 #include "release/layout.h"
@@ -128,12 +129,9 @@ static int list_tags(struct sending *s, struct sf_error *err)
 /* Would both get the same tag, with `other` the newer one? */
 static bool is_newer(const struct sf_release_name *name, const struct sf_release_name *other)
 {
-        struct sf_version a, b;
+        int order;
 
-        return !*other->build && strcmp(name->toolchain, other->toolchain) == 0 &&
-               strcmp(name->arch, other->arch) == 0 && sf_version_parse(name->version, &a, NULL) == 0 &&
-               sf_version_parse(other->version, &b, NULL) == 0 && sf_version_same_series(&a, &b) &&
-               sf_version_compare(&a, &b) < 0;
+        return sf_registry_same_series(name, other, &order) && order < 0;
 }
 
 static int find_newer(const struct sending *s, const struct sf_release_name *name, struct sf_release_name *ret,
@@ -193,21 +191,17 @@ static int settle_series(struct sending *s, const struct sf_release_name *name, 
 
 static int send_series(struct sending *s, const struct sf_release_name *name, const char *source, struct sf_error *err)
 {
+        _cleanup_free_ char *tag = NULL;
         struct sf_release_name newer;
-        struct sf_version version;
         bool found;
-        int r = list_tags(s, err);
+        int r = sf_registry_series(name, &tag, err);
 
         if (r == 0)
-                r = sf_version_parse(name->version, &version, err);
+                r = list_tags(s, err);
         if (r == 0)
                 r = find_newer(s, name, &newer, &found, err);
         if (r < 0)
                 return r;
-        _cleanup_free_ char *tag = sf_format("%u.%02u-%s-%s", version.major, version.minor, name->toolchain,
-                                             name->arch);
-        if (!tag)
-                return no_memory(err);
         if (found) {
                 sf_log_info("%s:%s: left as it is, %s is newer", s->registry->address + strlen(SCHEME), tag,
                             newer.text);
