@@ -12,6 +12,7 @@ for tool in nginx curl zstd python3 openssl perl /usr/bin/time; do
 done
 unset http_proxy https_proxy HTTPS_PROXY all_proxy ALL_PROXY no_proxy NO_PROXY
 export LC_ALL=C
+. "$here/../tests/kit/nginx.sh"
 mkdir -p "$cache"
 work=$(mktemp -d "$cache/run.XXXXXX")
 server=
@@ -54,29 +55,14 @@ repository() {
 # --- serving and measuring ----------------------------------------------------------------------------------------
 
 serve() {
-        port=$(python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
-        mkdir -p "$work/tmp"
-        cat >"$work/nginx.conf" <<END
-daemon off;
-user $(id -un) $(id -gn);
-pid $work/nginx.pid;
-error_log $work/error.log;
-events {}
-http {
+        nginx_port
+        nginx_configure "$work" <<END
         access_log off; sendfile on;
-        client_body_temp_path $work/tmp; proxy_temp_path $work/tmp; fastcgi_temp_path $work/tmp;
-        uwsgi_temp_path $work/tmp; scgi_temp_path $work/tmp;
         server { listen 127.0.0.1:$port; root $cache; }
-}
 END
-        PATH=$PATH:/usr/sbin nginx -p "$work" -c "$work/nginx.conf" -e "$work/error.log" &
-        server=$!
-        for _ in $(seq 50); do
-                (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && return
-                sleep 0.1
-        done
-        cat "$work/error.log" >&2
-        exit 1
+        nginx=$(PATH=$PATH:/usr/sbin command -v nginx)
+        nginx_start "$work" >&2 || exit 1
+        server=$pid
 }
 node() { # REPOSITORY ARGUMENT...: the agent on the node below $work/node
         "${SF_NODE:-$bin/sf-node}" --repo "http://127.0.0.1:$port/$1/repo" --root "$work/node" --toolchain bench -q "${@:2}"

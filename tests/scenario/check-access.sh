@@ -6,6 +6,7 @@ set -euo pipefail
 
 top_builddir=$(realpath "$top_builddir") top_srcdir=$(realpath "$top_srcdir")
 nginx=$(PATH=$PATH:/usr/sbin command -v nginx) || { echo "skipped: no nginx here"; exit 77; }
+. "$top_srcdir/tests/kit/nginx.sh"
 for tool in openssl python3; do
         command -v $tool >/dev/null || { echo "skipped: no $tool here"; exit 77; }
 done
@@ -44,17 +45,9 @@ print(*[x.getsockname()[1] for x in s])'))
 basic=${ports[0]} bearer=${ports[1]} mutual=${ports[2]} other=${ports[3]} plain=${ports[4]} proxy=${ports[5]}
 password='s3cret-pass' token='t0ken-value.abc' 
 echo "node:{PLAIN}$password" >htpasswd
-mkdir tmp
-cat >nginx.conf <<END
-daemon off;
-user $(id -un) $(id -gn);
-pid $work/nginx.pid;
-events {}
-http {
+nginx_configure "$work" <<END
         log_format who '\$server_port \$status \$uri auth=\$http_authorization cert=\$ssl_client_s_dn proxy=\$http_proxy_authorization';
         access_log $work/access.log who;
-        client_body_temp_path $work/tmp; proxy_temp_path $work/tmp; fastcgi_temp_path $work/tmp;
-        uwsgi_temp_path $work/tmp; scgi_temp_path $work/tmp;
         ssl_certificate $work/server.pem;
         ssl_certificate_key $work/server.key;
         root $work;
@@ -66,10 +59,10 @@ http {
         server { listen 127.0.0.1:$mutual ssl; ssl_client_certificate $work/ca.pem; ssl_verify_client on; }
         server { listen 127.0.0.1:$other ssl; ssl_client_certificate $work/ca.pem; ssl_verify_client optional; }
         server { listen 127.0.0.1:$plain; auth_basic site; auth_basic_user_file $work/htpasswd; }
-}
 END
-"$nginx" -p "$work" -c "$work/nginx.conf" -e "$work/error.log" &
-pids+=" $!"
+port=$plain
+nginx_start "$work"
+pids+=" $pid"
 # A proxy that wants a password (RFC 9110, 9.3.6: CONNECT; absolute URLs for plain http).
 cat >proxy.py <<'END'
 import base64, socket, socketserver, sys, threading

@@ -4,23 +4,14 @@
 set -euo pipefail
 
 nginx=$(PATH=$PATH:/usr/sbin command -v nginx) || { echo "skipped: no nginx here"; exit 77; }
+. "$top_srcdir/tests/kit/nginx.sh"
 command -v python3 >/dev/null || { echo "skipped: no python3 here to find a free port"; exit 77; }
 unset http_proxy https_proxy HTTPS_PROXY all_proxy ALL_PROXY no_proxy NO_PROXY
 work=$(mktemp -d)
 pid=
 failures=0
 
-start() {
-        "$nginx" -p "$work" -c "$work/nginx.conf" -e "$work/error.log" 9>&- &
-        pid=$!
-        for _ in $(seq 50); do
-                (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && return
-                kill -0 "$pid" 2>/dev/null || break
-                sleep 0.1
-        done
-        cat "$work/error.log"
-        exit 99
-}
+start() { nginx_start "$work" || exit 99; }
 stop() {
         [ -z "$pid" ] || { kill "$pid" && wait "$pid" || true; }
         pid=
@@ -28,20 +19,12 @@ stop() {
 trap 'stop; rm -rf "$work"' EXIT
 
 size=4000000
-mkdir "$work/root" "$work/tmp"
+mkdir "$work/root"
 head -c $size /dev/urandom >"$work/root/blob"
-port=$(python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
-cat >"$work/nginx.conf" <<END
-daemon off;
-user $(id -un) $(id -gn);
-pid $work/nginx.pid;
-error_log $work/error.log;
-events {}
-http {
+nginx_port
+nginx_configure "$work" <<END
         log_format connections '\$connection \$status \$request \$http_range';
         access_log $work/access.log connections;
-        client_body_temp_path $work/tmp; proxy_temp_path $work/tmp; fastcgi_temp_path $work/tmp;
-        uwsgi_temp_path $work/tmp; scgi_temp_path $work/tmp;
         limit_req_zone \$binary_remote_addr zone=few:1m rate=2r/s;
         server {
                 listen 127.0.0.1:$port;
@@ -55,7 +38,6 @@ http {
                                           add_header Last-Modified ""; }
                 location /few/ { alias $work/root/; limit_req zone=few; limit_req_status 429; }
         }
-}
 END
 
 # fetch LOCATION OFFSET LENGTH: leaves what was said in $work/said

@@ -5,6 +5,7 @@
 set -euo pipefail
 
 nginx=$(PATH=$PATH:/usr/sbin command -v nginx) || { echo "skipped: no nginx here"; exit 77; }
+. "$top_srcdir/tests/kit/nginx.sh"
 for tool in python3 curl; do command -v $tool >/dev/null || { echo "skipped: no $tool here"; exit 77; }; done
 unset http_proxy https_proxy HTTPS_PROXY all_proxy ALL_PROXY no_proxy NO_PROXY SLURM_FACTORY_CACHE_DIR
 top_builddir=$(realpath "$top_builddir") top_srcdir=$(realpath "$top_srcdir")
@@ -40,17 +41,9 @@ script=$work/repo/agent/$version/sf-node-$version.sh
 root=$(sha256sum <repo/metadata/1.root.json | cut -d ' ' -f 1)
 case $(uname -m) in x86_64) arch=amd64 ;; *) arch=arm64 ;; esac
 
-port=$(python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
-cat >nginx.conf <<END
-daemon off;
-user $(id -un) $(id -gn);
-pid $work/nginx.pid;
-error_log $work/error.log;
-events {}
-http {
+nginx_port
+nginx_configure "$work" <<END
         access_log $work/access.log;
-        client_body_temp_path $work/tmp; proxy_temp_path $work/tmp; fastcgi_temp_path $work/tmp;
-        uwsgi_temp_path $work/tmp; scgi_temp_path $work/tmp;
         server {
                 listen 127.0.0.1:$port;
                 location /good/ { alias $work/repo/; }
@@ -58,14 +51,11 @@ http {
                 location /tampered/agent/ { alias $work/tampered/; }
                 location /portal/ { return 200 "<html>Log in</html>"; }
         }
-}
 END
 mkdir -p "tampered/$version"
 sed 's/what is installed and active/what is installed and ACTIVE/' "repo/agent/$version/sf-node-$arch" >"tampered/$version/sf-node-$arch"
 chmod -R a+rX "$work"
-"$nginx" -p "$work" -c "$work/nginx.conf" -e "$work/error.log" &
-pid=$!
-for _ in $(seq 50); do (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break; sleep 0.1; done
+nginx_start "$work"
 base=http://127.0.0.1:$port
 
 # --- the node ------------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ pid=
 trap '[ -z "$pid" ] || kill "$pid"; rm -rf "$work"' EXIT
 cd "$work"
 . "$top_srcdir/tests/kit/expect.sh"
+. "$top_srcdir/tests/kit/nginx.sh"
 terminal() { python3 "$top_srcdir/tests/kit/terminal.py" "$@"; }
 factory() { "$top_builddir/slurm-factory" --cache cache --data "$top_srcdir/etc" -q "$@"; }
 placeholder=/media/$(printf 'x%.0s' {1..280})
@@ -65,24 +66,12 @@ echo "list says what an upgrade would fetch"
 
 # --- progress ------------------------------------------------------------------------------------------------------
 if nginx=$(PATH=$PATH:/usr/sbin command -v nginx); then
-        port=$(python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
-        mkdir tmp
-        cat >nginx.conf <<END
-daemon off;
-user $(id -un) $(id -gn);
-pid $work/nginx.pid;
-error_log $work/error.log;
-events {}
-http {
+        nginx_port
+        nginx_configure "$work" <<END
         access_log off;
-        client_body_temp_path $work/tmp; proxy_temp_path $work/tmp; fastcgi_temp_path $work/tmp;
-        uwsgi_temp_path $work/tmp; scgi_temp_path $work/tmp;
         server { listen 127.0.0.1:$port; location / { alias $work/repo/; limit_rate 300k; limit_rate_after 2000k; } }
-}
 END
-        "$nginx" -p "$work" -c "$work/nginx.conf" -e "$work/error.log" 9>&- &
-        pid=$!
-        for _ in $(seq 100); do (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break; sleep 0.1; done
+        nginx_start "$work" || fail "nginx"
         slow() { "$work/sf-node" --repo "http://127.0.0.1:$port/" "$@"; }
         export work port
         export -f slow

@@ -4,11 +4,8 @@
 # are switched, after both slurmctld were asked and both files tried; with two prefixes each has its own.
 set -euo pipefail
 . "$top_srcdir/tests/testbed/node.sh"
-bed_begin
-releases_begin
-mkdir "$BED/layer"
 export RELEASES_HEALTH_TIMEOUT=40
-releases_node "$BED/layer" "$RELEASES_BASE"
+node_begin
 bed_layer "$BED/layer"
 cluster_files 1
 all=$BED/files/all ctl=$BED/files/ctl

@@ -5,10 +5,7 @@
 set -euo pipefail
 . "$top_srcdir/tests/testbed/node.sh"
 
-bed_begin
-releases_begin
-mkdir "$BED/layer"
-releases_node "$BED/layer" "$RELEASES_BASE"
+node_begin
 CLUSTER_SLURMD_TIMEOUT=60 cluster_files 1
 all=$BED/files/all ctl=$BED/files/ctl
 sed -i -e 's|^SlurmdSpoolDir=.*|SlurmdSpoolDir=/var/spool/slurmd|' -e '$a SlurmctldParameters=enable_configless' "$all/etc/slurm/slurm.conf"

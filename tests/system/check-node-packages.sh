@@ -4,51 +4,24 @@
 # again, and the package removed under a running job.
 set -euo pipefail
 . "$top_srcdir/tests/testbed/node.sh"
-
-# A node whose Slurm is Debian's. Numbers of users are those of the other nodes; nothing is started while it is made.
-packages_base()
-{
-        local uid
-        uid=$(bed_base_uid slurm)
-        # shellcheck disable=SC2016
-        bed_make_base trixie systemd,systemd-sysv,dbus,munge,iproute2,procps,netbase,libarchive13t64,libcurl4t64,libjansson4,librsync2t64,libinih1 \
-                "chroot \"\$1\" useradd --system --uid $uid --home-dir /nonexistent --shell /usr/sbin/nologin slurm" \
-                'chroot "$1" useradd --create-home user' \
-                'printf "#!/bin/sh\nexit 101\n" >"$1/usr/sbin/policy-rc.d"; chmod +x "$1/usr/sbin/policy-rc.d"' \
-                'chroot "$1" apt-get install -y --no-install-recommends slurmd slurm-client' \
-                'rm "$1/usr/sbin/policy-rc.d"'
-}
-
-from_package()
-{
-        case $(bed_in n1 sh -c 'readlink /proc/$(systemctl show -P MainPID slurmd)/exe') in
-        /usr/sbin/slurmd-wlm) ;;
-        *) return 1 ;;
-        esac
-}
+. "$top_srcdir/tests/testbed/packaged.sh"
 
 bed_begin
 releases_begin
 mkdir "$BED/layer" "$BED/bare"
 releases_node "$BED/layer"
-packages_base
+packaged_base trixie systemd,systemd-sysv,dbus,munge,iproute2,procps,netbase,libarchive13t64,libcurl4t64,libjansson4,librsync2t64,libinih1
 cluster_files 1
 bed_layer "$BED/layer"
 bed_boot ctl 10.77.0.2
 
 # The same sf-node, and no Slurm of ours. The test's releases were built with another toolchain than Debian 13's.
-install -D "${SF_NODE:-$top_builddir/sf-node}" "$BED/bare/usr/sbin/sf-node"
-mkdir -p "$BED/bare/etc" "$BED/files/n1/etc/systemd/system/slurmd.service.d" "$BED/files/n1/etc/munge" "$BED/files/n1/etc/default"
-cp -a "$BED/layer/etc/sf-node" "$BED/bare/etc/"
+packaged_node
+mkdir -p "$BED/files/n1/etc/systemd/system/slurmd.service.d" "$BED/files/n1/etc/default"
 printf '[node]\ntoolchain = %s\n' "$RELEASES_TOOLCHAIN" >>"$BED/bare/etc/sf-node/sf-node.conf"
 echo 'SLURMD_OPTIONS=-v' >"$BED/files/n1/etc/default/slurmd"
 printf '[Service]\nEnvironment=SITE=here\n' >"$BED/files/n1/etc/systemd/system/slurmd.service.d/site.conf"
-cp -a "$BED/files/all/etc/munge/munge.key" "$BED/files/n1/etc/munge/"
-chown -R "$(stat -c %u:%g "$BED_MADE/etc/munge")" "$BED/files/n1/etc/munge"
-BED_LOWER=$BED/bare:$BED_MADE bed_boot n1 10.77.0.11
-cluster_wait "n1 idle" cluster_is n1 idle || fail "$(bed_in n1 journalctl -u slurmd -u munge --no-pager | tail -n 40)"
-from_package || fail "not Debian's slurmd"
-expect 0 bed_in n1 sf-node --repo file:///srv/repo trust /srv/repo/metadata/1.root.json
+packaged_boot
 
 # Jobs that last as long as this test wants.
 endless='while [ ! -e /tmp/end ]; do sleep 0.5; done'

@@ -5,10 +5,7 @@
 set -euo pipefail
 . "$top_srcdir/tests/testbed/node.sh"
 
-bed_begin
-releases_begin
-mkdir "$BED/layer"
-releases_node "$BED/layer" "$RELEASES_BASE"
+node_begin
 CLUSTER_SLURMD_TIMEOUT=60 cluster_files 3
 all=$BED/files/all
 mkdir -p "$all/etc/tmpfiles.d" "$all/etc/sf-node" "$all/srv/repo"

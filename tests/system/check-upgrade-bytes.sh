@@ -5,6 +5,7 @@
 set -euo pipefail
 
 nginx=$(PATH=$PATH:/usr/sbin command -v nginx) || { echo "skipped: no nginx here"; exit 77; }
+. "$top_srcdir/tests/kit/nginx.sh"
 command -v python3 >/dev/null || { echo "skipped: no python3 here"; exit 77; }
 unset http_proxy https_proxy HTTPS_PROXY all_proxy ALL_PROXY no_proxy NO_PROXY SLURM_FACTORY_CACHE_DIR
 export LC_ALL=C
@@ -68,19 +69,10 @@ rm "lost/${delta#repo/}"
 
 # --- servers ------------------------------------------------------------------------------------------------------------
 
-port=$(python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
-mkdir tmp
-cat >nginx.conf <<END
-daemon off;
-user $(id -un) $(id -gn);
-pid $work/nginx.pid;
-error_log $work/error.log;
-events {}
-http {
+nginx_port
+nginx_configure "$work" <<END
         log_format sent '\$status \$body_bytes_sent \$uri \$http_range';
         access_log $work/access.log sent;
-        client_body_temp_path $work/tmp; proxy_temp_path $work/tmp; fastcgi_temp_path $work/tmp;
-        uwsgi_temp_path $work/tmp; scgi_temp_path $work/tmp;
         server {
                 listen 127.0.0.1:$port;
                 location /plain/ { alias $work/repo/; }
@@ -90,16 +82,15 @@ http {
                 location /flipped/ { alias $work/flipped/; }
                 location /lost/ { alias $work/lost/; }
         }
-}
 END
-"$nginx" -p "$work" -c "$work/nginx.conf" -e "$work/error.log" &
-server=$!
+nginx_start "$work"
+server=$pid
 mkfifo stdin
 python3 "$top_srcdir/tests/kit/hostile-server.py" --directory repo <stdin >ports 2>hostile.log &
 hostile=$!
 exec 9>stdin
 for _ in $(seq 100); do
-        { grep -q ready ports && (exec 3<>"/dev/tcp/127.0.0.1/$port"); } 2>/dev/null && break
+        grep -q ready ports && break
         sleep 0.1
 done
 http=http://127.0.0.1:$port

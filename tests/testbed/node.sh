@@ -20,13 +20,19 @@ node_agent()
 }
 node_agent
 
-# node_cluster N : N nodes on the base release, every one with sf-node
-node_cluster()
+# node_begin : a bed, the releases, and in $BED/layer what a node has that runs the base release, sf-node with it
+node_begin()
 {
         bed_begin
         releases_begin
         mkdir "$BED/layer"
         releases_node "$BED/layer" "${NODE_RELEASE:-$RELEASES_BASE}"
+}
+
+# node_cluster N : N nodes on the base release, every one with sf-node
+node_cluster()
+{
+        node_begin
         bed_layer "$BED/layer"
         cluster_files "$1"
         # Where the mute release looks for its slurmctld.
