@@ -8,6 +8,7 @@
 #include "delta/image/x86.h"
 
 #define BYTE_CONTEXTS   12
+#define MATCH_CONTEXTS  2 /* of these, the last ones, by what the matcher expects */
 #define TARGET_CONTEXTS 5
 #define CFI_CONTEXTS    5
 #define TRUST_FORETOLD  15 /* above what a matcher reports */
@@ -148,50 +149,55 @@ static bool code_is_expected(struct sf_literals *l, const struct sf_literal_run 
         return sf_model_byte(l->model, &l->cfi, l->coder, contexts, place, 0, is ? 0 : 1) == 0;
 }
 
+/* What an instruction, an entry of call frame information or a word of data is up to the byte: exactly, and in kind. */
+static void look_around(const struct sf_literal_run *run, const struct follower *f, uint64_t at, uint32_t *ret_exact,
+                        uint32_t *ret_kind)
+{
+        const uint8_t *out = run->out;
+        const struct sf_cfi *cfi = run->cfi;
+        uint32_t b1 = byte_before(out, at, 1), kind;
+
+        if (cfi->place != SF_CFI_NOWHERE) {
+                *ret_exact = cfi->expected | (uint32_t)cfi->place << 9 | (cfi->history & 15) << 16;
+                *ret_kind = sf_hash(cfi->expected | (uint32_t)cfi->place << 9 | (cfi->wrong < 3 ? cfi->wrong : 3) << 16,
+                                    b1);
+        } else if (f->active) {
+                uint64_t inside = at - f->start;
+
+                *ret_exact = hash_bytes(f->before, out + f->start, inside);
+                kind = f->measured ? hash_bytes(f->insn.head, out + f->start + f->insn.opcode,
+                                                (uint64_t)f->insn.head - f->insn.opcode) +
+                                             (uint32_t)inside
+                                   : hash_bytes(2, out + f->start, inside);
+                *ret_kind = sf_hash(sf_hash(kind, f->before), f->before2);
+        } else {
+                *ret_exact = sf_hash(byte_before(out, at, 4), at & 3);
+                *ret_kind = sf_hash(sf_hash(byte_before(out, at, 8), at & 7), b1);
+        }
+}
+
 static uint8_t code_byte(struct sf_literals *l, const struct sf_literal_run *run, const struct follower *f,
                          struct word *word, uint64_t at, uint8_t value)
 {
         const uint8_t *out = run->out;
         const struct sf_cfi *cfi = run->cfi;
 
-        if (cfi->expected && code_is_expected(l, run, at, cfi->expected == value + 1u))
-                return (uint8_t)(cfi->expected - 1);
+        if (cfi->expected) {
+                sf_matcher_look(run->matcher, out, at);
+                if (code_is_expected(l, run, at, cfi->expected == value + 1u))
+                        return (uint8_t)(cfi->expected - 1);
+        }
         uint32_t b1 = byte_before(out, at, 1), b2 = byte_before(out, at, 2), b3 = byte_before(out, at, 3);
-        uint32_t b4 = byte_before(out, at, 4), recent = b1 | b2 << 8 | b3 << 16;
+        uint32_t b4 = byte_before(out, at, 4), recent = b1 | b2 << 8 | b3 << 16, exact, kind;
         uint64_t i = at - run->position;
         uint32_t there = run->old && i < run->old_length ? run->old[i] + 1u : 0;
         uint32_t next = run->old && i + 1 < run->old_length ? run->old[i + 1] + 1u : 0;
-        enum phase phase = !f->active ? PHASE_DATA : f->measured ? PHASE_TAIL : PHASE_HEAD;
-        uint32_t expected = sf_matcher_expected(run->matcher), trust = sf_matcher_trust(run->matcher);
-        uint32_t predicted = f->active ? 0 : predicted_byte(run, word, at);
-        if (predicted) {
-                expected = predicted;
-                trust = TRUST_FORETOLD;
-        }
-        unsigned select = (unsigned)phase * TRUSTS + (trust == 0 ? 0 : (trust < 4 || trust > 6) && !predicted ? 1 : 2);
-        uint32_t insn, shape, also = 0;
-        if (cfi->place != SF_CFI_NOWHERE) {
-                uint32_t sure = cfi_trust(cfi);
+        enum phase phase = cfi->place != SF_CFI_NOWHERE ? PHASE_CFI
+                           : !f->active                 ? PHASE_DATA
+                           : f->measured                ? PHASE_TAIL
+                                                        : PHASE_HEAD;
 
-                phase = PHASE_CFI;
-                select = (unsigned)phase * TRUSTS + sure;
-                insn = cfi->expected | (uint32_t)cfi->place << 9 | (cfi->history & 15) << 16;
-                shape = sf_hash(cfi->expected | (uint32_t)cfi->place << 9 | (cfi->wrong < 3 ? cfi->wrong : 3) << 16,
-                                b1);
-                also = cfi->expected | (uint32_t)cfi->place << 9;
-        } else if (f->active) {
-                uint64_t inside = at - f->start;
-
-                insn = hash_bytes(f->before, out + f->start, inside);
-                shape = f->measured ? hash_bytes(f->insn.head, out + f->start + f->insn.opcode,
-                                                 (uint64_t)f->insn.head - f->insn.opcode) +
-                                              (uint32_t)inside
-                                    : hash_bytes(2, out + f->start, inside);
-                shape = sf_hash(sf_hash(shape, f->before), f->before2);
-        } else {
-                insn = sf_hash(b4, at & 3);
-                shape = sf_hash(sf_hash(byte_before(out, at, 8), at & 7), b1);
-        }
+        look_around(run, f, at, &exact, &kind);
         uint32_t contexts[BYTE_CONTEXTS] = {
                 sf_hash(11, phase),
                 sf_hash(12, b1 | (uint32_t)phase << 8),
@@ -199,13 +205,29 @@ static uint8_t code_byte(struct sf_literals *l, const struct sf_literal_run *run
                 sf_hash(14, recent),
                 sf_hash(sf_hash(15, recent), b4),
                 sf_hash(sf_hash(sf_hash(16, recent), b4 | byte_before(out, at, 5) << 8), byte_before(out, at, 6)),
-                sf_hash(17, insn),
-                sf_hash(18, shape),
+                sf_hash(17, exact),
+                sf_hash(18, kind),
                 sf_hash(19, there << 20 | next << 10 | b1),
                 sf_hash(20, b2 << 16 | b3 << 8 | b4),
-                sf_hash(21, expected | trust << 9),
-                sf_hash(sf_hash(22, expected | b1 << 9 | (uint32_t)phase << 17), also),
         };
+        if (!cfi->expected) {
+                /* On their way while the matcher looks into its own tables. */
+                sf_model_prefetch(l->model, contexts, BYTE_CONTEXTS - MATCH_CONTEXTS);
+                sf_matcher_look(run->matcher, out, at);
+        }
+        uint32_t expected = sf_matcher_expected(run->matcher), trust = sf_matcher_trust(run->matcher);
+        uint32_t predicted = f->active ? 0 : predicted_byte(run, word, at);
+        if (predicted) {
+                expected = predicted;
+                trust = TRUST_FORETOLD;
+        }
+        unsigned select = (unsigned)phase * TRUSTS + (phase == PHASE_CFI                       ? cfi_trust(cfi)
+                                                      : trust == 0                             ? 0
+                                                      : (trust < 4 || trust > 6) && !predicted ? 1
+                                                                                               : 2);
+        contexts[BYTE_CONTEXTS - 2] = sf_hash(21, expected | trust << 9);
+        contexts[BYTE_CONTEXTS - 1] = sf_hash(sf_hash(22, expected | b1 << 9 | (uint32_t)phase << 17),
+                                              phase == PHASE_CFI ? cfi->expected | (uint32_t)cfi->place << 9 : 0);
         return sf_model_byte(l->model, &l->bytes, l->coder, contexts, select, detail_of(f, at, trust, b1), value);
 }
 
@@ -270,7 +292,6 @@ void sf_literals_code(struct sf_literals *l, const struct sf_literal_run *run)
                         sf_matcher_advance(run->matcher, run->out, at, 4, false);
                         continue;
                 }
-                sf_matcher_look(run->matcher, run->out, at);
                 sf_cfi_look(run->cfi, at);
                 run->out[at] = code_byte(l, run, &f, &word, at, run->truth ? run->truth[at] : 0);
                 at++;

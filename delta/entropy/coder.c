@@ -15,17 +15,28 @@ void sf_coder_encode(struct sf_coder *c, struct sf_buffer *out)
 
 static uint8_t next_byte(struct sf_coder *c)
 {
-        if (c->in < c->end)
+        if (c->in < c->end || (c->more && c->more(c)))
                 return *c->in++;
         c->overrun++;
         return 0;
 }
 
+static void read_first(struct sf_coder *c)
+{
+        for (int i = 0; i < FLUSH_MAX; i++)
+                c->code = c->code << 8 | next_byte(c);
+}
+
 void sf_coder_decode(struct sf_coder *c, const void *in, size_t len)
 {
         *c = (struct sf_coder){ .high = UINT64_MAX, .in = in, .end = (const uint8_t *)in + len };
-        for (int i = 0; i < FLUSH_MAX; i++)
-                c->code = c->code << 8 | next_byte(c);
+        read_first(c);
+}
+
+void sf_coder_decode_from(struct sf_coder *c, bool (*more)(struct sf_coder *c), void *ctx)
+{
+        *c = (struct sf_coder){ .high = UINT64_MAX, .more = more, .ctx = ctx };
+        read_first(c);
 }
 
 bool sf_coder_exhausted(const struct sf_coder *c)
@@ -40,6 +51,8 @@ static void put_byte(struct sf_coder *c, uint64_t value)
 
         if (r < 0 && !c->failure)
                 c->failure = r;
+        if (c->grown && c->out->len % SF_CODER_PIECE == 0)
+                c->grown(c);
 }
 
 /* The shortest run of bytes that, continued by zeros, lies inside the interval. */

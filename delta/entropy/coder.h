@@ -27,10 +27,19 @@ struct sf_coder {
         size_t overrun;         /* bytes read past the end */
         struct sf_buffer *out;  /* encoding; borrowed */
         int failure;            /* encoding: first SF_ERR_NOMEM, else 0 */
+        /* Where one end runs beside the other: called when all bytes there are were read, sets in and end or returns
+         * false; called whenever `out` has grown by SF_CODER_PIECE bytes. NULL: nobody waits. */
+        bool (*more)(struct sf_coder *c);
+        void (*grown)(struct sf_coder *c);
+        void *ctx; /* of these two */
 };
+
+#define SF_CODER_PIECE 4096
 
 void sf_coder_encode(struct sf_coder *c, struct sf_buffer *out);
 void sf_coder_decode(struct sf_coder *c, const void *in, size_t len);
+/* The same with bytes that `more` gives. */
+void sf_coder_decode_from(struct sf_coder *c, bool (*more)(struct sf_coder *c), void *ctx);
 /* Encoding: writes what is pending. Decoding: SF_ERR_CORRUPT where the input was too short. */
 int sf_coder_finish(struct sf_coder *c, struct sf_error *err);
 /* True once the input has been overrun: whatever is decoded from here on is noise. */
