@@ -12,6 +12,7 @@
 
 #define PREFIX_BITS_MIN 8
 #define PREFIX_BITS_MAX 20 /* of the first three bytes */
+#define BLOCK           8  /* suffixes that are looked at together */
 
 _Static_assert(sizeof(saidx_t) == sizeof(int32_t), "libdivsufsort with 32-bit indices");
 
@@ -228,19 +229,48 @@ static void consider(struct search *q, uint64_t at)
         }
 }
 
-/* The suffixes on one side of the pattern's place, the longest match first. Behind the first one only those can win
- * that are near, or nearer than the best: only they are compared. */
+/* How far from where it is expected a suffix may be that can win, behind the first one: near, or nearer than the
+ * best. */
+static uint64_t reach(const struct search *q)
+{
+        uint64_t window = q->preference->window;
+
+        return q->away > window + 1 ? q->away - 1 : window;
+}
+
+/* False where none of BLOCK suffixes can win. */
+static bool may_win(const struct search *q, const int32_t *places)
+{
+        uint64_t expected = q->preference->expected, far = reach(q), first = expected > far ? expected - far : 0;
+        uint32_t low = (uint32_t)first, span, count = 0;
+
+        if (first > INT32_MAX)
+                return false;
+        span = expected + far - first > UINT32_MAX ? UINT32_MAX : (uint32_t)(expected + far - first);
+        for (unsigned i = 0; i < BLOCK; i++)
+                count += (uint32_t)places[i] - low <= span;
+        return count > 0;
+}
+
+/* The suffixes on one side of the pattern's place, the longest match first. Behind the first one only those are
+ * compared that can win. */
 static void look_along(struct search *q, const int32_t *from, uint64_t count, int step)
 {
         if (count > q->preference->look)
                 count = q->preference->look;
         if (count)
                 consider(q, (uint64_t)*from);
-        for (uint64_t i = 1; i < count; i++) {
-                uint64_t at = (uint64_t)from[(int64_t)i * step], away = distance(at, q->preference->expected);
+        for (uint64_t i = 1, end; i < count; i = end) {
+                end = i + BLOCK < count ? i + BLOCK : count;
+                /* The last block may reach back over the one before. */
+                if (count >= BLOCK && !may_win(q, step > 0 ? from + (end - BLOCK) : from - (end - 1)))
+                        continue;
+                for (; i < end; i++) {
+                        uint64_t at = (uint64_t)from[(int64_t)i * step];
 
-                if (away <= q->preference->window || away < q->away)
-                        consider(q, at);
+                        if (distance(at, q->preference->expected) <= reach(q))
+                                consider(q, at);
+                }
         }
 }
 
