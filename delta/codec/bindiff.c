@@ -28,45 +28,74 @@ uint64_t sf_bindiff_memory_elf(const struct sf_delta_files *old, const struct sf
                (new_files->count + 1) * sizeof(unsigned);
 }
 
-int sf_bindiff_decode(const struct sf_delta_files *old, const struct sf_delta_files *new_files, const uint8_t *patch,
-                      size_t patch_len, bool predict, uint8_t *out, struct sf_error *err)
+static int check_header(const uint8_t *patch, size_t patch_len, struct sf_error *err)
 {
-        _cleanup_(sf_replay_close) struct sf_replay replay = { 0 };
-        _cleanup_(sf_blanked_free) struct sf_blanked blanked = { 0 };
-        _cleanup_free_ unsigned *derived = calloc(new_files->count + 1, sizeof *derived);
-        uint64_t offset = 0;
-
         if (patch_len < SF_BINDIFF_HEADER || patch[0] < SF_PREDICTOR_OLDEST || patch[0] > SF_PREDICTOR_VERSION)
                 return sf_error_set(err, SF_ERR_UNSUPPORTED, "the patch is for another version of the predictor");
         if (patch[1] < SF_REPLAY_SLOTS_LOG_MIN || patch[1] > SF_REPLAY_SLOTS_LOG_MAX)
                 return sf_error_set(err, SF_ERR_CORRUPT, "the patch asks for a model of 2^%u slots", patch[1]);
-        if (!derived)
-                return sf_error_set(err, SF_ERR_NOMEM, "no memory for %zu files", new_files->count);
-        int r = predict ? sf_blanked_copy(old, true, &blanked, err) : 0;
+        return 0;
+}
+
+int sf_bindiff_decode(const struct sf_delta_files *old, const struct sf_delta_files *new_files, const uint8_t *patch,
+                      size_t patch_len, bool predict, uint8_t *out, struct sf_error *err)
+{
+        struct sf_bindiff_decoding d = { .old = old, .new = new_files, .predict = predict, .out = out };
+        struct sf_coder coder;
+        int r = check_header(patch, patch_len, err);
+
         if (r < 0)
                 return r;
-        const struct sf_delta_files references = predict ? (struct sf_delta_files){ blanked.files, blanked.count }
-                                                         : *old;
-        const struct sf_replay_input input = {
-                .old = &references, .new = new_files, .out = out, .predict = predict ? patch[0] : 0, .derived = derived
-        };
-        r = sf_replay_open(&replay, &input, patch[1], err);
-        if (r < 0)
-                return r;
-        memset(out, 0, sf_delta_files_size(new_files)); /* not every file is made from its first byte to its last */
-        sf_coder_decode(&replay.coder, patch + SF_BINDIFF_HEADER, patch_len - SF_BINDIFF_HEADER);
+        memcpy(d.header, patch, SF_BINDIFF_HEADER);
+        sf_coder_decode(&coder, patch + SF_BINDIFF_HEADER, patch_len - SF_BINDIFF_HEADER);
+        return sf_bindiff_decode_from(&d, &coder, err);
+}
+
+static int decode_files(struct sf_replay *replay, const struct sf_delta_files *new_files, struct sf_error *err)
+{
+        uint64_t offset = 0;
+
         for (size_t i = 0; i < new_files->count; i++) {
                 _cleanup_(sf_script_free) struct sf_script script = { 0 };
+                int r = sf_replay_file(replay, i, offset, &script, err);
 
-                if ((r = sf_replay_file(&replay, i, offset, &script, err)) < 0)
+                if (r < 0)
                         return sf_error_prefix(err, "file %zu", i + 1);
                 offset += new_files->files[i].size;
         }
-        r = sf_coder_finish(&replay.coder, err);
+        return sf_coder_finish(&replay->coder, err);
+}
+
+int sf_bindiff_decode_from(const struct sf_bindiff_decoding *d, const struct sf_coder *coder, struct sf_error *err)
+{
+        _cleanup_(sf_replay_close) struct sf_replay replay = { 0 };
+        _cleanup_(sf_blanked_free) struct sf_blanked blanked = { 0 };
+        _cleanup_free_ unsigned *derived = calloc(d->new->count + 1, sizeof *derived);
+        uint8_t *out = d->out;
+
+        if (!derived)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for %zu files", d->new->count);
+        int r = d->predict ? sf_blanked_copy(d->old, true, &blanked, err) : 0;
+        if (r < 0)
+                return r;
+        const struct sf_delta_files references = d->predict ? (struct sf_delta_files){ blanked.files, blanked.count }
+                                                            : *d->old;
+        const struct sf_replay_input input = { .old = &references,
+                                               .new = d->new,
+                                               .out = out,
+                                               .predict = d->predict ? d->header[0] : 0,
+                                               .derived = derived,
+                                               .tape = d->tape };
+        r = sf_replay_open(&replay, &input, d->header[1], err);
+        if (r < 0)
+                return r;
+        memset(out, 0, sf_delta_files_size(d->new)); /* not every file is made from its first byte to its last */
+        replay.coder = *coder;
+        r = decode_files(&replay, d->new, err);
         /* Only now: until here the rebuilt files were references, too. */
-        for (size_t i = 0; i < new_files->count && r == 0; i++) {
-                r = sf_linker_tables_restore(out, new_files->files[i].size, derived[i], err);
-                out += new_files->files[i].size;
+        for (size_t i = 0; i < d->new->count &&r == 0; i++) {
+                r = sf_linker_tables_restore(out, d->new->files[i].size, derived[i], err);
+                out += d->new->files[i].size;
         }
         return r;
 }

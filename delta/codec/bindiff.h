@@ -17,6 +17,15 @@
 
 int sf_bindiff_decode(const struct sf_delta_files *old, const struct sf_delta_files *new_files, const uint8_t *patch,
                      size_t patch_len, bool predict, uint8_t *out, struct sf_error *err);
+/* The same behind the header, with a coder that was started. */
+struct sf_bindiff_decoding {
+        const struct sf_delta_files *old, *new;
+        uint8_t header[SF_BINDIFF_HEADER];
+        bool predict;
+        uint8_t *out;
+        struct sf_model_tape *tape; /* stands for the model; NULL: it decodes by itself */
+};
+int sf_bindiff_decode_from(const struct sf_bindiff_decoding *d, const struct sf_coder *coder, struct sf_error *err);
 /* Bytes of memory that takes. */
 uint64_t sf_bindiff_memory_plain(const struct sf_delta_files *old, const struct sf_delta_files *new_files);
 uint64_t sf_bindiff_memory_elf(const struct sf_delta_files *old, const struct sf_delta_files *new_files);

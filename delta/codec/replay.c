@@ -68,8 +68,10 @@ int sf_replay_open(struct sf_replay *r, const struct sf_replay_input *input, uns
                                  .out = input->out,
                                  .predict = input->predict,
                                  .derived = input->derived };
-        int result = sf_model_open(&r->model, slots_log, err);
+        bool modelled = !input->tape || !input->tape->recall;
+        int result = sf_model_open(&r->model, modelled ? slots_log : SF_REPLAY_SLOTS_LOG_MIN, err);
 
+        r->model.tape = input->tape;
         if (result < 0 || (result = sf_literals_open(&r->literals, &r->coder, &r->model, err)) < 0 ||
             (result = sf_mixer_open(&r->differing, &r->model, SF_DIFFERING_CONTEXTS, 1, SF_DIFFERING_DETAILS, err)) <
                     0) {

@@ -10,6 +10,7 @@
 #include "delta/codec/bindiff.h"
 #include "delta/encode/effort.h"
 #include "delta/encode/memory.h"
+#include "delta/encode/proof.h"
 #include "delta/encode/realign.h"
 #include "delta/encode/references.h"
 
@@ -99,50 +100,89 @@ static uint8_t needed_version(const struct sf_delta_files *old, const struct sf_
         return SF_PREDICTOR_OLDEST;
 }
 
-static int encode(const struct sf_delta_files *old, const struct sf_delta_files *new, bool predict,
-                  struct sf_delta_effort *effort, unsigned *derived, struct sf_buffer *ret_patch, struct sf_error *err)
+/* What is encoded: the contents, and the same with tables blanked, of which `derived` tells which. */
+struct encoding {
+        const struct sf_delta_files *plain_old, *plain_new, *old, *new;
+        unsigned *derived;
+        bool predict;
+        struct sf_delta_effort *effort;
+};
+
+/* Whether there is memory to try the patch while it is made. */
+static bool may_prove(const struct encoding *e)
+{
+        uint64_t memory = sf_delta_effort_memory(e->effort);
+
+        return !memory || sf_encode_memory(e->old, e->new, 0) + sf_proof_memory(e->old, e->new, e->predict) <= memory;
+}
+
+static int code_files(const struct encoding *e, struct sf_replay *replay, const struct scripts *scripts,
+                      struct sf_error *err)
+{
+        uint64_t offset = 0;
+
+        for (size_t i = 0; i < e->new->count; i++) {
+                int r = sf_replay_file(replay, i, offset, &scripts->scripts[i], err);
+
+                if (r < 0)
+                        return r;
+                offset += e->new->files[i].size;
+                sf_delta_effort_add(e->effort, e->new->files[i].size);
+        }
+        return sf_coder_finish(&replay->coder, err);
+}
+
+static int encode(const struct encoding *e, struct sf_buffer *ret_patch, struct sf_error *err)
 {
         _cleanup_(sf_replay_close) struct sf_replay replay = { 0 };
         _cleanup_(cleanup_scripts) struct scripts scripts = { 0 };
-        _cleanup_free_ uint8_t *out = calloc(sf_delta_files_size(new) + 1, 1);
-        uint64_t offset = 0;
+        _cleanup_(sf_proof_close) struct sf_proof proof = { 0 };
+        _cleanup_free_ uint8_t *out = calloc(sf_delta_files_size(e->new) + 1, 1);
         int r;
 
         if (!out)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory to make a delta");
-        if ((r = make_scripts(old, new, predict, effort, &scripts, err)) < 0)
+        if ((r = make_scripts(e->old, e->new, e->predict, e->effort, &scripts, err)) < 0)
                 return r;
-        const uint8_t header[SF_BINDIFF_HEADER] = { predict ? needed_version(old, new) : SF_PREDICTOR_OLDEST,
+        const uint8_t header[SF_BINDIFF_HEADER] = { e->predict ? needed_version(e->old, e->new) : SF_PREDICTOR_OLDEST,
                                                     (uint8_t)sf_replay_slots_log(scripts.literals) };
-        const struct sf_replay_input input = { .old = old,
-                                               .new = new,
-                                               .truth = sf_delta_files_bytes(new),
+        const struct sf_replay_input input = { .old = e->old,
+                                               .new = e->new,
+                                               .truth = sf_delta_files_bytes(e->new),
                                                .out = out,
-                                               .predict = predict ? header[0] : 0,
-                                               .derived = derived };
+                                               .predict = e->predict ? header[0] : 0,
+                                               .derived = e->derived };
         r = sf_replay_open(&replay, &input, header[1], err);
         if (r < 0 || (r = sf_buffer_append(ret_patch, header, sizeof header, err)) < 0)
                 return r;
         sf_coder_encode(&replay.coder, ret_patch);
-        for (size_t i = 0; i < new->count; i++) {
-                if ((r = sf_replay_file(&replay, i, offset, &scripts.scripts[i], err)) < 0)
-                        return r;
-                offset += new->files[i].size;
-                sf_delta_effort_add(effort, new->files[i].size);
-        }
-        return sf_coder_finish(&replay.coder, err);
+        /* Where it cannot, for want of memory or a thread, the patch is tried afterwards. */
+        bool proving = e->effort && may_prove(e) &&
+                       sf_proof_start(&proof, e->plain_old, e->plain_new, e->predict, &replay) == 0;
+        if ((r = code_files(e, &replay, &scripts, err)) < 0 || !proving)
+                return r;
+        r = sf_proof_finish(&proof, sf_delta_files_bytes(e->plain_new), err);
+        e->effort->proved = r == 0;
+        return r == SF_ERR_NOMEM ? 0 : r;
 }
 
-int sf_bindiff_encode(const struct sf_delta_files *old, const struct sf_delta_files *new, bool predict,
+int sf_bindiff_encode(const struct sf_delta_files *old, const struct sf_delta_files *new_files, bool predict,
                       struct sf_delta_effort *effort, struct sf_buffer *ret_patch, struct sf_error *err)
 {
         _cleanup_(sf_blanked_free) struct sf_blanked before = { 0 }, after = { 0 };
         int r;
 
         if ((r = sf_blanked_copy(old, predict, &before, err)) < 0 ||
-            (r = sf_blanked_copy(new, predict, &after, err)) < 0)
+            (r = sf_blanked_copy(new_files, predict, &after, err)) < 0)
                 return r;
-        return encode(&(struct sf_delta_files){ before.files, before.count },
-                      &(struct sf_delta_files){ after.files, after.count }, predict, effort, after.which, ret_patch,
-                      err);
+        const struct sf_delta_files blank_old = { before.files, before.count },
+                                    blank_new = { after.files, after.count };
+        return encode(&(struct encoding){ .plain_old = old,
+                                          .plain_new = new_files,
+                                          .old = &blank_old,
+                                          .new = &blank_new,
+                                          .derived = after.which,
+                                          .predict = predict,
+                                          .effort = effort },
+                      ret_patch, err);
 }

@@ -7,11 +7,13 @@
 #define SF_DELTA_ENCODE_EFFORT_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct sf_delta_effort {
         unsigned threads; /* at most; 0 = one per processor */
         uint64_t memory;  /* bytes it may take besides the contents, see memory.h; 0 = no limit */
+        bool proved;      /* set where the patch was tried while it was made */
         uint64_t cheaper; /* parts that took a cheaper codec because of that */
         /* Told now and then: bytes of new content that are dealt with, of `total`. Called by one thread at a time, not
          * always the same one. May be NULL. */

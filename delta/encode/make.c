@@ -13,6 +13,7 @@
 #include "delta/encode/choose_bases.h"
 #include "delta/encode/effort.h"
 #include "delta/encode/memory.h"
+#include "delta/encode/proof.h"
 #include "delta/change_set.h"
 
 #define WHOLE_MAX (UINT64_C(128) << 20) /* bytes of old and new content that are made as one stream */
@@ -85,28 +86,6 @@ static int load_contents(const struct sf_delta_make *job, struct contents *c, st
         return 0;
 }
 
-/* Decodes what was just encoded: a delta that does not rebuild its files is never published. */
-static int prove(const struct contents *c, const struct sf_delta_codec *codec, const struct sf_buffer *patch,
-                 struct sf_error *err)
-{
-        _cleanup_free_ struct sf_delta_file *blank = calloc(c->plan.target_count + 1, sizeof *blank);
-        _cleanup_free_ uint8_t *out = malloc(c->new_bytes.len + 1);
-
-        if (!blank || !out)
-                return sf_error_set(err, SF_ERR_NOMEM, "no memory to prove a delta");
-        for (size_t i = 0; i < c->plan.target_count; i++)
-                blank[i] = (struct sf_delta_file){ NULL, c->new_files[i].size, c->new_files[i].ancestor };
-        const struct sf_delta_codec *decoder = codec->decode ? codec : sf_delta_codec_find(codec->name);
-        int r = decoder->decode(&(struct sf_delta_files){ c->old_files, c->plan.base_count },
-                                &(struct sf_delta_files){ blank, c->plan.target_count }, patch->data, patch->len, out,
-                                err);
-        if (r < 0)
-                return sf_error_prefix(err, "the new delta cannot be applied");
-        if (c->new_bytes.len && memcmp(out, c->new_bytes.data, c->new_bytes.len) != 0)
-                return sf_error_set(err, SF_ERR_FAILED, "the new delta gives other bytes");
-        return 0;
-}
-
 static struct sf_delta_files old_of(const struct contents *c)
 {
         return (struct sf_delta_files){ c->old_files, c->plan.base_count };
@@ -139,7 +118,8 @@ static int attempt(const struct sf_delta_make *job, const struct contents *c, co
 
         row->seconds = sf_clock_seconds() - start;
         row->cheaper = effort.cheaper;
-        if (r < 0 || (r = prove(c, codec, &patch, err)) < 0)
+        if (r < 0 ||
+            (!effort.proved && (r = sf_proof_apply(sf_delta_codec_find(codec->name), &old, &new, &patch, err)) < 0))
                 return r;
         return sf_delta_wrap(job->old, job->new, &c->plan, codec->name, &patch, ret_blob, err);
 }

@@ -11,7 +11,7 @@
 
 #include "delta/codec/codec.h"
 
-/* For the bindiff and elf codecs on so many threads. */
+/* For the bindiff and elf codecs on so many threads; 0: only while the scripts are coded, which one thread does. */
 uint64_t sf_encode_memory(const struct sf_delta_files *old, const struct sf_delta_files *new_files, unsigned threads);
 /* Of `threads` (0 = one per processor) as many as `memory` has room for; 0 where one is too many. `memory` 0: no
  * limit. */

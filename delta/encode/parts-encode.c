@@ -10,6 +10,7 @@
 #include "delta/codec/parts.h"
 #include "delta/encode/effort.h"
 #include "delta/encode/memory.h"
+#include "delta/encode/proof.h"
 
 #define THREADS_MAX 8u
 
@@ -24,6 +25,7 @@ struct making {
         struct sf_delta_effort *effort;
         struct made_part *parts; /* owned */
         size_t count;
+        uint64_t memory; /* bytes that one part may take; 0 = no limit */
 };
 
 static void cleanup_making(struct making *m)
@@ -51,7 +53,7 @@ static int make_part(void *ctx, size_t index, struct sf_error *err)
 {
         struct making *m = ctx;
         struct made_part *made = &m->parts[index];
-        struct sf_delta_effort alone = { .threads = 1, .lock = PTHREAD_MUTEX_INITIALIZER };
+        struct sf_delta_effort alone = { .threads = 1, .memory = m->memory, .lock = PTHREAD_MUTEX_INITIALIZER };
         _cleanup_(sf_part_close) struct sf_part part = { 0 };
         int r = sf_part_open(&part, m->old, m->new, made->first, err);
 
@@ -68,6 +70,9 @@ static int make_part(void *ctx, size_t index, struct sf_error *err)
                 sf_buffer_free(&made->patch);
                 r = sf_delta_zstd_encoder.encode(&part.old, &part.new, &alone, &made->patch, err);
         }
+        if (r == 0 && !alone.proved)
+                r = sf_proof_apply(made->codec == SF_PART_ELF ? &sf_delta_elf : &sf_delta_zstd, &part.old, &part.new,
+                                   &made->patch, err);
         if (r == 0 && made->patch.len > UINT32_MAX)
                 r = sf_error_set(err, SF_ERR_LIMIT, "its patch is too long");
         sf_delta_effort_add(m->effort, 2 * part.new_size);
@@ -116,17 +121,13 @@ static int encode(const struct sf_delta_files *old, const struct sf_delta_files 
 
         if (r < 0 || (r = count_threads(&m, &threads, err)) < 0)
                 return r;
+        m.memory = sf_delta_effort_memory(effort) / threads;
         r = sf_parallel_each(m.count, threads, make_part, &m, err);
+        if (effort)
+                effort->proved = r == 0;
         for (size_t i = 0; i < m.count && r == 0; i++)
                 r = put_part(&m.parts[i], ret_patch, err);
         return r;
 }
 
-/* Only for trying what was made: a node takes one part at a time. */
-static int decode_side_by_side(const struct sf_delta_files *old, const struct sf_delta_files *new_files,
-                               const uint8_t *patch, size_t patch_len, uint8_t *out, struct sf_error *err)
-{
-        return sf_parts_decode(old, new_files, patch, patch_len, 0, out, err);
-}
-
-const struct sf_delta_codec sf_delta_parts_encoder = { "parts", sf_parts_memory, encode, decode_side_by_side };
+const struct sf_delta_codec sf_delta_parts_encoder = { "parts", sf_parts_memory, encode, NULL };
