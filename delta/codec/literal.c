@@ -176,6 +176,27 @@ static void look_around(const struct sf_literal_run *run, const struct follower 
         }
 }
 
+/* Encoding: what comes next is known, so its slots can be on their way while this byte is coded. */
+static void look_ahead(const struct sf_literals *l, const struct sf_literal_run *run, uint64_t at)
+{
+        const uint8_t *out = run->out;
+        uint64_t i = at + 1 - run->position;
+        uint32_t b1 = run->truth[at], b2 = byte_before(out, at, 1), b3 = byte_before(out, at, 2);
+        uint32_t b4 = byte_before(out, at, 3), recent = b1 | b2 << 8 | b3 << 16;
+        uint32_t there = run->old && i < run->old_length ? run->old[i] + 1u : 0;
+        uint32_t next = run->old && i + 1 < run->old_length ? run->old[i + 1] + 1u : 0;
+        const uint32_t contexts[] = {
+                sf_hash(13, recent & 0xffff),
+                sf_hash(14, recent),
+                sf_hash(sf_hash(15, recent), b4),
+                sf_hash(sf_hash(sf_hash(16, recent), b4 | byte_before(out, at, 4) << 8), byte_before(out, at, 5)),
+                sf_hash(19, there << 20 | next << 10 | b1),
+                sf_hash(20, b2 << 16 | b3 << 8 | b4),
+        };
+
+        sf_model_prefetch(l->model, contexts, sizeof contexts / sizeof *contexts);
+}
+
 static uint8_t code_byte(struct sf_literals *l, const struct sf_literal_run *run, const struct follower *f,
                          struct word *word, uint64_t at, uint8_t value)
 {
@@ -228,6 +249,8 @@ static uint8_t code_byte(struct sf_literals *l, const struct sf_literal_run *run
         contexts[BYTE_CONTEXTS - 2] = sf_hash(21, expected | trust << 9);
         contexts[BYTE_CONTEXTS - 1] = sf_hash(sf_hash(22, expected | b1 << 9 | (uint32_t)phase << 17),
                                               phase == PHASE_CFI ? cfi->expected | (uint32_t)cfi->place << 9 : 0);
+        if (run->truth)
+                look_ahead(l, run, at);
         return sf_model_byte(l->model, &l->bytes, l->coder, contexts, select, detail_of(f, at, trust, b1), value);
 }
 

@@ -9,7 +9,8 @@
 
 #define LOG_MIN       20
 #define LOG_MAX       27
-#define BITS_PER_BYTE 8 /* of a map, for each place that is looked for */
+#define AHEAD         16 /* windows whose places in the map are on their way */
+#define BITS_PER_BYTE 8  /* of a map, for each place that is looked for */
 
 static const uint64_t lengths[SF_WINDOW_LENGTHS] = { SF_WINDOW_SHORTEST, 16, SF_WINDOW_LONGEST };
 
@@ -56,10 +57,18 @@ static uint64_t *open_bits(uint64_t count)
 static void mark_old(struct sf_windows *w, const struct sf_window_sides *sides, const uint64_t *held)
 {
         uint64_t run = 0; /* marked places in a row */
+        uint64_t ahead[AHEAD],
+                count = sides->old_size < SF_WINDOW_SHORTEST ? 0 : sides->old_size - SF_WINDOW_SHORTEST + 1;
 
-        for (uint64_t i = 0; i + SF_WINDOW_SHORTEST <= sides->old_size; i++) {
-                uint64_t hash = hash_window(w, 0, sides->old + i);
+        for (uint64_t i = 0; i < AHEAD && i < count; i++)
+                ahead[i] = hash_window(w, 0, sides->old + i);
+        for (uint64_t i = 0; i < count; i++) {
+                uint64_t hash = ahead[i % AHEAD];
 
+                if (i + AHEAD < count) {
+                        ahead[i % AHEAD] = hash_window(w, 0, sides->old + i + AHEAD);
+                        __builtin_prefetch(&held[ahead[i % AHEAD] >> 6]);
+                }
                 if (!sf_windows_marked(held, hash)) {
                         run = 0;
                         continue;

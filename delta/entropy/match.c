@@ -24,7 +24,7 @@ static unsigned table_log(uint64_t size)
 
 uint64_t sf_matcher_memory(uint64_t old_size, uint64_t new_size)
 {
-        return (UINT64_C(2) << table_log(old_size > new_size ? old_size : new_size)) * sizeof(uint32_t);
+        return (UINT64_C(1) << table_log(old_size > new_size ? old_size : new_size)) * sizeof(struct sf_matcher_places);
 }
 
 static uint32_t hash_window(const struct sf_matcher *m, const uint8_t *bytes)
@@ -41,21 +41,17 @@ int sf_matcher_open(struct sf_matcher *m, const uint8_t *old, uint64_t old_size,
                                   .old_size = old_size,
                                   .new_size = new_size,
                                   .log = table_log(old_size > new_size ? old_size : new_size) };
-        m->old_places = calloc((size_t)1 << m->log, sizeof *m->old_places);
-        m->new_places = calloc((size_t)1 << m->log, sizeof *m->new_places);
-        if (!m->old_places || !m->new_places) {
-                sf_matcher_close(m);
+        m->places = calloc((size_t)1 << m->log, sizeof *m->places);
+        if (!m->places)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory to look for matches");
-        }
         for (uint64_t i = WINDOW; i <= old_size; i++)
-                m->old_places[hash_window(m, old + i - WINDOW)] = (uint32_t)(i + 1);
+                m->places[hash_window(m, old + i - WINDOW)].in_old = (uint32_t)(i + 1);
         return 0;
 }
 
 void sf_matcher_close(struct sf_matcher *m)
 {
-        free(m->old_places);
-        free(m->new_places);
+        free(m->places);
         *m = (struct sf_matcher){ 0 };
 }
 
@@ -77,12 +73,12 @@ static uint32_t agreement(const uint8_t *source, uint64_t at, const uint8_t *new
 
 void sf_matcher_look(struct sf_matcher *m, const uint8_t *new, uint64_t position)
 {
-        if (!m->old_places || position < WINDOW)
+        if (!m->places || position < WINDOW)
                 return;
         uint32_t hash = hash_window(m, new + position - WINDOW);
-        uint64_t in_new = m->new_places[hash], in_old = m->old_places[hash];
+        uint64_t in_new = m->places[hash].in_new, in_old = m->places[hash].in_old;
 
-        m->new_places[hash] = (uint32_t)(position + 1);
+        m->places[hash].in_new = (uint32_t)(position + 1);
         if (m->source && m->length >= WINDOW)
                 return;
         uint32_t new_length = in_new ? agreement(new, in_new - 1, new, position) : 0;

@@ -14,9 +14,14 @@
 
 #include "base/error.h"
 
+/* Position + 1 of the last window with a hash, in either file; 0 = none. */
+struct sf_matcher_places {
+        uint32_t in_old, in_new;
+};
+
 struct sf_matcher {
-        uint32_t *old_places, *new_places; /* owned; position + 1 of the last window with that hash, 0 = none */
-        unsigned log;                      /* of the entries of each */
+        struct sf_matcher_places *places; /* owned; by the hash of a window */
+        unsigned log;                     /* of their number */
         const uint8_t *old;                /* borrowed; indexed completely */
         uint64_t old_size, new_size;
         const uint8_t *source;             /* what is being followed; NULL while nothing is */
