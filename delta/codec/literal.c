@@ -195,6 +195,9 @@ static void look_ahead(const struct sf_literals *l, const struct sf_literal_run 
         };
 
         sf_model_prefetch(l->model, contexts, sizeof contexts / sizeof *contexts);
+        sf_matcher_prefetch(run->matcher, (const uint8_t[SF_MATCHER_WINDOW]){
+                                                  (uint8_t)byte_before(out, at, 5), (uint8_t)byte_before(out, at, 4),
+                                                  (uint8_t)b4, (uint8_t)b3, (uint8_t)b2, (uint8_t)b1 });
 }
 
 static uint8_t code_byte(struct sf_literals *l, const struct sf_literal_run *run, const struct follower *f,

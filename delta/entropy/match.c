@@ -6,7 +6,7 @@
 
 #include "delta/image/image.h"
 
-#define WINDOW     6 /* bytes that must agree before something is followed */
+#define WINDOW     SF_MATCHER_WINDOW /* bytes that must agree before something is followed */
 #define LOG_MIN    10
 #define LOG_MAX    20
 #define LENGTH_MAX 32
@@ -69,6 +69,12 @@ static uint32_t agreement(const uint8_t *source, uint64_t at, const uint8_t *new
                source[at - length - 1] == new[position - length - 1])
                 length++;
         return length;
+}
+
+void sf_matcher_prefetch(const struct sf_matcher *m, const uint8_t *window)
+{
+        if (m->places)
+                __builtin_prefetch(&m->places[hash_window(m, window)], 1);
 }
 
 void sf_matcher_look(struct sf_matcher *m, const uint8_t *new, uint64_t position)

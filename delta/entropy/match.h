@@ -38,6 +38,9 @@ void sf_matcher_close(struct sf_matcher *m);
 
 /* Forgets what was being followed: a new run of literals starts. */
 void sf_matcher_restart(struct sf_matcher *m);
+/* Asks the processor for what is looked at once the SF_MATCHER_WINDOW bytes in front of a position are these. */
+#define SF_MATCHER_WINDOW 6
+void sf_matcher_prefetch(const struct sf_matcher *m, const uint8_t *window);
 /* Looks for something to follow at `position`, the bytes before which are known. */
 void sf_matcher_look(struct sf_matcher *m, const uint8_t *new, uint64_t position);
 /* The expected byte + 1, 0 where nothing is followed. */
