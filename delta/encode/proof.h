@@ -3,7 +3,7 @@
  *
  * A delta is only kept if applying it gives the new contents. Doing so afterwards takes as long as the replay that made
  * it, most of it in the model. What the model says follows from what it was asked before, in the same order: so the
- * encoder notes for each byte a hash of the contexts and the eight probabilities, and a decoder walks a few KiB behind it
+ * encoder notes for each byte a hash of the contexts and the eight probabilities, and a decoder walks a few KiB behind
  * on a thread of its own, from the coded bytes alone. Where it asks under the same contexts, the model would say the
  * same, and need not be asked; where it asks under other ones, the patch is refused. That the model decodes what it
  * encodes is for tests/delta/check-model.c to show.

@@ -9,8 +9,8 @@
  * Many contexts are met once and never again. The lower nodes of a slot are only written when it is used a second time:
  * until then its root, which has counted one bit, keeps the last two bits of the nibble where its history has room.
  *
- * What a context's estimates are does not depend on any of this; it is docs/DELTA.md's "Bytes under a model". Private to
- * delta/entropy/model.c.
+ * What a context's estimates are does not depend on any of this; it is docs/DELTA.md's "Bytes under a model". Private
+ * to delta/entropy/model.c.
  */
 #ifndef SF_DELTA_ENTROPY_SLOTS_H
 #define SF_DELTA_ENTROPY_SLOTS_H
