@@ -36,13 +36,17 @@ static void write_out(FILE *out, const char *text)
         sf_log_error("standard output: %s", strerror(errno));
 }
 
+/* The blanks that fill a table's last column are not written. */
 static void write_line(const char *line)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer safe = SF_BUFFER_INIT;
 
         sf_log_progress_end();
-        if (sf_escape_append(&safe, line, false, NULL) == 0)
-                write_out(json_wanted ? stderr : stdout, sf_buffer_text(&safe));
+        if (sf_escape_append(&safe, line, false, NULL) < 0)
+                return;
+        while (safe.len && safe.data[safe.len - 1] == ' ')
+                safe.data[--safe.len] = '\0';
+        write_out(json_wanted ? stderr : stdout, sf_buffer_text(&safe));
 }
 
 void sf_output_line(const char *format, ...)

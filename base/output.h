@@ -13,7 +13,7 @@
 void sf_output_open(bool json);
 bool sf_output_is_json(void);
 
-/* One line; a newline is added, and what is not printable is written as "\x1b". */
+/* One line; a newline is added, blanks at its end are left out, and what is not printable is written as "\x1b". */
 void sf_output_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A text of several lines, each as above. */
 void sf_output_text(const char *text);

@@ -31,7 +31,7 @@ run() { # COMMAND: shown and run
         printf '# %s\n' "$*"
         read -ra words <<<"$*"
         (cd "$work" && "${SF_NODE:-$top_builddir/sf-node}" --config "$work/conf" --root "$work/root" "${words[@]:1}" 2>&1) |
-                sed "s#$work/root##g; s#$work/##g; s/ *$//"
+                sed "s#$work/root##g; s#$work/##g"
 }
 session() {
         printf '```\n'

@@ -62,6 +62,7 @@ same "$(fetch 24.11.5)" "$(dry 24.11.5)" "a release with a delta"
 [[ $(fetch 24.11.5) = *" delta" ]] || fail "24.11.5 is not fetched by delta: $(fetch 24.11.5)"
 same "$(fetch 24.11.6)" "None None" "a release of which only the file list would tell"
 expect 0 ' -  *[0-9.]* MiB  *-  ' sf-node list
+! grep -n ' $' said >shown || fail "blanks at the end of: $(cat shown)"
 echo "list says what an upgrade would fetch"
 
 # --- progress ------------------------------------------------------------------------------------------------------
