@@ -72,8 +72,10 @@ void sf_progress_show(const char *what, uint64_t done, uint64_t total)
         }
         done = total && done > total ? total : done;
         double rate = sf_progress_note(progress, now, done);
-        if (now - progress->drawn < REDRAW && done != total)
+        bool whole = total && done == total;
+        if (now - progress->drawn < REDRAW && (!whole || progress->whole))
                 return;
         progress->drawn = now;
+        progress->whole = whole;
         sf_log_status("%s", sf_progress_text(progress, rate, done, total, text));
 }

@@ -39,6 +39,8 @@ struct sf_file_writer {
         const char *base;             /* last component of entry->path */
         char name[64];                /* what the file is called until it is complete; "" = base */
         uint64_t seen;                /* canonical bytes */
+        uint64_t borrowed;            /* bytes that the writer has */
+        atomic_ullong *written;       /* NULL = nobody counts */
         struct sf_relocation relocation;
         struct sf_relocator relocator;
 };
@@ -67,6 +69,17 @@ void sf_file_writer_lend(struct sf_file_writer *p, struct sf_direct_writer *writ
         p->writer = writer;
         p->lent = memory;
         p->lent_len = len;
+}
+
+void sf_file_writer_count(struct sf_file_writer *p, atomic_ullong *written)
+{
+        p->written = written;
+}
+
+static void count(struct sf_file_writer *p, uint64_t bytes)
+{
+        if (p->written)
+                atomic_fetch_add_explicit(p->written, bytes, memory_order_relaxed);
 }
 
 static bool may_borrow(const struct sf_file_writer *p, const uint8_t *bytes, size_t len)
@@ -281,6 +294,7 @@ int sf_file_writer_finish(struct sf_file_writer *p, struct sf_error *err)
         int r = finish(p, err);
         if (r < 0)
                 return fail(p, r);
+        count(p, p->entry->size);
         drop(p, true);
         return 0;
 }
@@ -318,11 +332,14 @@ int sf_file_writer_put(struct sf_file_writer *p, const struct sf_entry *entry, c
         if (r == 0 && may_borrow(p, canonical, entry->size)) {
                 r = sf_direct_writer_put(p->writer, &p->batch, p->fd, canonical, entry->size, entry->path, err);
                 p->fd = -1;
+                p->borrowed += entry->size;
         } else {
                 if (r == 0)
                         r = write_content(p, canonical, entry->size, err);
                 if (r == 0)
                         r = conclude(p, err);
+                if (r == 0)
+                        count(p, entry->size);
         }
         drop(p, r == 0);
         return r;
@@ -334,6 +351,8 @@ int sf_file_writer_settle(struct sf_file_writer *p, struct sf_error *err)
 
         p->lent = NULL;
         p->lent_len = 0;
+        count(p, p->borrowed);
+        p->borrowed = 0;
         return r;
 }
 

@@ -23,7 +23,10 @@ struct sf_file_writer;
 int sf_file_writer_open(const struct sf_tree *tree, bool replace, struct sf_file_writer **ret, struct sf_error *err);
 /* Removes a file that was begun and not finished. NULL is fine. */
 void sf_file_writer_close(struct sf_file_writer *files);
-static inline void sf_cleanup_file_writer(struct sf_file_writer **p) { sf_file_writer_close(*p); }
+static inline void sf_cleanup_file_writer(struct sf_file_writer **p)
+{
+        sf_file_writer_close(*p);
+}
 #define _cleanup_file_writer_ __attribute__((cleanup(sf_cleanup_file_writer)))
 
 int sf_file_writer_begin(struct sf_file_writer *files, const struct sf_entry *entry, struct sf_error *err);
@@ -40,6 +43,8 @@ int sf_file_writer_put(struct sf_file_writer *files, const struct sf_entry *entr
 void sf_file_writer_lend(struct sf_file_writer *files, struct sf_direct_writer *writer, const void *memory, size_t len);
 /* Waits until everything that was put is written; the memory is the caller's again, whatever is returned. */
 int sf_file_writer_settle(struct sf_file_writer *files, struct sf_error *err);
+/* From now on the bytes of each file are added to *written once it has them. */
+void sf_file_writer_count(struct sf_file_writer *files, atomic_ullong *written);
 
 /* Instead of begin, feed and finish: makes the entry from an intact, unmapped file of the same file system without
  * copying, as a clone, or unless replacing as a hard link (*ret_linked tells). Returns 1 when done, 0 where neither

@@ -1,10 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* installer/unpack-plan.c - which bytes of the layers an unpack needs: the part of unpack.h that fetches nothing. */
+/* installer/unpack-plan.c - what an unpack needs, room on the disk and bytes of the layers: the part of unpack.h that
+ * fetches nothing. */
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "base/fs.h"
+#include "rpath/relocate.h"
 #include "transport/ranges.h"
 #include "installer/unpack.h"
+
+#define BLOCK       4096u       /* what a small file or a directory takes on common file systems */
+#define RECORD_ROOM (16u << 20) /* for the release's own record and the file system's */
+
+int sf_unpack_check_space(const struct sf_filelist *list, const uint8_t *wanted, int dirfd, struct sf_error *err)
+{
+        uint64_t need = RECORD_ROOM, names = 16, bytes, inodes;
+
+        /* A link to a file of the lower layer copies it to the upper one. */
+        if (sf_fs_storage_at(dirfd) == SF_FS_OVERLAY)
+                wanted = NULL;
+        for (size_t i = 0; i < list->entry_count; i++) {
+                if (wanted && !wanted[i])
+                        continue;
+                need += (list->entries[i].size + 2 * BLOCK - 1) / BLOCK * BLOCK;
+                names++;
+        }
+        int r = sf_fs_free_space_at(dirfd, &bytes, &inodes, err);
+        if (r < 0)
+                return r;
+        if (bytes < need)
+                return sf_error_set(err, SF_ERR_NO_SPACE, "%" PRIu64 " bytes are needed, %" PRIu64 " are free", need,
+                                    bytes);
+        if (inodes < names)
+                return sf_error_set(err, SF_ERR_NO_SPACE, "%" PRIu64 " inodes are needed, %" PRIu64 " are free", names,
+                                    inodes);
+        return 0;
+}
+
+int sf_unpack_check_prefix(const struct sf_filelist *list, const char *installed_prefix, struct sf_error *err)
+{
+        _cleanup_free_ char *room = malloc((size_t)list->prefix_length + 1);
+
+        if (!room)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a prefix");
+        return sf_relocate_pad(installed_prefix, list->prefix_length, room, err);
+}
 
 bool sf_unpack_frame_wanted(const struct sf_filelist *list, size_t frame, const uint8_t *wanted)
 {

@@ -2,58 +2,21 @@
 /* installer/unpack.c - see unpack.h. The pipeline: the calling thread fetches frames, decoders turn them into files. */
 #include "installer/unpack.h"
 
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/fs.h"
 #include "base/parallel.h"
 #include "installer/frame.h"
 #include "installer/member.h"
 #include "installer/file_writer.h"
 #include "installer/ring.h"
-#include "rpath/relocate.h"
 
 #define THREADS_MAX 8u
-#define BLOCK       4096u       /* what a small file or a directory takes on common file systems */
-#define RECORD_ROOM (16u << 20) /* for the release's own record and the file system's */
-
-int sf_unpack_check_space(const struct sf_filelist *list, const uint8_t *wanted, int dirfd, struct sf_error *err)
-{
-        uint64_t need = RECORD_ROOM, names = 16, bytes, inodes;
-
-        /* A link to a file of the lower layer copies it to the upper one. */
-        if (sf_fs_storage_at(dirfd) == SF_FS_OVERLAY)
-                wanted = NULL;
-        for (size_t i = 0; i < list->entry_count; i++) {
-                if (wanted && !wanted[i])
-                        continue;
-                need += (list->entries[i].size + 2 * BLOCK - 1) / BLOCK * BLOCK;
-                names++;
-        }
-        int r = sf_fs_free_space_at(dirfd, &bytes, &inodes, err);
-        if (r < 0)
-                return r;
-        if (bytes < need)
-                return sf_error_set(err, SF_ERR_NO_SPACE, "%" PRIu64 " bytes are needed, %" PRIu64 " are free", need,
-                                    bytes);
-        if (inodes < names)
-                return sf_error_set(err, SF_ERR_NO_SPACE, "%" PRIu64 " inodes are needed, %" PRIu64 " are free", names,
-                                    inodes);
-        return 0;
-}
-
-int sf_unpack_check_prefix(const struct sf_filelist *list, const char *installed_prefix, struct sf_error *err)
-{
-        _cleanup_free_ char *room = malloc((size_t)list->prefix_length + 1);
-
-        if (!room)
-                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a prefix");
-        return sf_relocate_pad(installed_prefix, list->prefix_length, room, err);
-}
+#define WATCH_NS    100000000 /* between two looks at how far the decoders are */
 
 int sf_unpack_skeleton(const struct sf_tree *tree, struct sf_error *err)
 {
@@ -78,6 +41,8 @@ struct pipeline {
         struct sf_direct_writer *writer; /* NULL where the file system does not suit it */
         bool complete;                   /* nothing more will be queued */
         size_t next_frame;               /* frames below it are queued or not wanted; the fetching thread's own */
+        unsigned working;                /* decoders that have not ended */
+        atomic_ullong written;           /* bytes of files */
         int failed;                      /* the first error's code, where several: the one of the earliest frame */
         size_t failed_frame;
         struct sf_error error;
@@ -224,6 +189,8 @@ static void *decode_frames(void *ctx)
                 pthread_mutex_lock(&w.pipeline->lock);
                 record_failure(w.pipeline, 0, &err, r);
                 pthread_mutex_unlock(&w.pipeline->lock);
+        } else {
+                sf_file_writer_count(w.files, &w.pipeline->written);
         }
         while ((job = take_job(w.pipeline)))
                 decode_job(&w, job);
@@ -231,6 +198,10 @@ static void *decode_frames(void *ctx)
                 settle(&w);
         sf_file_writer_close(w.files);
         sf_frame_decoder_close(w.decoder);
+        pthread_mutex_lock(&w.pipeline->lock);
+        w.pipeline->working--;
+        pthread_cond_broadcast(&w.pipeline->changed);
+        pthread_mutex_unlock(&w.pipeline->lock);
         return NULL;
 }
 
@@ -373,17 +344,58 @@ static unsigned thread_count(const struct sf_unpack *u, size_t frames)
         return threads > frames ? (unsigned)frames : threads;
 }
 
+/* What all decoders together write. */
+static uint64_t content_bytes(const struct sf_unpack *u)
+{
+        const struct sf_filelist *list = u->tree.list;
+        uint64_t bytes = 0;
+
+        for (size_t i = 0; i < list->entry_count; i++)
+                if (list->entries[i].type == SF_ENTRY_FILE && (!u->wanted || u->wanted[i]))
+                        bytes += list->entries[i].size;
+        return bytes;
+}
+
+/* Everything is received: tells how far the decoders are until the last one has ended, whose word comes even where the
+ * clock is set meanwhile. */
+static void watch_decoders(struct pipeline *p)
+{
+        const struct sf_unpack *u = p->unpack;
+        uint64_t total = content_bytes(u);
+        bool working = true;
+
+        u->unpacked(u->ctx, p->written, total);
+        while (working) {
+                struct timespec until;
+                clock_gettime(CLOCK_REALTIME, &until);
+                until.tv_sec += (until.tv_nsec + WATCH_NS) / 1000000000;
+                until.tv_nsec = (until.tv_nsec + WATCH_NS) % 1000000000;
+                pthread_mutex_lock(&p->lock);
+                if (p->working)
+                        pthread_cond_timedwait(&p->changed, &p->lock, &until);
+                working = p->working > 0;
+                pthread_mutex_unlock(&p->lock);
+                u->unpacked(u->ctx, p->written, total);
+        }
+}
+
 static int run_pipeline(struct pipeline *p, const struct sf_unpack_range *ranges, size_t count, unsigned threads,
                         struct sf_error *err)
 {
         pthread_t thread[THREADS_MAX];
         unsigned started = 0;
 
+        p->working = threads;
         while (started < threads && pthread_create(&thread[started], NULL, decode_frames, p) == 0)
                 started++;
         if (started == 0 && threads)
                 return sf_error_set(err, SF_ERR_NOMEM, "cannot start a thread");
+        pthread_mutex_lock(&p->lock);
+        p->working -= threads - started;
+        pthread_mutex_unlock(&p->lock);
         fetch_everything(p, ranges, count);
+        if (p->unpack->unpacked)
+                watch_decoders(p);
         for (unsigned i = 0; i < started; i++)
                 pthread_join(thread[i], NULL);
         for (struct job *job = p->head, *next; job; job = next) {

@@ -42,6 +42,9 @@ struct sf_unpack {
         void *ctx;
         /* Told the compressed bytes received so far, from the calling thread; may be NULL. */
         void (*progress)(void *ctx, uint64_t done);
+        /* Told, from when everything is received until it is unpacked, how many bytes of how many the files have: ten
+         * times a second or more, from the calling thread; may be NULL. */
+        void (*unpacked)(void *ctx, uint64_t done, uint64_t total);
         unsigned threads;      /* decoders; 0 = as many as there are processors, at most 8 */
         const uint8_t *wanted; /* one byte per entry, non-zero = to be written; NULL = all. See installer/reuse.h */
         bool replace;          /* repair of a visible tree: files are written beside, synced and renamed */

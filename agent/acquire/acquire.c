@@ -52,32 +52,33 @@ static int open_range(void *ctx, size_t layer, uint64_t offset, uint64_t length,
 
 /* --- what is shown ---------------------------------------------------------------------------------------------- */
 
-static void show(const struct work *w, const char *what, uint64_t done)
+static void show(const struct work *w, const char *what, uint64_t done, uint64_t total)
 {
         char text[sizeof w->plan->release->name.text + 32];
 
         if (!sf_log_draws())
                 return;
         snprintf(text, sizeof text, "%s: %s", w->plan->release->name.text, what);
-        sf_progress_show(text, done, w->total);
+        sf_progress_show(text, done, total);
 }
 
 /* Content is decoded and written while it arrives, but for the last of it. */
 static void show_fetch(void *ctx)
 {
         const struct work *w = ctx;
-        uint64_t done = sf_repository_bytes(w->repository) - w->before;
 
-        if (done < w->total)
-                show(w, "fetching", done);
-        else
-                sf_log_status("%s: unpacking", w->plan->release->name.text);
+        show(w, "fetching", sf_repository_bytes(w->repository) - w->before, w->total);
 }
 
-static void show_unpack(void *ctx, uint64_t done)
+static void show_received(void *ctx, uint64_t done)
 {
         (void)done;
         show_fetch(ctx);
+}
+
+static void show_unpacked(void *ctx, uint64_t done, uint64_t total)
+{
+        show(ctx, "unpacking", done, total);
 }
 
 static void begin_fetch(struct work *w, uint64_t bytes)
@@ -101,7 +102,8 @@ static int unpack(struct work *w, const uint8_t *wanted, struct sf_error *err)
                 .tree = w->tree,
                 .open_range = open_range,
                 .ctx = w,
-                .progress = show_unpack,
+                .progress = show_received,
+                .unpacked = show_unpacked,
                 .wanted = wanted,
                 .threads = w->threads,
         };
@@ -142,7 +144,7 @@ static int write_rebuilt(void *ctx, const struct sf_entry *entry, const uint8_t 
         if (r == 0)
                 *missing = 0;
         w->rebuilt += entry->size;
-        show(w, "rebuilding from the delta", w->rebuilt);
+        show(w, "rebuilding from the delta", w->rebuilt, w->total);
         return r;
 }
 
@@ -188,7 +190,7 @@ static int apply_delta(struct work *w, const struct sf_tree *base, uint64_t spar
         w->report->step = SF_STEP_UNPACK;
         w->rebuilt = 0;
         w->total = missing_bytes(w);
-        show(w, "rebuilding from the delta", 0);
+        show(w, "rebuilding from the delta", 0, w->total);
         w->bases = (struct sf_bases){
                 .repository = w->repository, .installed = w->plan->installed, .tree = base, .dirfd = w->tree.dirfd
         };

@@ -28,6 +28,29 @@ static void assert_content(const struct scratch *s, const char *path, const char
         assert_string_equal(sf_buffer_text(&text), expected);
 }
 
+/* What was told of the unpacking last: bytes of how many. */
+static uint64_t told_done, told_total;
+static unsigned told_times;
+
+static void note_unpacked(void *ctx, uint64_t done, uint64_t total)
+{
+        (void)ctx;
+        assert_true(done >= told_done && done <= total);
+        assert_true(told_times == 0 || total == told_total);
+        told_done = done;
+        told_total = total;
+        told_times++;
+}
+
+static uint64_t bytes_of_files(const struct sf_filelist *list)
+{
+        uint64_t bytes = 0;
+
+        for (size_t i = 0; i < list->entry_count; i++)
+                bytes += list->entries[i].type == SF_ENTRY_FILE ? list->entries[i].size : 0;
+        return bytes;
+}
+
 /* --- honest releases ------------------------------------------------------------------------------------------- */
 
 static void honest(unsigned threads)
@@ -41,11 +64,16 @@ static void honest(unsigned threads)
         maker_honest(&m, RELEASE);
         assert_int_equal(read_list(&m, &list, &err), 0);
         struct sf_unpack u = unpack_of(&m, &list, s.dirfd, threads);
+        u.unpacked = note_unpacked;
+        told_done = told_times = 0;
         umask(077);
         int r = sf_unpack_run(&u, &err);
         if (r < 0)
                 print_error("%s\n", err.text);
         assert_int_equal(r, 0);
+        assert_true(told_times >= 2);
+        assert_int_equal(told_total, bytes_of_files(&list));
+        assert_int_equal(told_done, told_total);
         assert_int_equal(sf_tree_verify(&u.tree, NULL, NULL, &err), 0);
         assert_content(&s, "lib/pkgconfig/hwloc.pc", "prefix=" PREFIX "\nlibdir=" PREFIX "/lib\n");
         assert_content(&s, "lib/slurm/auth_munge.so", RELEASE);
@@ -98,7 +126,11 @@ static void test_wanted_only(void **state)
         assert_int_equal(bytes, list.frames[0].size);
         struct sf_unpack u = unpack_of(&m, &list, s.dirfd, 2);
         u.wanted = wanted;
+        u.unpacked = note_unpacked;
+        told_done = told_times = 0;
         assert_int_equal(sf_unpack_run(&u, &err), 0);
+        assert_int_equal(told_done, sf_filelist_find(&list, "lib/pkgconfig/hwloc.pc")->size);
+        assert_int_equal(told_done, told_total);
         assert_content(&s, "lib/pkgconfig/hwloc.pc", "prefix=" PREFIX "\nlibdir=" PREFIX "/lib\n");
         assert_int_equal(fstatat(s.dirfd, "lib/empty", &st, AT_SYMLINK_NOFOLLOW), -1);
         sf_filelist_free(&list);

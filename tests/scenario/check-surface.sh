@@ -93,6 +93,10 @@ assert 200 * 1024 < rate < 400 * 1024, "the last rate is %s %s/s" % (last[1], la
 left = [int(l[3]) * 60 + int(l[4]) for l in lines if l[3] and int(l[0]) > 80]
 assert left and all(s <= 8 for s in left) and left[-1] <= 2, left
 assert not re.search("\x1b\\[[0-9;]*m", text), "a colour"
+unpacked = [int(p) for p in re.findall(r"24\.11\.6-test-amd64: unpacking +(\d+) %", text)]
+assert unpacked and unpacked == sorted(unpacked) and unpacked[-1] == 100, unpacked
+assert len(unpacked) < 30, "%d lines of unpacking: not throttled" % len(unpacked)
+assert text.count("fetching  100 %") < 10, "all is fetched is said again and again"
 drawn = [l for l in re.split("\r\x1b\\[K|\r\n", text) if ": fetching" in l]
 assert all(len(l) < 100 for l in drawn), "wider than the terminal"
 END
