@@ -2,26 +2,41 @@
 /* base/digest.c - SHA-256 through libcrypto's EVP interface, which picks the processor's SHA instructions by itself. */
 #include "base/digest.h"
 
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/crypto.h"
 
 struct sf_digester {
         EVP_MD_CTX *context;
 };
 
-struct sf_digester *sf_digester_new(void)
+int sf_digester_new(struct sf_digester **ret, struct sf_error *err)
 {
         struct sf_digester *d = calloc(1, sizeof *d);
 
+        *ret = NULL;
         if (!d)
-                return NULL;
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a digest");
+        ERR_clear_error();
         d->context = EVP_MD_CTX_new();
         if (!d->context || EVP_DigestInit_ex(d->context, EVP_sha256(), NULL) != 1) {
                 sf_digester_free(d);
-                return NULL;
+                return sf_crypto_error(err, "SHA-256");
         }
-        return d;
+        *ret = d;
+        return 0;
+}
+
+int sf_digest_ready(struct sf_error *err)
+{
+        struct sf_digester *d;
+        int r = sf_digester_new(&d, err);
+
+        sf_digester_free(d);
+        return r;
 }
 
 void sf_digester_update(struct sf_digester *d, const void *bytes, size_t len)
@@ -45,7 +60,8 @@ void sf_digester_free(struct sf_digester *d)
 
 void sf_digest_of(const void *bytes, size_t len, struct sf_digest *ret)
 {
-        EVP_Digest(bytes, len, ret->bytes, NULL, EVP_sha256(), NULL);
+        if (EVP_Digest(bytes, len, ret->bytes, NULL, EVP_sha256(), NULL) != 1)
+                memset(ret->bytes, 0, sizeof ret->bytes);
 }
 
 bool sf_digest_equal(const struct sf_digest *a, const struct sf_digest *b)

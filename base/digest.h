@@ -10,7 +10,7 @@
 #include "base/error.h"
 
 #define SF_DIGEST_BYTES 32
-#define SF_DIGEST_HEX 64 /* lower-case hexadecimal, without the NUL */
+#define SF_DIGEST_HEX   64 /* lower-case hexadecimal, without the NUL */
 
 struct sf_digest {
         uint8_t bytes[SF_DIGEST_BYTES];
@@ -18,14 +18,22 @@ struct sf_digest {
 
 /* A digest being computed. Opaque because it is libcrypto's. */
 struct sf_digester;
-struct sf_digester *sf_digester_new(void); /* NULL only without memory */
+/* SF_ERR_NOMEM, or SF_ERR_UNSUPPORTED where libcrypto has no SHA-256 (base/crypto.h). *ret is NULL then. */
+int sf_digester_new(struct sf_digester **ret, struct sf_error *err);
 void sf_digester_update(struct sf_digester *d, const void *bytes, size_t len);
 /* Writes the digest and makes d ready for the next one. */
 void sf_digester_finish(struct sf_digester *d, struct sf_digest *ret);
 void sf_digester_free(struct sf_digester *d);
-static inline void sf_cleanup_digester(struct sf_digester **d) { sf_digester_free(*d); }
+static inline void sf_cleanup_digester(struct sf_digester **d)
+{
+        sf_digester_free(*d);
+}
 #define _cleanup_digester_ __attribute__((cleanup(sf_cleanup_digester)))
 
+/* The error that sf_digester_new would have, for who computes digests by the function below: asked where a program
+ * begins with what needs them. */
+int sf_digest_ready(struct sf_error *err);
+/* All zero, which is no content's digest, where libcrypto has no SHA-256. */
 void sf_digest_of(const void *bytes, size_t len, struct sf_digest *ret);
 bool sf_digest_equal(const struct sf_digest *a, const struct sf_digest *b);
 /* qsort order */

@@ -242,10 +242,11 @@ int sf_stream_exact(struct sf_stream *inner, const char *name, uint64_t size, co
         if (!e)
                 return SF_ERR_NOMEM;
         e->name = strdup(name);
-        e->digester = sf_digester_new();
-        if (!e->name || !e->digester) {
+        int r = e->name ? sf_digester_new(&e->digester, err)
+                        : sf_error_set(err, SF_ERR_NOMEM, "no memory for a stream");
+        if (r < 0) {
                 exact_close(&e->stream);
-                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a stream");
+                return r;
         }
         e->left = e->size = size;
         if (digest) {

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/output.h"
@@ -312,7 +313,9 @@ static int load(void *ctx, const struct sf_command_line *line, struct sf_error *
 {
         int r = load_config(ctx, sf_option_get(line, "config"), err);
 
-        return r < 0 ? r : apply_options(ctx, line, err);
+        if (r == 0)
+                r = apply_options(ctx, line, err);
+        return r < 0 ? r : sf_digest_ready(err);
 }
 
 static int refuse(const char *verb, bool loading, const struct sf_error *err)

@@ -55,11 +55,13 @@ int sf_file_writer_open(const struct sf_tree *tree, bool replace, struct sf_file
         p->tree = tree;
         p->replace = replace;
         p->fd = p->parent = -1;
-        p->digester = sf_digester_new();
         p->from = malloc(room);
         p->to = malloc(room);
-        if (!p->digester || !p->from || !p->to)
+        if (!p->from || !p->to)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory to write files");
+        int r = sf_digester_new(&p->digester, err);
+        if (r < 0)
+                return r;
         *ret = sf_steal_pointer(p);
         return 0;
 }

@@ -83,14 +83,17 @@ struct sf_frame_decoder {
 int sf_frame_decoder_open(struct sf_frame_decoder **ret, struct sf_error *err)
 {
         struct sf_frame_decoder *d = calloc(1, sizeof *d);
+        int r = 0;
 
-        if (d) {
+        if (d)
                 d->zstd = ZSTD_createDCtx();
-                d->digester = sf_digester_new();
-        }
-        if (!d || !d->zstd || !d->digester) {
+        if (!d || !d->zstd)
+                r = sf_error_set(err, SF_ERR_NOMEM, "no memory for a decoder");
+        if (r == 0)
+                r = sf_digester_new(&d->digester, err);
+        if (r < 0) {
                 sf_frame_decoder_close(d);
-                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a decoder");
+                return r;
         }
         *ret = d;
         return 0;

@@ -13,6 +13,7 @@
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "base/digest.h"
 #include "base/fs.h"
 #include "base/json.h"
 #include "release/layout.h"
@@ -382,7 +383,9 @@ int sf_store_filelist_text(const struct sf_store *store, const struct sf_store_r
 
         if (!path)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-        int r = sf_fs_read(path, SF_FILELIST_TEXT_MAX, ret, err);
+        int r = sf_digest_ready(err);
+        if (r == 0)
+                r = sf_fs_read(path, SF_FILELIST_TEXT_MAX, ret, err);
         if (r < 0)
                 return r;
         sf_digest_of(ret->data + start, ret->len - start, &got);

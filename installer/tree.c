@@ -90,21 +90,23 @@ static int read_through(const struct reading *reading, struct sf_digester *diges
 static int read_checked(const struct reading *reading, struct sf_error *err)
 {
         const struct sf_entry *entry = reading->entry;
-        _cleanup_digester_ struct sf_digester *digester = sf_digester_new();
+        _cleanup_digester_ struct sf_digester *digester = NULL;
         _cleanup_free_ uint8_t *chunk = malloc(CHUNK);
         _cleanup_(sf_buffer_free) struct sf_buffer canonical = SF_BUFFER_INIT;
         struct sf_digest digest;
         struct stat st;
 
-        if (!digester || !chunk)
+        if (!chunk)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory to read %s", entry->path);
+        int r = sf_digester_new(&digester, err);
+        if (r < 0)
+                return r;
         if (fstat(reading->fd, &st) < 0)
                 return sf_error_errno(err, "%s", entry->path);
         uint64_t size = sf_relocated_size(&reading->relocation, entry->size);
         if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != size)
                 return sf_error_set(err, SF_ERR_CORRUPT, "%s: not a file of %" PRIu64 " bytes", entry->path, size);
-        int r = read_through(reading, digester, chunk, &canonical, err);
-        if (r < 0)
+        if ((r = read_through(reading, digester, chunk, &canonical, err)) < 0)
                 return r;
         sf_digester_finish(digester, &digest);
         if (!sf_digest_equal(&digest, &entry->digest))

@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/crypto.h"
 #include "transport/transfer-state.h"
 
 #define RECEIVE_BYTES ((size_t)128 << 10)
@@ -274,13 +275,16 @@ int sf_transfer_open(const struct sf_transfer_options *options, struct sf_transf
         if (options->rate_limit && options->rate_limit / 2 < options->stall_rate)
                 t->options.stall_rate = options->rate_limit / 2;
         t->spill = malloc(SPILL_BYTES);
-        if (curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK) {
+        CURLcode started = curl_global_init(CURL_GLOBAL_DEFAULT);
+        if (started == CURLE_OK) {
                 t->multi = curl_multi_init();
                 t->easy = curl_easy_init();
         }
         if (!t->spill || !t->multi || !t->easy) {
                 sf_transfer_close(t);
-                return sf_error_set(err, SF_ERR_NOMEM, "libcurl does not start");
+                return started == CURLE_OK
+                               ? sf_error_set(err, SF_ERR_NOMEM, "no memory for a transfer")
+                               : sf_crypto_error(err, "libcurl does not start (%s)", curl_easy_strerror(started));
         }
         if (set_options(t) < 0) {
                 sf_transfer_close(t);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
@@ -13,6 +14,7 @@
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "base/crypto.h"
 #include "base/digest.h"
 
 #define SIGNATURE_MAX 1024 /* bytes: RSA with 8,192 bits */
@@ -100,7 +102,8 @@ static EVP_PKEY *read_key(const json_t *key)
         return fits ? sf_steal_pointer(pkey) : NULL;
 }
 
-static bool verify(EVP_PKEY *pkey, const char *signature, const void *data, size_t len)
+/* 1 = good, 0 = not; negative where libcrypto cannot tell, and its queue says why. */
+static int verify(EVP_PKEY *pkey, const char *signature, const void *data, size_t len)
 {
         _cleanup_(cleanup_context) EVP_MD_CTX *context = EVP_MD_CTX_new();
         EVP_PKEY_CTX *parameters; /* owned by the context */
@@ -108,15 +111,16 @@ static bool verify(EVP_PKEY *pkey, const char *signature, const void *data, size
         size_t digits = strlen(signature);
         int type = EVP_PKEY_base_id(pkey);
 
-        if (!context || digits == 0 || digits % 2 || digits / 2 > sizeof raw)
-                return false;
+        if (digits == 0 || digits % 2 || digits / 2 > sizeof raw)
+                return 0;
         if (sf_hex_decode(signature, raw, digits / 2, NULL) < 0)
-                return false;
-        if (EVP_DigestVerifyInit(context, &parameters, type == EVP_PKEY_ED25519 ? NULL : EVP_sha256(), NULL, pkey) <= 0)
-                return false;
+                return 0;
+        if (!context ||
+            EVP_DigestVerifyInit(context, &parameters, type == EVP_PKEY_ED25519 ? NULL : EVP_sha256(), NULL, pkey) <= 0)
+                return -1;
         if (type == EVP_PKEY_RSA && (EVP_PKEY_CTX_set_rsa_padding(parameters, RSA_PKCS1_PSS_PADDING) <= 0 ||
                                      EVP_PKEY_CTX_set_rsa_pss_saltlen(parameters, RSA_PSS_SALTLEN_AUTO) <= 0))
-                return false;
+                return -1;
         return EVP_DigestVerify(context, raw, digits / 2, data, len) == 1;
 }
 
@@ -155,6 +159,7 @@ int sf_tufkey_check_threshold(const char *name, const json_t *keys, const json_t
         const json_t *keyids = json_object_get(role, "keyids");
         json_int_t threshold = json_integer_value(json_object_get(role, "threshold"));
         json_t *counted = json_object();
+        struct sf_error refused = SF_ERROR_INIT;
         json_int_t good = 0;
         const json_t *keyid;
         size_t i;
@@ -164,12 +169,19 @@ int sf_tufkey_check_threshold(const char *name, const json_t *keys, const json_t
         json_array_foreach ((json_t *)keyids, i, keyid) {
                 const char *signature = signature_of(signatures, json_string_value(keyid));
                 const json_t *key = signature ? json_object_get(keys, json_string_value(keyid)) : NULL;
+                ERR_clear_error();
                 _cleanup_(cleanup_pkey) EVP_PKEY *pkey = read_key(key);
+                int fits = pkey ? verify(pkey, signature, data, len) : ERR_peek_error() ? -1 : 0;
 
-                if (pkey && verify(pkey, signature, data, len) && count_once(counted, pkey))
+                if (fits > 0 && count_once(counted, pkey))
                         good++;
+                if (fits < 0 && !refused.code)
+                        sf_crypto_error(&refused, "key %.16s", json_string_value(keyid));
         }
         json_decref(counted);
+        if (threshold >= 1 && good < threshold && refused.code)
+                return sf_error_set(err, SF_ERR_TRUST, "%s: %lld good signatures of the %lld required; %s", name,
+                                    (long long)good, (long long)threshold, refused.text);
         if (threshold < 1 || good < threshold)
                 return sf_error_set(err, SF_ERR_TRUST, "%s: %lld good signatures of the %lld required", name,
                                     (long long)good, (long long)threshold);

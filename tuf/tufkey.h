@@ -16,7 +16,7 @@
 
 /* Counts the distinct keys of `role` ({keyids, threshold}) that have a good signature of `data` in `signatures` (an
  * array of {keyid, sig}). Two keyids with the same public key count once; unusable keys and signatures do not count.
- * Fewer than the threshold: SF_ERR_TRUST. */
+ * Fewer than the threshold: SF_ERR_TRUST, with libcrypto's reason where it could not use a key. */
 int sf_tufkey_check_threshold(const char *name, const json_t *keys, const json_t *role, const json_t *signatures,
                               const void *data, size_t len, struct sf_error *err);
 

@@ -10,6 +10,7 @@
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "base/crypto.h"
 #include "base/digest.h"
 #include "base/json.h"
 #include "tuf/tufkey.h"
@@ -422,7 +423,7 @@ static int check_hash(const char *name, const char *algorithm, const char *expec
         else
                 return 0;
         if (EVP_Digest(data, len, bytes, &size, md, NULL) != 1)
-                return sf_error_set(err, SF_ERR_NOMEM, "%s: cannot compute %s", name, algorithm);
+                return sf_crypto_error(err, "%s: %s", name, algorithm);
         sf_hex_encode(bytes, size, hex);
         if (strcmp(hex, expected) != 0)
                 return sf_error_set(err, SF_ERR_CORRUPT, "%s: %s is %.16s..., expected %.16s...", name, algorithm, hex,

@@ -11,6 +11,7 @@
 #include "agent/acquire/requires.h"
 #include "agent/node/lock.h"
 #include "base/cleanup.h"
+#include "base/digest.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/stop.h"
@@ -347,8 +348,10 @@ static int open_repository(const struct sf_config *config, bool with_offer, stru
 {
         struct sf_repository rp = { 0 };
         _cleanup_close_ int lock = -1;
-        int r = open_fetcher(config, &rp.fetcher, err);
+        int r = sf_digest_ready(err);
 
+        if (r == 0)
+                r = open_fetcher(config, &rp.fetcher, err);
         if (r == 0)
                 r = sf_repository_load_trust(config, &rp, err);
         if (r == 0)

@@ -169,18 +169,20 @@ static int copy_local(const char *from, const char *work, struct sf_error *err)
 
 static int save(struct sf_stream *in, const char *path, struct sf_digest *ret, struct sf_error *err)
 {
-        _cleanup_digester_ struct sf_digester *digester = sf_digester_new();
+        _cleanup_digester_ struct sf_digester *digester = NULL;
         _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
         _cleanup_free_ char *chunk = malloc(CHUNK);
         ssize_t n;
 
-        if (!digester || !chunk)
+        if (!chunk)
                 return sf_error_set(err, SF_ERR_NOMEM, "%s", path);
+        int r = sf_digester_new(&digester, err);
+        if (r < 0)
+                return r;
         if (fd < 0)
                 return sf_error_errno(err, "cannot create %s", path);
         while ((n = sf_stream_read(in, chunk, CHUNK, err)) > 0) {
-                int r = sf_fs_write_all(fd, chunk, (size_t)n, path, err);
-                if (r < 0)
+                if ((r = sf_fs_write_all(fd, chunk, (size_t)n, path, err)) < 0)
                         return r;
                 sf_digester_update(digester, chunk, (size_t)n);
         }

@@ -58,15 +58,17 @@ static void tell_notice(void *ctx, const char *text)
 static int save(struct sf_stream *in, const char *to, const char *what, uint64_t total, struct sf_digest *ret,
                 struct sf_error *err)
 {
-        _cleanup_digester_ struct sf_digester *digester = sf_digester_new();
+        _cleanup_digester_ struct sf_digester *digester = NULL;
         _cleanup_free_ char *chunk = malloc(CHUNK);
         _cleanup_close_ int fd = -1;
         uint64_t done = 0;
         ssize_t n;
         int r = 0;
 
-        if (!digester || !chunk)
+        if (!chunk)
                 return sf_error_set(err, SF_ERR_NOMEM, "%s: no memory", what);
+        if ((r = sf_digester_new(&digester, err)) < 0)
+                return r;
         if ((fd = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) < 0)
                 return sf_error_errno(err, "cannot create %s", to);
         while (r == 0 && (n = sf_stream_read(in, chunk, CHUNK, err)) != 0) {

@@ -74,18 +74,20 @@ static int copy_file(struct reader *reader, const struct sf_contents *contents, 
                      struct sf_error *err)
 {
         const struct sf_entry *entry = &contents->list.entries[index];
-        _cleanup_digester_ struct sf_digester *digester = sf_digester_new();
+        _cleanup_digester_ struct sf_digester *digester = NULL;
         _cleanup_free_ char *piece = malloc(PIECE);
         struct sf_digest digest;
         la_ssize_t n;
 
-        if (!digester || !piece)
+        if (!piece)
                 return sf_error_set(err, SF_ERR_NOMEM, "%s: out of memory", entry->path);
+        int r = sf_digester_new(&digester, err);
+        if (r < 0)
+                return r;
         contents->positions[index] = *position;
         while ((n = archive_read_data(reader->tar, piece, PIECE)) > 0) {
                 sf_digester_update(digester, piece, (size_t)n);
-                int r = sf_fs_pwrite_all(contents->fd, piece, (size_t)n, *position, entry->path, err);
-                if (r < 0)
+                if ((r = sf_fs_pwrite_all(contents->fd, piece, (size_t)n, *position, entry->path, err)) < 0)
                         return r;
                 *position += (uint64_t)n;
         }

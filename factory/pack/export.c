@@ -94,9 +94,11 @@ static int writer_open(struct writer *w, enum sf_export_format format, struct sf
         w->epoch = sf_pack_epoch();
         w->tar = archive_write_new();
         w->member = archive_entry_new();
-        w->digester = sf_digester_new();
-        if (!w->tar || !w->member || !w->digester)
+        if (!w->tar || !w->member)
                 return sf_error_set(err, SF_ERR_NOMEM, "%s: out of memory", w->path);
+        int r = sf_digester_new(&w->digester, err);
+        if (r < 0)
+                return r;
         if (archive_write_set_format_pax_restricted(w->tar) != ARCHIVE_OK ||
             archive_write_add_filter_by_name(w->tar, filter) != ARCHIVE_OK ||
             archive_write_set_filter_option(w->tar, filter, "compression-level", formats[format].level) != ARCHIVE_OK ||

@@ -74,12 +74,13 @@ int sf_frames_new(int fd, const char *name, struct sf_frames **ret, struct sf_er
         if (frames) {
                 frames->fd = fd;
                 frames->slot_count = cores < SLOTS_MAX ? cores : SLOTS_MAX;
-                frames->digester = sf_digester_new();
                 frames->name = strdup(name);
         }
-        if (!frames || !frames->digester || !frames->name) {
+        int r = frames && frames->name ? sf_digester_new(&frames->digester, err)
+                                       : sf_error_set(err, SF_ERR_NOMEM, "%s: out of memory", name);
+        if (r < 0) {
                 sf_frames_free(frames);
-                return sf_error_set(err, SF_ERR_NOMEM, "%s: out of memory", name);
+                return r;
         }
         *ret = frames;
         return 0;

@@ -91,9 +91,10 @@ static int writer_open(struct writer *w, int fd, const char *name, struct sf_err
         w->err = err;
         w->tar = archive_write_new();
         w->member = archive_entry_new();
-        w->diff_id = sf_digester_new();
-        if (!w->tar || !w->member || !w->diff_id || open_gauge(w) < 0)
+        if (!w->tar || !w->member || open_gauge(w) < 0)
                 return sf_error_set(err, SF_ERR_NOMEM, "%s: out of memory", name);
+        if ((r = sf_digester_new(&w->diff_id, err)) < 0)
+                return r;
         /* Blocking would hold bytes back across members. */
         if (archive_write_set_format_pax_restricted(w->tar) != ARCHIVE_OK ||
             archive_write_set_bytes_per_block(w->tar, 0) != ARCHIVE_OK ||

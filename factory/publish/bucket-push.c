@@ -83,11 +83,14 @@ static const char *cache_of(enum step step)
 static int digest_part(int fd, const char *path, uint64_t offset, uint64_t size, struct sf_digest *ret,
                        struct sf_error *err)
 {
-        _cleanup_digester_ struct sf_digester *digester = sf_digester_new();
+        _cleanup_digester_ struct sf_digester *digester = NULL;
         _cleanup_free_ char *piece = malloc(65536);
 
-        if (!digester || !piece)
+        if (!piece)
                 return no_memory(err);
+        int r = sf_digester_new(&digester, err);
+        if (r < 0)
+                return r;
         for (uint64_t done = 0; done < size;) {
                 size_t want = size - done < 65536 ? (size_t)(size - done) : 65536;
                 ssize_t n = pread(fd, piece, want, (off_t)(offset + done));

@@ -125,10 +125,10 @@ static int compress_all(struct packer *p, const char *tar, struct sf_error *err)
 
         p->in = archive_read_new();
         p->zstd = ZSTD_createCCtx();
-        p->inner = sf_digester_new();
-        p->outer = sf_digester_new();
-        if (!piece || !p->in || !p->zstd || !p->inner || !p->outer)
+        if (!piece || !p->in || !p->zstd)
                 return no_memory(err);
+        if ((r = sf_digester_new(&p->inner, err)) < 0 || (r = sf_digester_new(&p->outer, err)) < 0)
+                return r;
         ZSTD_CCtx_setParameter(p->zstd, ZSTD_c_compressionLevel, LEVEL);
         archive_read_support_format_raw(p->in);
         archive_read_support_filter_all(p->in);

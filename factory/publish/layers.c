@@ -94,13 +94,14 @@ static int pack_layer(const char *directory, const char *layer, const char *path
 
 static int digest_of(const char *path, struct sf_digest *ret, uint64_t *ret_size, struct sf_error *err)
 {
-        _cleanup_digester_ struct sf_digester *digester = sf_digester_new();
+        _cleanup_digester_ struct sf_digester *digester = NULL;
         _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
         char chunk[65536];
         ssize_t n;
 
-        if (!digester)
-                return sf_error_set(err, SF_ERR_NOMEM, "%s", path);
+        int r = sf_digester_new(&digester, err);
+        if (r < 0)
+                return sf_error_prefix(err, "%s", path);
         *ret_size = 0;
         while (fd >= 0 && (n = read(fd, chunk, sizeof chunk)) > 0) {
                 sf_digester_update(digester, chunk, (size_t)n);

@@ -17,6 +17,7 @@
 #include <openssl/ui.h>
 
 #include "base/cleanup.h"
+#include "base/crypto.h"
 #include "base/fs.h"
 
 #define PIN_FILE "SLURM_FACTORY_PIN_FILE"
@@ -52,33 +53,6 @@ char *sf_sign_store_shown(const char *uri)
                 }
         }
         return shown;
-}
-
-void sf_sign_store_reason(char *ret, size_t size)
-{
-        const char *data, *text;
-        char last[256] = "";
-        int flags;
-        size_t used = 0;
-        unsigned long code;
-
-        snprintf(ret, size, "no reason given");
-        while ((code = ERR_get_error_all(NULL, NULL, NULL, &data, &flags)) != 0) {
-                char entry[256];
-                text = ERR_reason_error_string(code);
-                bool has_data = (flags & ERR_TXT_STRING) && data && *data;
-                /* Data that repeats the URI says nothing new, and may hold a PIN. */
-                has_data = has_data && !strcasestr(data, "pkcs11:") && !strcasestr(data, PIN_VALUE);
-                if (!text && !has_data)
-                        continue;
-                snprintf(entry, sizeof entry, "%s%s%s", text ? text : "", text && has_data ? ": " : "",
-                         has_data ? data : "");
-                if (strcmp(entry, last) == 0)
-                        continue;
-                memcpy(last, entry, sizeof last);
-                int n = snprintf(ret + used, size - used, "%s%s", used ? "; " : "", entry);
-                used = n < 0 || (size_t)n >= size - used ? size - 1 : used + (size_t)n;
-        }
 }
 
 EVP_PKEY *sf_sign_store_plain(const EVP_PKEY *pkey)
@@ -258,7 +232,7 @@ static int explain(const char *uri, const char *shown, bool opened, const struct
 {
         char reason[512];
 
-        sf_sign_store_reason(reason, sizeof reason);
+        sf_crypto_reason(reason, sizeof reason);
         if (request->problem.code)
                 return sf_error_set(err, request->problem.code, "key %s: %s", shown, request->problem.text);
         if (!is_token(uri))

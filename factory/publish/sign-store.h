@@ -24,7 +24,4 @@ char *sf_sign_store_shown(const char *uri);
  * provider 1.0 has PKCS#1 for RSA where SubjectPublicKeyInfo is asked for. NULL where that fails. The caller's. */
 EVP_PKEY *sf_sign_store_plain(const EVP_PKEY *pkey);
 
-/* What libcrypto's queue of errors says, the first cause first; empties it. `ret` is always a text. */
-void sf_sign_store_reason(char *ret, size_t size);
-
 #endif

@@ -12,26 +12,19 @@
 #include <openssl/rsa.h>
 
 #include "base/cleanup.h"
+#include "base/crypto.h"
 #include "base/digest.h"
 #include "base/fs.h"
 #include "base/json.h"
 #include "factory/publish/sign-store.h"
 
-#define PEM_MAX    65536u
-#define REASON_MAX 512
+#define PEM_MAX 65536u
 
 struct sf_signer {
         EVP_PKEY *pkey;
         json_t *public;
         char keyid[SF_DIGEST_HEX + 1];
 };
-
-/* OpenSSL's own words for what went wrong; empties its queue. */
-static const char *openssl_reason(char text[static REASON_MAX])
-{
-        sf_sign_store_reason(text, REASON_MAX);
-        return text;
-}
 
 /* --- the public half ------------------------------------------------------------------------------------------- */
 
@@ -91,7 +84,10 @@ static int wrap(EVP_PKEY *pkey, const char *name, struct sf_signer **ret, struct
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for key %s", name);
         }
         signer->pkey = pkey;
+        ERR_clear_error();
         signer->public = public_half(pkey);
+        if (!signer->public && ERR_peek_error())
+                return sf_crypto_error(err, "%s: its public half", name);
         if (!signer->public)
                 return sf_error_set(err, SF_ERR_UNSUPPORTED,
                                     "%s: neither Ed25519 nor ECDSA P-256 nor RSA with 2,048 bits", name);
@@ -117,7 +113,7 @@ int sf_signer_generate(const char *path, struct sf_signer **ret, struct sf_error
                 r = sf_error_set(err, SF_ERR_EXISTS, "%s is already there", path);
         else if (!context || !bio || EVP_PKEY_keygen_init(context) <= 0 || EVP_PKEY_keygen(context, &pkey) <= 0 ||
                  PEM_write_bio_PKCS8PrivateKey(bio, pkey, NULL, NULL, 0, NULL, NULL) != 1)
-                r = sf_error_set(err, SF_ERR_FAILED, "cannot make a key: %s", openssl_reason((char[REASON_MAX]){ 0 }));
+                r = sf_crypto_error(err, "cannot make a key");
         else {
                 long len = BIO_get_mem_data(bio, &text);
                 r = sf_fs_write(path, text, (size_t)len, 0600, err);
@@ -134,6 +130,7 @@ int sf_signer_generate(const char *path, struct sf_signer **ret, struct sf_error
 static int open_file(const char *path, EVP_PKEY **ret, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer pem = SF_BUFFER_INIT;
+        char reason[512];
         struct stat st;
         BIO *bio;
         int r;
@@ -149,8 +146,10 @@ static int open_file(const char *path, EVP_PKEY **ret, struct sf_error *err)
         *ret = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
         BIO_free(bio);
         OPENSSL_cleanse(pem.data, pem.len);
-        return *ret ? 0
-                    : sf_error_set(err, SF_ERR_CORRUPT, "key %s: %s", path, openssl_reason((char[REASON_MAX]){ 0 }));
+        if (*ret)
+                return 0;
+        sf_crypto_reason(reason, sizeof reason);
+        return sf_error_set(err, SF_ERR_CORRUPT, "key %s: %s", path, reason);
 }
 
 /* "scheme:rest" (RFC 3986) unless a file of that name exists. */
@@ -210,8 +209,7 @@ int sf_signer_sign(const struct sf_signer *signer, const void *data, size_t len,
 
         EVP_MD_CTX_free(context);
         if (!done)
-                return sf_error_set(err, SF_ERR_FAILED, "key %.16s cannot sign: %s", signer->keyid,
-                                    openssl_reason((char[REASON_MAX]){ 0 }));
+                return sf_crypto_error(err, "key %.16s cannot sign", signer->keyid);
         sf_hex_encode(signature, size, hex);
         return sf_buffer_puts(ret, hex, err);
 }

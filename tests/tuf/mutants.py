@@ -30,8 +30,8 @@ MUTANTS = [
     ("type of keys not checked", KEY, '&& strcmp(keytype, "ed25519") == 0', "", "an_ed25519_key_under*"),
     ("short RSA keys accepted", KEY, "&& EVP_PKEY_bits(pkey) >= RSA_BITS_MIN", "", "keys_that_do_not_count[[]1,024*"),
     ("RSA without PSS", KEY, "RSA_PKCS1_PSS_PADDING", "RSA_PKCS1_PADDING", "key_types[[]rsa]"),
-    ("a bad signature text is a fault", KEY, "if (pkey && verify(",
-     "if (signature && !*signature) return SF_ERR_CORRUPT; if (pkey && verify(", "a_bad_signature_beside*"),
+    ("a bad signature text is a fault", KEY, "int fits = pkey ? verify(",
+     "if (signature && !*signature) return SF_ERR_CORRUPT; int fits = pkey ? verify(", "a_bad_signature_beside*"),
     ("threshold 0 accepted in metadata", META, '"threshold", 1, INT32_MAX', '"threshold", -9, INT32_MAX', "threshold_is_no_positive*"),
     # root
     ("new root not checked by the old keys", TRUST, 'r = sf_tufmeta_verify_top(&next, &trust->root, "root", err);', "r = 0;",
