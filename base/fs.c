@@ -12,6 +12,24 @@
 
 #include "base/cleanup.h"
 
+const char *sf_fs_kind(mode_t mode)
+{
+        switch (mode & S_IFMT) {
+        case S_IFREG:
+                return "a file";
+        case S_IFDIR:
+                return "a directory";
+        case S_IFLNK:
+                return "a link";
+        case S_IFIFO:
+                return "a FIFO";
+        case S_IFSOCK:
+                return "a socket";
+        default:
+                return "a device";
+        }
+}
+
 static int read_fd(int fd, const char *name, size_t max, struct sf_buffer *ret, struct sf_error *err)
 {
         size_t start = ret->len;
@@ -20,7 +38,7 @@ static int read_fd(int fd, const char *name, size_t max, struct sf_buffer *ret, 
         if (fstat(fd, &st) < 0)
                 return sf_error_errno(err, "cannot stat %s", name);
         if (!S_ISREG(st.st_mode))
-                return sf_error_set(err, SF_ERR_IO, "%s is not a regular file", name);
+                return sf_error_set(err, SF_ERR_IO, "%s is not a regular file, but %s", name, sf_fs_kind(st.st_mode));
         if ((uint64_t)st.st_size > max)
                 return sf_error_set(err, SF_ERR_LIMIT, "%s is longer than %zu bytes", name, max);
         for (;;) {

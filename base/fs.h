@@ -43,6 +43,7 @@ int sf_fs_open_beneath(int dirfd, const char *path, int flags, mode_t mode, stru
 /* Where a symbolic link points, as it is written. Owned by the caller. */
 int sf_fs_readlink(const char *path, char **ret, struct sf_error *err);
 bool sf_fs_exists(const char *path); /* lstat; true for a dangling link */
+const char *sf_fs_kind(mode_t mode); /* "a file", "a directory", "a link", "a FIFO", ...: what lstat says, in words */
 
 /* What a file system keeps its files in, as far as its type says: an overlay may be of either kind. */
 enum sf_fs_storage { SF_FS_DISK, SF_FS_MEMORY, SF_FS_OVERLAY };

@@ -32,7 +32,7 @@ static ssize_t read_head(const char *directory, const char *name, void *out, siz
 
         if (!path)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         if (fd < 0)
                 return sf_error_errno(err, "%s", path);
         ssize_t n = pread(fd, out, len, 0);

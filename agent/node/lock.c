@@ -25,6 +25,12 @@ static int open_private(const char *path, struct sf_error *err)
 {
         struct stat st;
 
+        if (lstat(path, &st) == 0 && (S_ISDIR(st.st_mode) || S_ISLNK(st.st_mode)))
+                return sf_error_set(err, SF_ERR_IO, "%s is %s, where sf-node keeps a file: move it away", path,
+                                    sf_fs_kind(st.st_mode));
+        /* What else has the name nobody needs, and opening it may fail. */
+        if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode) && unlink(path) < 0)
+                return sf_error_errno(err, "cannot replace %s", path);
         for (int i = 0; i < 2; i++) {
                 _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
                 if (fd < 0 || fstat(fd, &st) < 0)

@@ -11,7 +11,8 @@
 
 #include "base/error.h"
 
-/* Takes STATE/lock or fails at once: SF_ERR_BUSY names the pid that holds it. Returns the descriptor that keeps it. */
+/* Takes STATE/lock or fails at once: SF_ERR_BUSY names the pid that holds it, SF_ERR_IO says that a
+ * directory or a link is there. Returns the descriptor that keeps it. */
 int sf_lock_take(const char *state_directory, struct sf_error *err);
 
 /* A lock that was handed over by another process: the file names this one from now on. */

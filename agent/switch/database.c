@@ -286,7 +286,7 @@ static int watch(pid_t pid, const struct start *s, struct sf_error *err)
  * the database before it has ended, however long that takes. */
 static int lock_log(const char *path, struct sf_error *err)
 {
-        _cleanup_close_ int log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        _cleanup_close_ int log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0600);
         double said = 0;
 
         if (log < 0)

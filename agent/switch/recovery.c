@@ -9,6 +9,7 @@
 #include "agent/node/history.h"
 #include "agent/node/journal.h"
 #include "agent/node/lock.h"
+#include "agent/node/places.h"
 #include "agent/node/report.h"
 #include "agent/node/scratch.h"
 #include "agent/node/state.h"
@@ -357,6 +358,8 @@ int sf_recovery_run(const struct sf_config *config, const struct sf_store *store
                 return 0;
         if (r == SF_ERR_CORRUPT || r == SF_ERR_LIMIT)
                 return after_damage(config, store, boot, why.text, note, err);
+        if (r == SF_ERR_IO && sf_places_check(config->record, err) < 0)
+                return r;
         if (r < 0)
                 return sf_error_set(err, r, "%s", why.text);
         r = go_home_as_called(config, store, &record, boot, &on, err);
@@ -401,13 +404,17 @@ int sf_recovery_begin(const struct sf_config *config, const struct sf_store *sto
         char note[SF_RECOVERY_NOTE];
 
         *ret_code = 0;
+        int r = sf_places_check(config->state, err);
+        if (r == 0)
+                r = sf_places_check(config->record, err);
+        if (r < 0)
+                return r;
         if (config->dry_run) {
                 if (sf_recovery_tell(config, note) > 0)
                         sf_log_warning("%s", note);
                 return 0;
         }
-        int r = *ret_lock = sf_lock_take(config->state, err);
-        if (r < 0)
+        if ((r = *ret_lock = sf_lock_take(config->state, err)) < 0)
                 return r;
         sf_scratch_clear("/run");
         sf_scratch_clear("/tmp");

@@ -10,6 +10,7 @@
 #include "agent/acquire/candidate.h"
 #include "agent/acquire/own_program.h"
 #include "agent/node/lock.h"
+#include "agent/node/places.h"
 #include "agent/node/state.h"
 #include "agent/node/version.h"
 #include "agent/switch/handover.h"
@@ -140,6 +141,8 @@ int sf_self_update_run(const struct sf_config *config, const struct sf_command_l
         snprintf(report->still, sizeof report->still, "%s", sf_version_own());
         report->step = SF_STEP_PLAN;
         int r = sf_own_program_path(program, err);
+        if (r == 0)
+                r = sf_places_check(config->state, err);
         if (r == 0 && !config->dry_run) {
                 r = lock = sf_lock_take(config->state, err);
                 r = r < 0 ? r : 0;

@@ -132,7 +132,7 @@ static int open_place(int copy, const char *path, struct place *ret, struct sf_e
 static int copy_file(int dirfd, const char *name, const struct place *to, const struct stat *st, struct sf_error *err)
 {
         _cleanup_free_ char *fresh = sf_format("%s" NEW_SUFFIX, to->name);
-        _cleanup_close_ int from = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        _cleanup_close_ int from = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
         _cleanup_close_ int fd = -1;
         int r;
 

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "agent/node/lock.h"
+#include "agent/node/places.h"
 #include "agent/node/report.h"
 #include "agent/acquire/candidate.h"
 #include "agent/acquire/fetch_plan.h"
@@ -217,8 +218,10 @@ int sf_verb_list(const struct sf_config *config, const struct sf_command_line *l
         if (r == 0) {
                 sf_active_note(&store, &report);
                 sf_repository_wait(config);
-                r = lock = sf_lock_take(config->state, &err);
+                r = sf_places_check(config->state, &err);
         }
+        if (r == 0)
+                r = lock = sf_lock_take(config->state, &err);
         report.step = SF_STEP_VERIFY;
         const struct asked asked = { config, &store, report.from, sf_option_given(line, "all") };
         if (r >= 0)

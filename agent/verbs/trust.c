@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "agent/node/lock.h"
+#include "agent/node/places.h"
 #include "agent/node/report.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
@@ -27,6 +28,8 @@ int sf_verb_trust(const struct sf_config *config, const struct sf_command_line *
         snprintf(summary, sizeof summary, "%s is the trusted root of this node", line->arguments[0]);
         int r = directory ? sf_fs_read(line->arguments[0], ROOT_MAX, &root, &err)
                           : sf_error_set(&err, SF_ERR_NOMEM, "no memory for a path");
+        if (r == 0)
+                r = sf_places_check(config->state, &err);
         if (r == 0)
                 r = lock = sf_lock_take(config->state, &err);
         if (r >= 0)
