@@ -52,8 +52,11 @@ int sf_cluster_controllers(const struct sf_slurm *slurm, struct sf_cluster_contr
         _cleanup_free_ void *all = NULL;
         size_t count = 0;
         char *saved = NULL;
+        struct sf_slurm anyway = *slurm;
         int status; /* 1 where none of them answers, which is an answer */
-        int r = ask(slurm, "scontrol", (const char *[]){ "ping", NULL }, &text, &status, err);
+
+        anyway.silence = NULL; /* each of them is tried, once */
+        int r = ask(&anyway, "scontrol", (const char *[]){ "ping", NULL }, &text, &status, err);
 
         for (char *line = text.len ? strtok_r((char *)text.data, "\n", &saved) : NULL; r == 0 && line;
              line = strtok_r(NULL, "\n", &saved)) {

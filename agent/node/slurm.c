@@ -13,7 +13,10 @@
 #include "agent/node/scratch.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fs.h"
+
+#define SILENCE_SECONDS 2 /* a client that fails sooner had an answer, or lacks something of its own */
 
 int sf_slurm_ask(const struct sf_slurm *slurm, const char *program, const char *const *words, struct sf_proc *proc,
                  int *status, struct sf_error *err)
@@ -22,10 +25,13 @@ int sf_slurm_ask(const struct sf_slurm *slurm, const char *program, const char *
         _cleanup_free_ char *conf = sf_format("SLURM_CONF=%s", slurm->conf ? slurm->conf : "");
         const char *argv[10] = { path };
         const char *env[7] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "TZ=UTC", "HOME=/" };
+        struct sf_error why = SF_ERROR_INIT, *silence = strcmp(program, "sacctmgr") != 0 ? slurm->silence : NULL;
         size_t count = 4;
 
         if (!path || !conf)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a command");
+        if (silence && silence->code)
+                return sf_error_set(err, silence->code, "%s", silence->text);
         if (slurm->conf)
                 env[count++] = conf;
         if (slurm->libraries && *slurm->libraries)
@@ -35,9 +41,14 @@ int sf_slurm_ask(const struct sf_slurm *slurm, const char *program, const char *
         proc->argv = argv;
         proc->env = env;
         proc->timeout_seconds = slurm->timeout;
-        int r = status ? sf_proc_run(proc, err) : sf_proc_check(proc, err);
+        double asked = sf_clock_seconds();
+        int r = status ? sf_proc_run(proc, &why) : sf_proc_check(proc, &why);
         proc->argv = proc->env = NULL;
-        if (r < 0 || !status)
+        if (r < 0 && silence && sf_clock_seconds() - asked >= SILENCE_SECONDS)
+                *silence = why;
+        if (r < 0)
+                return sf_error_set(err, r, "%s", why.text);
+        if (!status)
                 return r;
         *status = r;
         return 0;
@@ -156,9 +167,12 @@ int sf_slurm_daemon(const struct sf_slurm *slurm, unsigned port, struct sf_slurm
 {
         _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT, errors = SF_BUFFER_INIT;
         struct sf_slurm_daemon d = { 0 };
+        struct sf_slurm here = *slurm;
         char pid[32] = "", last[64] = "";
-        int r = port && slurm->conf ? ask_at_port(slurm, port, &text, &errors, err)
-                                    : ask(slurm, (const char *[]){ "show", "slurmd", NULL }, &text, &errors, err);
+
+        here.silence = NULL; /* which is slurmctld's */
+        int r = port && slurm->conf ? ask_at_port(&here, port, &text, &errors, err)
+                                    : ask(&here, (const char *[]){ "show", "slurmd", NULL }, &text, &errors, err);
 
         if (r == 0)
                 r = need(sf_buffer_text(&text), "Slurmd PID", pid, sizeof pid, err);

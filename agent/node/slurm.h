@@ -20,6 +20,9 @@ struct sf_slurm {
         const char *conf;      /* slurm.conf, NULL = where the release looks by itself */
         unsigned timeout;      /* seconds per question */
         const char *libraries; /* "LD_LIBRARY_PATH=..." that its programs need, NULL or "" = none */
+        /* Why slurmctld left a question without an answer: it is not asked the next one then, which would wait as long.
+         * NULL = each question is asked. */
+        struct sf_error *silence;
 };
 
 /* Runs TREE/bin/PROGRAM with these words (eight at most), times in UTC. Of proc the caller sets what becomes of the

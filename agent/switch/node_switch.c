@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/acquire/own_program.h"
+#include "agent/node/cluster.h"
 #include "agent/switch/daemon_order.h"
 #include "agent/switch/drain.h"
 #include "agent/switch/expected_units.h"
@@ -107,16 +108,34 @@ struct sf_slurm sf_node_switch_client(const struct sf_node_switch *live, char **
                                   .libraries = live->adoption ? live->adoption->libraries : NULL };
 }
 
-void sf_node_switch_ask(struct sf_node_switch *live)
+/* "scontrol ping" tries each slurmctld once, where other questions are repeated for ten seconds. */
+static bool anybody_is_up(const struct sf_slurm *slurm, struct sf_error *err)
+{
+        _cleanup_free_ struct sf_cluster_controller *all = NULL;
+        size_t count = 0;
+
+        if (sf_cluster_controllers(slurm, &all, &count, err) < 0)
+                return false;
+        for (size_t i = 0; i < count; i++)
+                if (all[i].up)
+                        return true;
+        sf_error_set(err, SF_ERR_NETWORK, "scontrol ping: no slurmctld is up");
+        return false;
+}
+
+void sf_node_switch_ask(struct sf_node_switch *live, bool patient)
 {
         if (!live->slurmd.main_pid && !live->ctld.runs)
                 return;
         _cleanup_free_ char *view = NULL;
         struct sf_slurm slurm = sf_node_switch_client(live, &view);
 
+        slurm.silence = &live->silence;
         if (!view || !sf_fs_exists(view))
                 sf_error_set(&live->controller_error, SF_ERR_NOT_FOUND,
                              "no release is active that could ask slurmctld");
+        else if (!patient && !anybody_is_up(&slurm, &live->controller_error))
+                return;
         else if (sf_slurm_controller(&slurm, &live->controller, &live->controller_error) == 0)
                 note_record(live, &slurm);
 }
@@ -153,9 +172,11 @@ int sf_node_switch_plan(struct sf_node_switch *live, const struct sf_node_plan *
         const char *from_version = plan->from_version, *to_version = plan->to_version;
         const struct sf_config *config = live->config;
         _cleanup_free_ char *view = NULL;
-        const struct sf_slurm slurm = sf_node_switch_client(live, &view);
+        struct sf_slurm slurm = sf_node_switch_client(live, &view);
         struct sf_version from, to;
         char host[256] = "";
+
+        slurm.silence = &live->silence;
         struct sf_daemon_order order = {
                 .rows = plan->rows,
                 .slurm = slurm,
@@ -167,7 +188,6 @@ int sf_node_switch_plan(struct sf_node_switch *live, const struct sf_node_plan *
                 .node = config->node_name ? config->node_name : host,
                 .force = config->force,
         };
-
         if (!view)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
         gethostname(host, sizeof host - 1);

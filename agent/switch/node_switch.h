@@ -38,10 +38,11 @@ struct sf_node_switch {
                 [SF_NODE_SWITCH_UNITS_MAX];    /* how long systemd lets each of them stop; UINT64_MAX = for ever */
         struct sf_slurm_controller controller; /* slurmctld's answer; version "" where it gave none */
         struct sf_error controller_error;      /* why not */
-        struct sf_database dbd;                /* slurmdbd on this node; unit NULL where there is none */
-        struct sf_controller ctld;             /* slurmctld on this node and its state; unit NULL where there is none */
-        char node[128];                        /* NodeName of its slurmd; "" where nobody says */
-        struct sf_slurm_record before;         /* slurmctld's record of this node; started 0 where it gave none */
+        struct sf_error silence;        /* one that left a question of this run without an answer: no more are asked */
+        struct sf_database dbd;         /* slurmdbd on this node; unit NULL where there is none */
+        struct sf_controller ctld;      /* slurmctld on this node and its state; unit NULL where there is none */
+        char node[128];                 /* NodeName of its slurmd; "" where nobody says */
+        struct sf_slurm_record before;  /* slurmctld's record of this node; started 0 where it gave none */
         struct sf_slurm_record refused; /* the record that a release was refused for, in this run; started 0 = none */
         double up;                      /* CLOCK_MONOTONIC seconds when slurmd was last up again */
         struct sf_health_proof proof;   /* why the restarted slurmd is believed; node "" before that */
@@ -62,8 +63,9 @@ struct sf_node_move {
 /* Looks at services. Nobody is asked anything over the network. */
 int sf_node_switch_open(const struct sf_config *config, const struct sf_store *store, struct sf_node_switch *ret,
                         struct sf_error *err);
-/* Asks slurmctld, with the active release's client, where slurmd runs. What it said, or why it did not, is in *live. */
-void sf_node_switch_ask(struct sf_node_switch *live);
+/* Asks slurmctld, with the active release's client, where slurmd runs. What it said, or why it did not, is in *live.
+ * patient: waits for one that is just being restarted, as long as the client does. */
+void sf_node_switch_ask(struct sf_node_switch *live, bool patient);
 void sf_node_switch_close(struct sf_node_switch *live);
 
 /* What the release that comes means for slurmctld and slurmdbd here, and whether their order allows it; from_version

@@ -149,7 +149,7 @@ int sf_switch_step_plan(struct sf_switch_run *run, struct sf_error *err)
         if (r < 0 || !what->flip)
                 return r;
         run->report.step = SF_STEP_PREFLIGHT;
-        sf_node_switch_ask(&run->live);
+        sf_node_switch_ask(&run->live, true);
         struct sf_preflight preflight = preflight_of(run, name->version);
         r = what->restart && !*run->to.origin
                     ? sf_preflight_commands(&preflight, what->bytes ? run->offer.release->unit : run->to.unit, err)

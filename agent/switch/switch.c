@@ -309,7 +309,7 @@ static int second_half(struct sf_switch_run *run)
         if (r == 0)
                 r = sf_candidate_local(run->config, &run->offer, &err);
         if (r == 0 && run->what->restart)
-                sf_node_switch_ask(&run->live);
+                sf_node_switch_ask(&run->live, true);
         /* Asked again, for much may have happened since: and the answers are needed here. */
         if (r == 0)
                 r = sf_switch_run_plan_controllers(run, run->to.name.version, &err);

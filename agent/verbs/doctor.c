@@ -369,7 +369,7 @@ int sf_verb_doctor(const struct sf_config *config, const struct sf_command_line 
         if (r == 0)
                 r = sf_node_switch_open(config, &store, &live, &err);
         if (r == 0) {
-                sf_node_switch_ask(&live); /* SlurmdTimeout; whoever does not answer has no finding */
+                sf_node_switch_ask(&live, false); /* SlurmdTimeout; whoever does not answer has no finding */
                 _cleanup_free_ char *tree = sf_node_switch_tree(&live, active.directory);
                 struct patient p = { .config = config,
                                      .store = &store,

@@ -38,6 +38,14 @@ expect 3 bed_in n1 sf-node doctor
 says "munge does not answer"
 bed_in n1 systemctl start munge
 
+# Nobody waits for a slurmctld that is down to say what its SlurmdTimeout is: its client would try for 9 s.
+bed_in ctl systemctl stop slurmctld
+started=$SECONDS
+bed_in n1 sf-node doctor || fail "doctor has a finding where slurmctld is down"
+[ $((SECONDS - started)) -lt 8 ] || fail "doctor waited $((SECONDS - started)) s for a slurmctld that is down"
+bed_in ctl systemctl start slurmctld
+cluster_wait "slurmctld to answer" bed_in ctl scontrol ping
+
 # A site's own check sends the node back.
 bed_in n1 sh -c 'mkdir -p /etc/sf-node/health.d; printf "#!/bin/sh\necho no licence server; exit 1\n" \
         >/etc/sf-node/health.d/10-licence; chmod 755 /etc/sf-node/health.d/10-licence'
