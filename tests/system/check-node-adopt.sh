@@ -80,12 +80,13 @@ cluster_wait "job $job to run" job_is "$job" RUNNING
 expect 2 bed_in n1 sf-node upgrade "$RELEASES_NEXT"
 says "sf-node adopt"
 # It is of the series that is on offer, so its newest release would do; the test's newest are made to fail.
-expect 0 bed_in n1 sf-node adopt "$RELEASES_NEXT"
+told 0 sf-node adopt "$RELEASES_NEXT"
 active n1 "$RELEASES_NEXT"
 [ "$(bed_in n1 cat /etc/systemd/system/slurmd.service)" = "$unit" ] || fail "the site's unit was replaced"
 bed_in n1 sh -c 'tr "\0" " " </proc/$(systemctl show -P MainPID slurmd)/cmdline' | grep -- "--systemd -v" >/dev/null || fail "the unit's arguments are gone"
 job_is "$job" RUNNING || fail "the job is lost: $(job_state "$job")"
-expect 0 bed_in n1 sf-node rollback
+told 0 sf-node rollback
+transcript adopt
 [ "$(bed_in n1 sh -c 'readlink /proc/$(systemctl show -P MainPID slurmd)/exe')" = /opt/hand/sbin/slurmd ] || fail "not given back"
 bed_in n1 test ! -e /etc/systemd/system/slurmd.service.d || fail "the drop-in stays"
 bed_in n1 touch /tmp/end

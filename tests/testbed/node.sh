@@ -65,6 +65,21 @@ expect()
         [ "$got" = "$want" ] || fail "exit code $got instead of $want: $*"
 }
 
+# told CODE CMD... : expect, on n1, for a transcript
+told()
+{
+        expect "$1" bed_in n1 "${@:2}"
+        { echo "# ${*:2}"; [ -z "$said" ] || echo "$said"; } >>"$BED/transcript"
+}
+
+# transcript NAME : what was told so far is what docs/OPERATING.md has under this name. SF_TRANSCRIPT=update writes it there.
+transcript()
+{
+        bash "$top_srcdir/tests/kit/transcripts.sh" "${SF_TRANSCRIPT:-check}" "$top_srcdir/docs/OPERATING.md" "$1" "$BED/transcript" ||
+                fail "the transcript of $1"
+        rm "$BED/transcript"
+}
+
 # says TEXT : in the output of the last expect
 says()
 {
