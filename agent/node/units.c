@@ -115,15 +115,29 @@ static bool is_running(const struct sf_service *service)
         return false;
 }
 
-static int add(struct search *s, const struct sf_unit_of_node *unit, struct sf_error *err)
+static int add(struct sf_unit_of_node **list, size_t *count, const struct sf_unit_of_node *unit, struct sf_error *err)
 {
-        struct sf_unit_of_node *grown = reallocarray(s->found.items, s->found.count + 1, sizeof *grown);
+        struct sf_unit_of_node *grown = reallocarray(*list, *count + 1, sizeof *grown);
 
         if (!grown)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for units");
-        s->found.items = grown;
-        grown[s->found.count++] = *unit;
+        *list = grown;
+        grown[(*count)++] = *unit;
         return 0;
+}
+
+/* Its program is X/view/sbin/slurmd, where X/view is a link to a release: X is a prefix of sf-node's, another one. */
+static bool is_of_other_prefix(const struct sf_unit_of_node *u)
+{
+        static const char program[] = "/sbin/slurmd", releases[] = SF_NODE_RELEASES "/";
+        size_t len = strlen(u->service.command);
+        char view[sizeof u->service.command], target[sizeof releases];
+
+        if (len <= strlen(program) || strcmp(u->service.command + len - strlen(program), program) != 0)
+                return false;
+        snprintf(view, sizeof view, "%.*s", (int)(len - strlen(program)), u->service.command);
+        return readlink(view, target, strlen(releases)) == (ssize_t)strlen(releases) &&
+               memcmp(target, releases, strlen(releases)) == 0;
 }
 
 static int consider(struct search *s, const char *name, bool wanted, bool configured, struct sf_error *err)
@@ -149,15 +163,22 @@ static int consider(struct search *s, const char *name, bool wanted, bool config
         if (u.daemon == SF_DAEMON_OTHER)
                 u.daemon = sf_daemon_of_unit(u.name);
         if (!wanted && !u.in_prefix)
-                return 0;
+                return u.daemon == SF_DAEMON_SLURMD && u.running && !is_of_other_prefix(&u)
+                               ? add(&s->found.strangers, &s->found.stranger_count, &u, err)
+                               : 0;
         if (u.daemon != SF_DAEMON_OTHER && sf_conf_source_words("", u.name, u.daemon, (int)u.pid, &u.words))
                 sf_daemon_conf(&u.words, "", s->usual_conf, u.conf, sizeof u.conf);
-        return add(s, &u, err);
+        return add(&s->found.items, &s->found.count, &u, err);
 }
 
 static int rank_of(const struct sf_unit_of_node *u)
 {
         return strcmp(u->name, "munge.service") == 0 ? -1 : (int)u->daemon;
+}
+
+static int by_name(const void *a, const void *b)
+{
+        return strcmp(((const struct sf_unit_of_node *)a)->name, ((const struct sf_unit_of_node *)b)->name);
 }
 
 /* Stable: what has the same rank keeps its order. */
@@ -170,20 +191,6 @@ static void sort(struct sf_units *units)
                         units->items[at] = units->items[at - 1];
                 units->items[at] = u;
         }
-}
-
-/* Its program is X/view/sbin/slurmd, where X/view is a link to a release: X is a prefix of sf-node's, another one. */
-static bool is_of_other_prefix(const struct sf_unit_of_node *u)
-{
-        static const char program[] = "/sbin/slurmd", releases[] = SF_NODE_RELEASES "/";
-        size_t len = strlen(u->service.command);
-        char view[sizeof u->service.command], target[sizeof releases];
-
-        if (len <= strlen(program) || strcmp(u->service.command + len - strlen(program), program) != 0)
-                return false;
-        snprintf(view, sizeof view, "%.*s", (int)(len - strlen(program)), u->service.command);
-        return readlink(view, target, strlen(releases)) == (ssize_t)strlen(releases) &&
-               memcmp(target, releases, strlen(releases)) == 0;
 }
 
 /* Two prefixes on one node: a slurmd.service that nobody named is the other one's where it runs from elsewhere, and
@@ -229,6 +236,8 @@ int sf_units_find(struct sf_service_bus *bus, const char *prefix, const char *co
         }
         leave_to_others(&s.found);
         sort(&s.found);
+        if (s.found.stranger_count)
+                qsort(s.found.strangers, s.found.stranger_count, sizeof *s.found.strangers, by_name);
         *ret = s.found;
         return 0;
 }
@@ -236,6 +245,7 @@ int sf_units_find(struct sf_service_bus *bus, const char *prefix, const char *co
 void sf_units_free(struct sf_units *units)
 {
         free(units->items);
+        free(units->strangers);
         *units = (struct sf_units)SF_UNITS_INIT;
 }
 

@@ -35,9 +35,12 @@ struct sf_unit_of_node {
 struct sf_units {
         struct sf_unit_of_node *items;
         size_t count;
+        /* Running slurmd of this host outside of every prefix that nobody named: not in the set. */
+        struct sf_unit_of_node *strangers;
+        size_t stranger_count;
 };
 
-#define SF_UNITS_INIT { NULL, 0 }
+#define SF_UNITS_INIT { NULL, 0, NULL, 0 }
 
 /* configured: names, NULL-terminated. slurmd.service is always in the set, for it is the one that sf-node writes: with
  * load_state "not-found" where the node has none, or where it is another prefix's and nobody named it. */

@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/output.h"
 #include "base/proc.h"
 #include "installer/adopted.h"
 #include "release/layout.h"
@@ -146,6 +147,35 @@ int sf_adoption_find(const struct sf_units *units, const char *prefix, struct sf
         }
         *ret = a;
         return 0;
+}
+
+int sf_adoption_check_all(const struct sf_adoption *a, const struct sf_units *units, struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer names = SF_BUFFER_INIT, lines = SF_BUFFER_INIT;
+        const char *first = a->program;
+        char program[sizeof a->program], wanted[sizeof a->program];
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < units->stranger_count; i++) {
+                const struct sf_unit_of_node *u = &units->strangers[i];
+                if (!find_program(u, program, sizeof program) || (*first && strcmp(program, first) != 0))
+                        continue;
+                if (!*first)
+                        first = strcpy(wanted, program);
+                r = sf_buffer_printf(&names, err, "%s%s", names.len ? ", " : "", u->name);
+                if (r == 0)
+                        r = sf_buffer_printf(&lines, err, "unit = %s\n", u->name);
+        }
+        for (size_t i = 0; r == 0 && names.len && i < a->units.count; i++)
+                r = sf_buffer_printf(&lines, err, "unit = %s\n", a->units.items[i]);
+        if (r < 0 || !names.len)
+                return r;
+        sf_output_line("[service]");
+        sf_output_text(sf_buffer_text(&lines));
+        return sf_error_set(err, SF_ERR_USAGE,
+                            "slurmd of this host that run %s are not named: %s; adopt takes over all of them together, "
+                            "once sf-node.conf says the lines above",
+                            first, sf_buffer_text(&names));
 }
 
 void sf_adoption_free(struct sf_adoption *adoption)

@@ -35,6 +35,9 @@ bool sf_adoption_concerns(const struct sf_unit_of_node *unit, const char *prefix
 /* What there is to adopt among the units of this node. SF_ERR_USAGE: it is of several places, or does not say its
  * version. */
 int sf_adoption_find(const struct sf_units *units, const char *prefix, struct sf_adoption *ret, struct sf_error *err);
+/* Several slurmd of one installation go together: SF_ERR_USAGE where some that run its program (any program, where
+ * there is nothing to adopt) are not in the set of units; what sf-node.conf has to say is printed then. */
+int sf_adoption_check_all(const struct sf_adoption *adoption, const struct sf_units *units, struct sf_error *err);
 void sf_adoption_free(struct sf_adoption *adoption);
 
 /* The same as a release of this node: the one that an earlier adoption left, else with an empty directory. */

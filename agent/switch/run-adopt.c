@@ -32,6 +32,8 @@ int sf_switch_run_find_adoption(struct sf_switch_run *run, struct sf_error *err)
         if (!what->adopt && !(what->back && *run->from.origin))
                 return 0;
         int r = sf_adoption_find(&run->live.units, run->config->prefix, &run->adoption, err);
+        if (r == 0 && what->adopt)
+                r = sf_adoption_check_all(&run->adoption, &run->live.units, err);
         if (r < 0 || !run->adoption.units.count)
                 return r;
         run->live.adoption = &run->adoption;

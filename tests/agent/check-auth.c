@@ -52,7 +52,7 @@ static void controller_says(const char *text, bool running, const char *said)
         struct sf_unit_of_node unit = { .name = "slurmctld.service",
                                         .daemon = SF_DAEMON_SLURMCTLD,
                                         .running = running };
-        const struct sf_units units = { &unit, 1 };
+        const struct sf_units units = { .items = &unit, .count = 1 };
 
         load(text, &conf);
         assert_int_equal(sf_auth_check_keys(&conf, &units, &findings, NULL), 0);

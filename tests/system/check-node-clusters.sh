@@ -85,4 +85,40 @@ expect 0 bed_in n1 sf-node upgrade "$RELEASES_GOOD"
 expect 0 bed_in n1 sf-node --prefix /opt/b rollback
 runs slurmd-b /opt/b "$RELEASES_BASE"
 runs slurmd /opt/slurm "$RELEASES_GOOD"
+
+# Both as one installation made by hand runs them, from one template: adopted together or not at all. (The steps from before
+# stay, and are steps of a release before the active one.)
+bed_in n1 sh -ec "systemctl disable --now slurmd slurmd-b
+        tree=/opt/slurm/releases/$RELEASES_BASE-$RELEASES_TOOLCHAIN
+        cp -a \$tree /opt/hand; rm -rf /opt/hand/.sf-release
+        same=\$(printf '/opt/hand%*s' \$((\${#tree} - 9)) '' | tr ' ' /)
+        grep -rlZF \$tree /opt/hand | xargs -0 sed -i \"s|\$tree|\$same|g\"
+        rm -rf /opt/slurm/view /opt/b /etc/systemd/system/slurmd.service /etc/systemd/system/slurmd-b.service /var/lib/sf-node/state.json
+        ln -s slurm /etc/slurm-a
+        printf '[Unit]\nAfter=munge.service\n[Service]\nType=notify\nExecStart=/opt/hand/sbin/slurmd --systemd -f /etc/slurm-%%i/slurm.conf\n\
+KillMode=process\nDelegate=yes\n[Install]\nWantedBy=multi-user.target\n' >/etc/systemd/system/slurmd@.service
+        systemctl daemon-reload; systemctl enable --now slurmd@a slurmd@b"
+hand() { bed_in n1 sh -c 'readlink /proc/$(systemctl show -P MainPID slurmd@'"$1"')/exe' | grep -x /opt/hand/sbin/slurmd >/dev/null || fail "slurmd@$1 does not run from /opt/hand"; }
+cluster_wait "n1 mixed" cluster_is n1 mixed
+cluster_wait "beta mixed" b_is beta mixed
+step && step_b || fail "a step is gone"
+expect 2 bed_in n1 sf-node adopt "$RELEASES_GOOD"
+says "slurmd of this host that run /opt/hand/sbin/slurmd are not named: slurmd@a.service, slurmd@b.service"
+says "unit = slurmd@b.service"
+bed_in n1 sh -c 'mkdir -p /etc/sf-node/conf.d; printf "[service]\nold_steps = allow\nunit = slurmd@a.service\n" >/etc/sf-node/conf.d/units.conf'
+expect 2 bed_in n1 sf-node adopt "$RELEASES_GOOD"
+says "are not named: slurmd@b.service"
+hand a
+hand b
+bed_in n1 test ! -e /opt/slurm/view || fail "a refused adoption changed something"
+bed_in n1 sh -c 'echo "unit = slurmd@b.service" >>/etc/sf-node/conf.d/units.conf'
+expect 0 bed_in n1 sf-node adopt "$RELEASES_GOOD"
+says "registration of beta"
+says "registration of n1"
+runs slurmd@a /opt/slurm "$RELEASES_GOOD"
+runs slurmd@b /opt/slurm "$RELEASES_GOOD"
+expect 0 bed_in n1 sf-node rollback
+hand a
+hand b
+step && step_b || fail "a step is gone"
 echo "ok: two clusters on a host"
