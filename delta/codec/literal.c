@@ -5,6 +5,7 @@
 #include <elf.h>
 #include <string.h>
 
+#include "delta/codec/literal_a64.h"
 #include "delta/image/x86.h"
 
 #define BYTE_CONTEXTS   12
@@ -40,11 +41,14 @@ struct word {
         bool known;
 };
 
-int sf_literals_open(struct sf_literals *l, struct sf_coder *coder, struct sf_model *model, struct sf_error *err)
+int sf_literals_open(struct sf_literals *l, struct sf_coder *coder, struct sf_model *model, bool words,
+                     struct sf_error *err)
 {
         *l = (struct sf_literals){ .coder = coder, .model = model };
         int r = sf_mixer_open(&l->bytes, model, BYTE_CONTEXTS, PHASES * TRUSTS, DETAILS, err);
 
+        if (words && r == 0)
+                r = sf_mixer_open(&l->words, model, SF_A64_CONTEXTS, SF_A64_SELECTS, SF_A64_DETAILS, err);
         if (r < 0 || (r = sf_mixer_open(&l->targets, model, TARGET_CONTEXTS, 4, 1, err)) < 0)
                 return r;
         return sf_mixer_open(&l->cfi, model, CFI_CONTEXTS, SF_CFI_PLACES, 1, err);
@@ -55,6 +59,7 @@ void sf_literals_close(struct sf_literals *l)
         sf_mixer_close(&l->bytes);
         sf_mixer_close(&l->targets);
         sf_mixer_close(&l->cfi);
+        sf_mixer_close(&l->words);
 }
 
 /* Brings the follower to `position`: all bytes before it are known. */
@@ -300,10 +305,20 @@ static void code_target(struct sf_literals *l, const struct sf_literal_run *run,
                 run->out[at + i] = (uint8_t)((known - end) >> (8 * i));
 }
 
+/* True where a whole arm64 instruction is to come. */
+static bool is_a64(const struct sf_literals *l, const struct sf_literal_run *run, uint64_t at, uint64_t end)
+{
+        uint64_t until;
+
+        return l->words.weights && run->image->a64_words && at % 4 == 0 && end - at >= 4 &&
+               sf_image_is_code(run->image, at, &until) && until - at >= 4;
+}
+
 void sf_literals_code(struct sf_literals *l, const struct sf_literal_run *run)
 {
-        uint64_t at = run->position, end = run->position + run->length, same_until = at;
+        uint64_t at = run->position, end = run->position + run->length, same_until = at, followed = 0;
         struct follower f = { 0 };
+        struct sf_a64_follower a64;
         struct word word = { 0 };
 
         sf_matcher_restart(run->matcher);
@@ -316,6 +331,14 @@ void sf_literals_code(struct sf_literals *l, const struct sf_literal_run *run)
                         code_target(l, run, &f, at);
                         at += 4;
                         sf_matcher_advance(run->matcher, run->out, at, 4, false);
+                        continue;
+                }
+                if (is_a64(l, run, at, end)) {
+                        sf_matcher_look(run->matcher, run->out, at);
+                        if (followed != at)
+                                sf_a64_follow(&a64, run, at);
+                        sf_a64_literal(l, run, &a64, at);
+                        followed = at += 4;
                         continue;
                 }
                 sf_cfi_look(run->cfi, at);

@@ -7,7 +7,7 @@
 
 #include "base/cleanup.h"
 
-#define AROUND 256 /* bytes read on either side */
+#define AROUND 256
 
 /* One old file being read. */
 struct reading {
@@ -53,14 +53,17 @@ int sf_pretrain(struct sf_literals *literals, const struct sf_predictor *predict
         struct reading r = { .literals = literals, .predictor = predictor, .successor = successor, .spent = spent };
         _cleanup_free_ uint8_t *copy = NULL;
         uint32_t last_target = literals->last_target;
+        struct sf_image whole = predictor->image; /* with the read-only data that is loaded together with the code */
         uint64_t place = 0, end;
+
+        whole.a64_words = false;
 
         for (size_t i = 0; i < script->count && *spent < SF_PRETRAIN_MAX; i++) {
                 const struct sf_step *step = &script->steps[i];
 
                 if (step->reference != 0)
                         continue;
-                if (step->literal && sf_image_is_code(&predictor->image, place, &end)) {
+                if (step->literal && sf_image_is_code(&whole, place, &end)) {
                         if (!copy) {
                                 copy = malloc(predictor->size + 1);
                                 if (!copy)

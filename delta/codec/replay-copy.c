@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "delta/codec/literal_a64.h"
+
 /* True for where a relocation is to be applied. */
 static bool is_place(const struct sf_field *field)
 {
@@ -37,6 +39,47 @@ static void predict_field(struct sf_replay_job *j, const struct sf_predictor *p,
         ret->source = SF_PREDICT_RELOCATED;
 }
 
+/* True for one in arm64 code that is coded as such. */
+static bool is_instruction(const struct sf_replay_job *j, const struct sf_field *field, uint64_t position)
+{
+        return j->image.a64_words && field->width == 4 && position % 4 == 0 && field->bias &&
+               (field->form == SF_FORM_OPERAND || field->form == SF_FORM_ANCHORED || field->form == SF_FORM_NUMBER);
+}
+
+/* Whether nothing but the number in an instruction is another. */
+static bool is_other_number(struct sf_replay_job *j, const struct sf_field *field, const struct sf_prediction *guess,
+                            uint64_t value)
+{
+        if (field->form != SF_FORM_NUMBER)
+                return false;
+        return sf_coder_bit(&j->replay->coder, &j->replay->fields.number[field->kind],
+                            ((value ^ guess->value) & ~sf_field_bits(field)) == 0);
+}
+
+/* An instruction that is neither as guessed nor as the second guess has it: not only its operand may be another. */
+static uint64_t correct(struct sf_replay_job *j, const struct sf_predictor *p, const struct sf_field *field,
+                        uint64_t position, uint64_t guess)
+{
+        uint8_t word[4];
+
+        sf_field_put(field, word, guess);
+        sf_a64_correct(&j->replay->literals, &(struct sf_a64_correction){ p, field->position, sf_get32(word) },
+                       &j->image, j->out, j->truth, position);
+        return sf_field_get(field, j->out + position);
+}
+
+/* What the last predictions were worth; in arm64 code also how far in front of `position` something was not as expected
+ * or the copy started: where one instruction is another, its neighbours are, too. */
+static unsigned context_of(const struct sf_replay_job *j, uint8_t kind, uint64_t position)
+{
+        uint64_t distance = position - j->trouble;
+        unsigned history = j->replay->fields.history[kind];
+
+        if (!j->image.a64_words)
+                return history;
+        return (distance < 32 ? 2u : distance < 256 ? 1u : 0u) * 4 + (history & 3);
+}
+
 /* One reference field of a copy, to be at `position` of the new file. */
 static void code_field(struct sf_replay_job *j, struct sf_predictor *p, const struct sf_field *field, uint64_t position)
 {
@@ -47,13 +90,18 @@ static void code_field(struct sf_replay_job *j, struct sf_predictor *p, const st
 
         predict_field(j, p, field, position, &guess);
         uint64_t value = j->truth ? sf_field_get(field, j->truth + position) : 0;
-        bool right = sf_coder_bit(c, &m->predicted[kind][guess.source][m->history[kind]], value == guess.value);
+        bool right = sf_coder_bit(c, &m->predicted[kind][guess.source][context_of(j, kind, position)],
+                                  value == guess.value);
+        if (!right)
+                j->trouble = position;
         m->history[kind] = (uint8_t)((m->history[kind] << 1 | !right) & 7);
         if (right) {
                 value = guess.value;
         } else if (guess.alternative != guess.value &&
                    sf_coder_bit(c, &m->alternative[kind][guess.source], value == guess.alternative)) {
                 value = guess.alternative;
+        } else if (is_instruction(j, field, position) && !is_other_number(j, field, &guess, value)) {
+                value = correct(j, p, field, position, guess.value);
         } else {
                 /* Places of relocations follow one another, whatever the old ones did. */
                 uint64_t from = is_place(field) ? m->last_place : guess.value;
@@ -85,6 +133,15 @@ struct plain {
         unsigned found;    /* differing bytes so far */
 };
 
+/* True where plain bytes of arm64 code from offset `at` of the copy up to `stop` start with an instruction. */
+static bool is_word(const struct sf_replay_job *j, const struct plain *p, uint64_t at, uint64_t stop)
+{
+        uint64_t end;
+
+        return j->image.a64_words && (p->position + at) % 4 == 0 && (p->step->from + at) % 4 == 0 && stop - at >= 4 &&
+               sf_image_is_code(&j->image, p->position + at, &end) && end - (p->position + at) >= 4;
+}
+
 /* Encoding: counts plain bytes from offset `at` of the copy, where field `next` is the next one, to the first that
  * differs. */
 static uint64_t count_plain(const struct sf_replay_job *j, const struct plain *p, uint64_t at, size_t next)
@@ -99,15 +156,31 @@ static uint64_t count_plain(const struct sf_replay_job *j, const struct plain *p
 
                 if (field && (uint64_t)field->position + field->width <= p->step->from + p->step->copy)
                         stop = field->position - p->step->from;
+                uint64_t start = at;
                 for (; at < stop; at++, count++)
-                        if (old[at] != new[at])
-                                return count;
+                        if (old[at] != new[at]) {
+                                uint64_t inside = (p->position + at) % 4; /* its instruction, told as a whole */
+
+                                return count - (at - start >= inside && is_word(j, p, at - inside, stop) ? inside : 0);
+                        }
                 if (stop == p->step->copy)
                         break;
                 at = stop + field->width;
                 next++;
         }
         return UINT64_MAX;
+}
+
+/* As many plain bytes; in arm64 code they come in fours. */
+static uint64_t code_distance(struct sf_replay_job *j, unsigned code, struct sf_number *number, uint64_t distance)
+{
+        struct sf_replay *r = j->replay;
+
+        if (!j->image.a64_words || !code)
+                return sf_coder_number(&r->coder, number, distance);
+        uint64_t words = sf_coder_number(&r->coder, number, distance >> 2);
+        unsigned high = sf_coder_bit(&r->coder, &r->gap_low[1], distance >> 1 & 1);
+        return words << 2 | high << 1 | sf_coder_bit(&r->coder, &r->gap_low[2 + high], distance & 1);
 }
 
 /* How far the next differing byte is. */
@@ -122,7 +195,7 @@ static void code_gap(struct sf_replay_job *j, struct plain *p, uint64_t at, size
 
         p->until = j->truth ? count_plain(j, p, at, next) : 0;
         if (sf_coder_bit(&r->coder, &r->more[more], p->until != UINT64_MAX))
-                p->until = p->last_gap = sf_coder_number(&r->coder, &r->gap[code * 4 + close], p->until);
+                p->until = p->last_gap = code_distance(j, code, &r->gap[code * 4 + close], p->until);
         else
                 p->until = UINT64_MAX;
         p->found++;
@@ -153,6 +226,16 @@ static void code_differing(struct sf_replay_job *j, const struct plain *p, uint6
         j->last_new = new[at];
 }
 
+static void code_differing_word(struct sf_replay_job *j, const struct plain *p, uint64_t at)
+{
+        uint64_t old = p->step->from + at;
+
+        j->trouble = p->position + at;
+        sf_a64_correct(&j->replay->literals,
+                       &(struct sf_a64_correction){ p->predictor, old, sf_get32(p->predictor->data + old) }, &j->image,
+                       j->out, j->truth, p->position + at);
+}
+
 /* Plain bytes [at, stop) of the copy. */
 static void code_plain(struct sf_replay_job *j, struct plain *p, uint64_t at, uint64_t stop, size_t next)
 {
@@ -167,8 +250,13 @@ static void code_plain(struct sf_replay_job *j, struct plain *p, uint64_t at, ui
                         p->until -= same;
                 if (at == stop)
                         return;
-                code_differing(j, p, at);
-                at++;
+                if (is_word(j, p, at, stop)) {
+                        code_differing_word(j, p, at);
+                        at += 4;
+                } else {
+                        code_differing(j, p, at);
+                        at++;
+                }
                 code_gap(j, p, at, next);
         }
 }
@@ -181,6 +269,7 @@ void sf_replay_copy(struct sf_replay_job *j, const struct sf_step *step, uint64_
         size_t next = sf_address_fields_first(fields, step->from);
         uint64_t at = 0;
 
+        j->trouble = position;
         code_gap(j, &plain, 0, next);
         for (; next < fields->count; next++) {
                 const struct sf_field *field = &fields->fields[next];

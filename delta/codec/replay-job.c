@@ -7,7 +7,7 @@ static void look_at_headers(struct sf_replay_job *j, uint64_t known)
 {
         if (j->image_open || !j->replay->predict || known < sf_image_headers(j->out, known))
                 return;
-        sf_predictor_image(j->out, known, j->replay->predict, &j->image);
+        sf_predictor_image(j->out, known, j->replay->predict, &j->layout, &j->image);
         j->image_open = true;
 }
 

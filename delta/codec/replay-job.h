@@ -27,6 +27,7 @@ struct sf_replay_job {
         struct sf_cfi cfi;
         struct sf_table_layout layout; /* of the new file */
         struct sf_symbol_match names;
+        uint64_t trouble;           /* position of the last surprise */
         uint8_t last_old, last_new; /* of the last byte that differed */
 };
 

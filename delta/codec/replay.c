@@ -72,14 +72,16 @@ int sf_replay_open(struct sf_replay *r, const struct sf_replay_input *input, uns
         int result = sf_model_open(&r->model, modelled ? slots_log : SF_REPLAY_SLOTS_LOG_MIN, err);
 
         r->model.tape = input->tape;
-        if (result < 0 || (result = sf_literals_open(&r->literals, &r->coder, &r->model, err)) < 0 ||
+        if (result < 0 ||
+            (result = sf_literals_open(&r->literals, &r->coder, &r->model, input->predict >= SF_PREDICTOR_WORDS, err)) <
+                    0 ||
             (result = sf_mixer_open(&r->differing, &r->model, SF_DIFFERING_CONTEXTS, 1, SF_DIFFERING_DETAILS, err)) <
                     0) {
                 sf_replay_close(r);
                 return result;
         }
         sf_probabilities_start(r->is_derived, SF_LINKER_TABLE_KINDS);
-        sf_script_model_start(&r->scripts);
+        sf_script_model_start(&r->scripts, input->predict >= SF_PREDICTOR_WORDS);
         sf_table_layout_model_start(&r->layouts);
         sf_probabilities_start(r->fields.predicted[0][0], sizeof r->fields.predicted / sizeof(sf_probability));
         sf_probabilities_start(r->fields.alternative[0], sizeof r->fields.alternative / sizeof(sf_probability));
@@ -89,6 +91,8 @@ int sf_replay_open(struct sf_replay *r, const struct sf_replay_input *input, uns
         for (size_t i = 0; i < SF_GAP_CONTEXTS; i++)
                 sf_number_start(&r->gap[i]);
         sf_probabilities_start(r->more, SF_MORE_CONTEXTS);
+        sf_probabilities_start(r->gap_low, sizeof r->gap_low / sizeof(sf_probability));
+        sf_probabilities_start(r->fields.number, SF_FIELD_KINDS);
         return 0;
 }
 

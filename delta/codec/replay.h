@@ -22,11 +22,14 @@
 #include "delta/predict/predict.h"
 #include "delta/codec/script.h"
 
+#define SF_PREDICTED_CONTEXTS 12 /* recent outcomes; with arm64 code also how far the last surprise is */
+
 /* What has been learnt about fields and about bytes that differ. */
 struct sf_field_model {
-        sf_probability predicted[SF_FIELD_KINDS][SF_PREDICT_SOURCES][8];
+        sf_probability predicted[SF_FIELD_KINDS][SF_PREDICT_SOURCES][SF_PREDICTED_CONTEXTS];
         sf_probability alternative[SF_FIELD_KINDS][SF_PREDICT_SOURCES];
         sf_probability repeated[SF_FIELD_KINDS];
+        sf_probability number[SF_FIELD_KINDS]; /* of arm64 instructions: nothing but the number is another */
         struct sf_number error[SF_FIELD_KINDS];
         int64_t last_error[SF_FIELD_KINDS];
         uint64_t last_place;             /* the address that the last relocation was to be applied at */
@@ -53,6 +56,7 @@ struct sf_replay {
         struct sf_table_layout_model layouts;
         struct sf_number gap[SF_GAP_CONTEXTS];
         sf_probability more[SF_MORE_CONTEXTS];
+        sf_probability gap_low[4]; /* the lowest bits of a gap, where arm64 code may be */
 };
 
 /* Bytes that a replay takes, at most. */

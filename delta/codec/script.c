@@ -58,8 +58,10 @@ void sf_script_free(struct sf_script *s)
         *s = (struct sf_script){ 0 };
 }
 
-void sf_script_model_start(struct sf_script_model *m)
+void sf_script_model_start(struct sf_script_model *m, bool words)
 {
+        m->words = words;
+        sf_probabilities_start(m->low[0], SF_SCRIPT_LOW_CONTEXTS * 4);
         sf_number_start(&m->count);
         sf_number_start(&m->reference);
         for (int i = 0; i < 2; i++) {
@@ -90,6 +92,36 @@ int sf_script_code_references(struct sf_coder *c, struct sf_script_model *m, str
         }
         s->reference_count = (size_t)count;
         return 0;
+}
+
+enum { LOW_LITERAL, LOW_COPY, LOW_JUMP };
+
+/* The lowest two bits of a number whose others are known. `done`: where in the new file it matters. */
+static uint64_t code_low(struct sf_coder *c, struct sf_script_model *m, unsigned what, uint64_t done, uint64_t value)
+{
+        sf_probability *low = m->low[what * 4 + done % 4];
+        uint64_t high = sf_coder_bit(c, &low[1], value >> 1 & 1);
+
+        return high << 1 | sf_coder_bit(c, &low[2 + high], value & 1);
+}
+
+static uint64_t code_length(struct sf_coder *c, struct sf_script_model *m, struct sf_number *n, unsigned what,
+                            uint64_t done, uint64_t value)
+{
+        if (!m->words)
+                return sf_coder_number(c, n, value);
+        uint64_t units = sf_coder_number(c, n, value >> 2);
+        return units << 2 | code_low(c, m, what, done, value);
+}
+
+/* What is left of the lowest bits is that of a multiple of four, rounded down. */
+static int64_t code_jump(struct sf_coder *c, struct sf_script_model *m, struct sf_number *n, int64_t value)
+{
+        if (!m->words)
+                return sf_coder_signed(c, n, value);
+        uint64_t low = (uint64_t)value & 3;
+        uint64_t units = (uint64_t)sf_coder_signed(c, n, (int64_t)((uint64_t)value - low) / 4);
+        return (int64_t)(units * 4 + code_low(c, m, LOW_JUMP, 0, low));
 }
 
 /* A number below SF_SCRIPT_REFERENCES_MAX; nearly always that of the step before. */
@@ -155,7 +187,7 @@ static uint64_t code_from(struct sf_coder *c, struct sf_script_model *m, struct 
         while (i < SF_SCRIPT_DIAGONALS - 1 && sf_coder_bit(c, &m->back[i][short_literal], best != i))
                 i++;
         uint64_t near = at + d->last[i];
-        return near + (uint64_t)sf_coder_signed(c, &m->jump[i][short_literal], (int64_t)(step->from - near));
+        return near + (uint64_t)code_jump(c, m, &m->jump[i][short_literal], (int64_t)(step->from - near));
 }
 
 int sf_script_code_steps(struct sf_coder *c, struct sf_script_model *m, struct sf_script *s, uint64_t size,
@@ -169,14 +201,17 @@ int sf_script_code_steps(struct sf_coder *c, struct sf_script_model *m, struct s
         for (size_t i = 0; done < size; i++) {
                 struct sf_step step = c->encoding ? s->steps[i] : (struct sf_step){ 0 };
 
-                step.literal = s->reference_count ? sf_coder_number(c, &m->literal[short_copy], step.literal) : size;
+                step.literal = s->reference_count
+                                       ? code_length(c, m, &m->literal[short_copy], LOW_LITERAL, done, step.literal)
+                                       : size;
                 if (step.literal > size - done || sf_coder_exhausted(c))
                         return sf_error_set(err, SF_ERR_CORRUPT, "a step is longer than its file");
                 done += step.literal;
                 if (done < size) {
                         unsigned short_literal = step.literal < 16;
 
-                        step.copy = sf_coder_number(c, &m->copy[short_literal], step.copy - SF_SCRIPT_COPY_MIN) +
+                        step.copy = code_length(c, m, &m->copy[short_literal], LOW_COPY, done,
+                                                step.copy - SF_SCRIPT_COPY_MIN) +
                                     SF_SCRIPT_COPY_MIN;
                         step.reference = code_which(c, m, s, last, step.reference);
                         step.from = code_from(c, m, &diagonals[step.reference], done, &step, short_literal);

@@ -10,11 +10,11 @@
 #include "delta/entropy/coder.h"
 #include "delta/predict/map.h"
 
-#define SF_SCRIPT_REFERENCES_MAX 2 /* more cost the decoder memory and gain little */
+#define SF_SCRIPT_REFERENCES_MAX 2  /* more cost the decoder memory and gain little */
 #define SF_SCRIPT_COPY_MIN       16 /* bytes; this and the next bound the memory of a hostile script */
 #define SF_SCRIPT_STEPS_MAX      (1u << 18)
 
-#define SF_SCRIPT_DIAGONALS       3 /* differences between old and new positions that a copy may return to */
+#define SF_SCRIPT_DIAGONALS 3 /* differences between old and new positions that a copy may return to */
 
 /* `literal` literal bytes, then `copy` bytes from position `from` of a reference. */
 struct sf_step {
@@ -30,13 +30,19 @@ struct sf_script {
         size_t reference_count;
 };
 
+#define SF_SCRIPT_LOW_CONTEXTS 12
+
 /* What has been learnt about scripts so far. */
 struct sf_script_model {
         struct sf_number count, reference, literal[2], copy[2], jump[SF_SCRIPT_DIAGONALS][2];
         sf_probability straight[3], which[3][SF_SCRIPT_REFERENCES_MAX], back[SF_SCRIPT_DIAGONALS][2];
+        /* The lowest two bits of lengths and jumps, which arm64 instructions do not use, apart from the others. */
+        bool words;
+        sf_probability low[SF_SCRIPT_LOW_CONTEXTS][4];
 };
 
-void sf_script_model_start(struct sf_script_model *m);
+/* `words`: most copies are of arm64 code. */
+void sf_script_model_start(struct sf_script_model *m, bool words);
 /* Codes the references of a script; `expected` is the most probable first one, `limit` bounds them all. */
 int sf_script_code_references(struct sf_coder *c, struct sf_script_model *m, struct sf_script *s, uint32_t expected,
                               uint32_t limit, struct sf_error *err);

@@ -295,6 +295,6 @@ int sf_align_files(const struct sf_align *job, struct sf_script *script, struct 
                 if (r < 0)
                         return r;
         }
-        sf_prune_script(script);
+        sf_prune_script(script, job->a64);
         return 0;
 }

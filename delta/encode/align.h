@@ -8,6 +8,7 @@
 #ifndef SF_DELTA_ENCODE_ALIGN_H
 #define SF_DELTA_ENCODE_ALIGN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,7 @@ struct sf_align {
         size_t reference_count;
         const uint8_t *new;
         uint64_t new_size;
+        bool a64; /* most of it is arm64 code */
 };
 
 /* Replaces the steps of a script. Those it has come from an earlier alignment of the same files, perhaps with other

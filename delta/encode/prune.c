@@ -10,7 +10,8 @@
 #define LOOK_AHEAD 8         /* steps in which the next copy from the same reference is looked for */
 #define ROUNDS     3
 #define SPELL      (BIT * 9 / 8) /* a literal byte that some copy could have provided */
-#define STEP       (BIT * 6)     /* lengths of literal and copy */
+#define STEP       (BIT * 6)     /* lengths of literal and copy, */
+#define STEP_A64   (BIT * 10)    /* where instructions are told better than bytes */
 
 /* What it takes to tell a jump from one diagonal to another. */
 static int64_t jump_cost(uint64_t from, uint64_t to)
@@ -24,6 +25,7 @@ static int64_t jump_cost(uint64_t from, uint64_t to)
 /* One walk over the steps of a script. */
 struct walk {
         struct sf_script *script;
+        int64_t step;                                 /* what it takes to tell lengths */
         uint64_t diagonals[SF_SCRIPT_REFERENCES_MAX]; /* old - new position of the last copy that was kept */
         uint64_t at;                                  /* new position */
 };
@@ -49,7 +51,7 @@ static bool is_worth_it(const struct walk *w, size_t i)
 {
         const struct sf_step *step = &w->script->steps[i];
         uint64_t before = w->diagonals[step->reference], after, here = step->from - (w->at + step->literal);
-        int64_t with = STEP + jump_cost(before, here), without = (int64_t)step->copy * SPELL;
+        int64_t with = w->step + jump_cost(before, here), without = (int64_t)step->copy * SPELL;
 
         if (next_diagonal(w, i, &after)) {
                 with += jump_cost(here, after);
@@ -59,9 +61,9 @@ static bool is_worth_it(const struct walk *w, size_t i)
 }
 
 /* True where something was dropped. */
-static bool prune_once(struct sf_script *script)
+static bool prune_once(struct sf_script *script, bool a64)
 {
-        struct walk w = { .script = script };
+        struct walk w = { .script = script, .step = a64 ? STEP_A64 : STEP };
         uint64_t carried = 0; /* dropped bytes: part of the next literal */
         size_t kept = 0;
 
@@ -88,8 +90,8 @@ static bool prune_once(struct sf_script *script)
         return dropped;
 }
 
-void sf_prune_script(struct sf_script *script)
+void sf_prune_script(struct sf_script *script, bool a64)
 {
-        for (int i = 0; i < ROUNDS && prune_once(script); i++)
+        for (int i = 0; i < ROUNDS && prune_once(script, a64); i++)
                 ;
 }

@@ -7,9 +7,11 @@
 #ifndef SF_DELTA_ENCODE_PRUNE_H
 #define SF_DELTA_ENCODE_PRUNE_H
 
+#include <stdbool.h>
+
 #include "delta/codec/script.h"
 
 /* Turns such copies into literals. */
-void sf_prune_script(struct sf_script *script);
+void sf_prune_script(struct sf_script *script, bool a64);
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "delta/encode/align.h"
 #include "delta/encode/cfi_prune.h"
+#include "delta/encode/word_prune.h"
 #include "delta/predict/string_match.h"
 #include "delta/predict/symbol_match.h"
 
@@ -165,6 +166,7 @@ static int open_pairing(struct pairing *p, const struct sf_reference_library *l,
                         const struct sf_script *script, struct sf_error *err)
 {
         const struct sf_delta_file *file = &l->new->files[index];
+        struct sf_table_layout layout;
         uint64_t size = 0;
         int r;
 
@@ -189,7 +191,9 @@ static int open_pairing(struct pairing *p, const struct sf_reference_library *l,
                 if ((r = open_reference(p, l, i, script->references[i], err)) < 0)
                         return r;
         }
-        sf_image_open(file->data, l->elf ? file->size : 0, &p->image);
+        sf_table_layout_read(file->data, l->elf ? file->size : 0, &layout);
+        sf_predictor_image(file->data, l->elf ? file->size : 0, SF_PREDICTOR_VERSION, &layout, &p->image);
+        p->align.a64 = p->image.a64_words;
         return sf_reference_fields(l, (uint32_t)(l->old->count + index), &p->fields, &p->owns_fields, err);
 }
 
@@ -218,5 +222,6 @@ int sf_realign_file(const struct sf_reference_library *l, size_t index, struct s
                 if ((r = sf_align_files(&p.align, script, err)) < 0)
                         return r;
         }
+        sf_word_prune(&p.align, &p.image, script);
         return l->elf ? sf_cfi_prune(&p.align, l->new->files[index].data, &p.image, script, err) : 0;
 }

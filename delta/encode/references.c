@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/parallel.h"
+#include "delta/predict/predict.h"
 
 #define GAIN_MIN 6 /* samples that a further reference must add */
 
@@ -17,9 +18,11 @@ const struct sf_delta_file *sf_reference_file(const struct sf_delta_files *old, 
 
 static int find_fields(const struct sf_delta_file *file, bool elf, struct sf_address_fields *ret, struct sf_error *err)
 {
+        struct sf_table_layout layout;
         struct sf_image image;
 
-        sf_image_open(file->data, elf ? file->size : 0, &image);
+        sf_table_layout_read(file->data, elf ? file->size : 0, &layout);
+        sf_predictor_image(file->data, elf ? file->size : 0, SF_PREDICTOR_VERSION, &layout, &image);
         return sf_address_fields_find(file->data, file->size, &image, ret, err);
 }
 

@@ -113,20 +113,37 @@ uint32_t sf_matcher_trust(const struct sf_matcher *m)
         return misses == 0 ? 1 + length : misses < 3 ? 7 + (length > 3 ? 3 : length) : 11 + (length > 3 ? 3 : length);
 }
 
+static void judge_byte(struct sf_matcher *m, bool right)
+{
+        m->misses = (m->misses << 1 | !right) & MISS_MASK;
+        m->length = right ? m->length + (m->length < LENGTH_MAX) : 0;
+}
+
+/* What stood in the new file may lie behind `position`: not every file is made from its first byte to its last. */
+static void end_if_over(struct sf_matcher *m)
+{
+        bool over = m->at >= (m->source == m->old ? m->old_size : m->new_size);
+
+        if (over || __builtin_popcount(m->misses) > MISSES_MAX)
+                m->source = NULL;
+}
+
+void sf_matcher_follow(struct sf_matcher *m, uint64_t count, bool right)
+{
+        if (!m->source)
+                return;
+        m->at += count;
+        for (uint64_t i = 0; i < count; i++)
+                judge_byte(m, right);
+        end_if_over(m);
+}
+
 void sf_matcher_advance(struct sf_matcher *m, const uint8_t *new, uint64_t position, uint64_t count, bool judge)
 {
         if (!m->source)
                 return;
         m->at += count;
-        if (judge) {
-                bool right = m->source[m->at - 1] == new[position - 1];
-
-                m->misses = (m->misses << 1 | !right) & MISS_MASK;
-                m->length = right ? m->length + (m->length < LENGTH_MAX) : 0;
-        }
-        /* What stood in the new file may lie behind `position`: not every file is made from its first byte to its
-         * last. */
-        bool over = m->at >= (m->source == m->old ? m->old_size : m->new_size);
-        if (over || __builtin_popcount(m->misses) > MISSES_MAX)
-                m->source = NULL;
+        if (judge)
+                judge_byte(m, m->source[m->at - 1] == new[position - 1]);
+        end_if_over(m);
 }

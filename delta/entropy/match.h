@@ -24,10 +24,10 @@ struct sf_matcher {
         unsigned log;                     /* of their number */
         const uint8_t *old;                /* borrowed; indexed completely */
         uint64_t old_size, new_size;
-        const uint8_t *source;             /* what is being followed; NULL while nothing is */
-        uint64_t at;                       /* the byte of it that is expected next */
-        uint32_t length;                   /* bytes that agreed since the last one that did not */
-        uint32_t misses;                   /* recent bytes that did not, as bits */
+        const uint8_t *source; /* what is being followed; NULL while nothing is */
+        uint64_t at;           /* the byte of it that is expected next */
+        uint32_t length;       /* bytes that agreed since the last one that did not */
+        uint32_t misses;       /* recent bytes that did not, as bits */
 };
 
 /* Bytes of memory for files of this size, at most. */
@@ -48,6 +48,8 @@ uint32_t sf_matcher_expected(const struct sf_matcher *m);
 /* How far the expectation can be trusted: 0 (nothing is followed) to 15. */
 uint32_t sf_matcher_trust(const struct sf_matcher *m);
 /* Goes on by `count` bytes, of which the last one at new[position - 1] has become known; `judge` compares it. */
+/* Goes on by as many bytes, all of which came as expected or, where they were judged otherwise, did not. */
+void sf_matcher_follow(struct sf_matcher *m, uint64_t count, bool right);
 void sf_matcher_advance(struct sf_matcher *m, const uint8_t *new, uint64_t position, uint64_t count, bool judge);
 
 #endif

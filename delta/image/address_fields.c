@@ -11,8 +11,10 @@
 #include "delta/image/field_finders.h"
 
 /* What a file has beyond these is left out; dense machine code holds one field in 8 bytes. */
-#define BYTES_PER_FIELD 5
-#define FIELDS_MAX      (1u << 20) /* the largest program of Slurm has a quarter of that */
+#define BYTES_PER_FIELD    5
+#define INSTRUCTIONS_SHARE 32 /* find_a64.c marks them, and knows something at every target of a branch */
+#define FLOW_BYTES         (UINT64_C(256) << 10)
+#define FIELDS_MAX         (1u << 20) /* the largest program of Slurm has a quarter of that */
 
 static uint64_t most_fields(uint64_t size)
 {
@@ -29,7 +31,7 @@ uint64_t sf_address_fields_scratch(uint64_t size)
 {
         /* the list and either its smaller predecessor or what qsort takes; the same for the starts of jump tables */
         return (most_fields(size) + SF_FIELD_LIST_ROOM) * 2 * (sizeof(struct sf_raw_field) + sizeof(uint64_t)) +
-               sizeof(struct sf_field_list);
+               sizeof(struct sf_field_list) + size / INSTRUCTIONS_SHARE + FLOW_BYTES;
 }
 
 static int compare_raw(const void *a, const void *b)

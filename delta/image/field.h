@@ -19,6 +19,9 @@ enum sf_field_form {
         SF_FORM_NUMBER,   /* no reference: changes as other numbers do (delta/predict/operand_history.h) */
         SF_FORM_SIBLING,  /* the old value plus what the field `bias` bytes before was moved by */
         SF_FORM_OPERAND,  /* operand of an arm64 instruction: `bias` is its layout (delta/image/a64.h) */
+        SF_FORM_ANCHORED, /* the same, address(target) - address(base) */
+        SF_FORM_CASE,     /* (target - base) / scale with its sign: an entry of a jump table in arm64 code */
+        SF_FORM_ADVANCE,  /* DW_CFA_advance_loc: (target - base) / scale in its lower 6 bits, 1 in the others */
 };
 
 /* Where fields come from; each has its own statistics. */
@@ -37,6 +40,8 @@ enum sf_field_kind {
         SF_FIELD_NAME,
         SF_FIELD_EXTENT,
         SF_FIELD_HEADER,
+        SF_FIELD_ANCHORED, /* of arm64 code: an offset from an address that the code has loaded */
+        SF_FIELD_ADVANCE,  /* for arm64: how far call frame instructions are from each other */
         SF_FIELD_SHORT,
         SF_FIELD_NUMBERS,
         SF_FIELD_IMMEDIATE = SF_FIELD_NUMBERS,
@@ -51,8 +56,10 @@ struct sf_field {
         uint32_t target;   /* index into targets; nothing for a number */
         uint32_t base;     /* index into targets; only for the forms that have one */
         uint8_t form, kind;
-        uint8_t width; /* 1, 4 or 8 bytes */
-        uint8_t bias;  /* RELATIVE, SIBLING: bytes; INDEX: the scale; OPERAND, NUMBER: the layout, 0 = all of it */
+        uint8_t width; /* 1, 2, 4 or 8 bytes */
+        /* RELATIVE, SIBLING: bytes; INDEX, CASE, ADVANCE: the scale; OPERAND, ANCHORED, NUMBER: the layout, 0 = all of
+         * it */
+        uint8_t bias;
 };
 
 #endif

@@ -62,20 +62,35 @@ bool sf_image_position(const struct sf_image *image, uint64_t address, uint64_t 
         return false;
 }
 
+/* The part of an executable segment that is code: [*ret_start, the result). Where arm64 linkers put read-only data in
+ * the same segment, that is known to be none. */
+static uint64_t code_of(const struct sf_image *image, const struct sf_segment *s, uint64_t *ret_start)
+{
+        uint64_t start = s->position, end = s->position + s->length;
+
+        if (image->a64_words) {
+                start = image->code_from > start ? image->code_from : start;
+                end = image->code_to < end ? image->code_to : end;
+        }
+        *ret_start = start;
+        return end > start ? end : start;
+}
+
 bool sf_image_is_code(const struct sf_image *image, uint64_t position, uint64_t *ret_end)
 {
         *ret_end = UINT64_MAX;
         for (size_t i = 0; i < image->count; i++) {
                 const struct sf_segment *s = &image->segments[i];
+                uint64_t start, end = code_of(image, s, &start);
 
                 if (!s->executable)
                         continue;
-                if (position - s->position < s->length) {
-                        *ret_end = s->position + s->length;
+                if (position >= start && position < end) {
+                        *ret_end = end;
                         return true;
                 }
-                if (s->position > position && s->position < *ret_end)
-                        *ret_end = s->position;
+                if (start > position && start < *ret_end)
+                        *ret_end = start;
         }
         return false;
 }

@@ -26,6 +26,8 @@ struct sf_segment {
 
 struct sf_image {
         bool elf;
+        bool a64_words;              /* arm64 code whose literals and call frames are told by its instructions */
+        uint64_t code_from, code_to; /* then code is loaded between these positions only */
         uint16_t machine;
         struct sf_segment segments[SF_IMAGE_SEGMENTS_MAX];
         size_t count;
@@ -45,8 +47,17 @@ bool sf_image_is_code(const struct sf_image *image, uint64_t position, uint64_t 
 uint64_t sf_image_address(const struct sf_image *image, uint64_t position);
 
 /* Little-endian reads without alignment. */
-static inline uint16_t sf_get16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
-static inline uint32_t sf_get32(const uint8_t *p) { return (uint32_t)sf_get16(p) | (uint32_t)sf_get16(p + 2) << 16; }
-static inline uint64_t sf_get64(const uint8_t *p) { return (uint64_t)sf_get32(p) | (uint64_t)sf_get32(p + 4) << 32; }
+static inline uint16_t sf_get16(const uint8_t *p)
+{
+        return (uint16_t)(p[0] | p[1] << 8);
+}
+static inline uint32_t sf_get32(const uint8_t *p)
+{
+        return (uint32_t)sf_get16(p) | (uint32_t)sf_get16(p + 2) << 16;
+}
+static inline uint64_t sf_get64(const uint8_t *p)
+{
+        return (uint64_t)sf_get32(p) | (uint64_t)sf_get32(p + 4) << 32;
+}
 
 #endif

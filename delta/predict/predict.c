@@ -7,14 +7,34 @@
 
 #include "delta/image/a64.h"
 
+#define ADVANCE            0x40 /* DW_CFA_advance_loc */
 #define NEIGHBOURS_MAX     16   /* targets looked at on either side */
 #define NEIGHBOUR_DISTANCE 4096 /* bytes; what lies further away moves on its own */
 
-void sf_predictor_image(const uint8_t *data, uint64_t known, unsigned version, struct sf_image *ret)
+/* Code lies between the linker's tables and the read-only data, whatever the segments say. */
+static void limit_code(const struct sf_table_layout *layout, struct sf_image *image)
+{
+        const struct sf_table_extent *texts = &layout->tables[SF_TABLE_TEXTS];
+
+        image->code_to = UINT64_MAX;
+        for (size_t i = 0; i <= SF_TABLE_PLT_RELOCATIONS; i++)
+                if (layout->tables[i].position + layout->tables[i].size > image->code_from)
+                        image->code_from = layout->tables[i].position + layout->tables[i].size;
+        if (texts->size && texts->position >= image->code_from)
+                image->code_to = texts->position;
+}
+
+void sf_predictor_image(const uint8_t *data, uint64_t known, unsigned version, const struct sf_table_layout *layout,
+                        struct sf_image *ret)
 {
         sf_image_open(data, known, ret);
-        if (version < SF_PREDICTOR_VERSION && ret->machine == EM_AARCH64)
+        if (ret->machine != EM_AARCH64)
+                return;
+        if (version < SF_PREDICTOR_A64)
                 ret->machine = EM_NONE;
+        ret->a64_words = version >= SF_PREDICTOR_WORDS;
+        if (ret->a64_words)
+                limit_code(layout, ret);
 }
 
 int sf_predictor_start(struct sf_predictor *p, const struct sf_predictor_file *file,
@@ -23,8 +43,8 @@ int sf_predictor_start(struct sf_predictor *p, const struct sf_predictor_file *f
         uint64_t known = file->version ? file->size : 0;
 
         *p = (struct sf_predictor){ .data = file->data, .size = file->size, .fields = *fields };
-        sf_predictor_image(file->data, known, file->version, &p->image);
         sf_table_layout_read(file->data, known, &p->layout);
+        sf_predictor_image(file->data, known, file->version, &p->layout, &p->image);
         p->learned = calloc(p->fields.target_count + 1, sizeof *p->learned);
         return p->learned ? 0 : sf_error_set(err, SF_ERR_NOMEM, "no memory for %zu targets", p->fields.target_count);
 }
@@ -34,10 +54,12 @@ int sf_predictor_open(struct sf_predictor *p, const uint8_t *data, uint64_t size
 {
         const struct sf_predictor_file file = { data, size, version };
         struct sf_address_fields fields = { 0 };
+        struct sf_table_layout layout;
         struct sf_image image;
 
         *p = (struct sf_predictor){ 0 };
-        sf_predictor_image(data, version ? size : 0, version, &image);
+        sf_table_layout_read(data, version ? size : 0, &layout);
+        sf_predictor_image(data, version ? size : 0, version, &layout, &image);
         int r = sf_address_fields_find(data, size, &image, &fields, err);
         if (r == 0 && (r = sf_predictor_start(p, &file, &fields, err)) < 0)
                 sf_predictor_close(p);
@@ -60,13 +82,17 @@ void sf_predictor_close(struct sf_predictor *p)
 
 static enum sf_a64_layout layout_of(const struct sf_field *field)
 {
-        return field->form == SF_FORM_OPERAND || field->form == SF_FORM_NUMBER ? (enum sf_a64_layout)field->bias
-                                                                               : SF_A64_NONE;
+        return field->form == SF_FORM_OPERAND || field->form == SF_FORM_ANCHORED || field->form == SF_FORM_NUMBER
+                       ? (enum sf_a64_layout)field->bias
+                       : SF_A64_NONE;
 }
 
 uint64_t sf_field_get(const struct sf_field *field, const uint8_t *at)
 {
-        uint64_t value = field->width == 1 ? *at : field->width == 4 ? sf_get32(at) : sf_get64(at);
+        uint64_t value = field->width == 1   ? *at
+                         : field->width == 2 ? sf_get16(at)
+                         : field->width == 4 ? sf_get32(at)
+                                             : sf_get64(at);
         enum sf_a64_layout layout = layout_of(field);
 
         return layout == SF_A64_NONE ? value : sf_a64_split(layout, (uint32_t)value);
@@ -81,7 +107,10 @@ uint64_t sf_field_bits(const struct sf_field *field)
 
 int64_t sf_field_signed(const struct sf_field *field, uint64_t value)
 {
-        return field->width == 1 ? (int8_t)value : field->width == 4 ? (int32_t)value : (int64_t)value;
+        return field->width == 1   ? (int8_t)value
+               : field->width == 2 ? (int16_t)value
+               : field->width == 4 ? (int32_t)value
+                                   : (int64_t)value;
 }
 
 void sf_field_put(const struct sf_field *field, uint8_t *at, uint64_t value)
@@ -122,12 +151,19 @@ static unsigned scale_of(const struct sf_predictor *p, const struct sf_field *fi
         return insn.scale;
 }
 
-/* The old instruction with its operand for another place and target. */
+/* The old instruction with another operand. */
+static uint64_t with_bits(const struct sf_predictor *p, const struct sf_field *field, uint64_t operand)
+{
+        uint64_t bits = sf_field_bits(field);
+
+        return (sf_field_get(field, p->data + field->position) & ~bits) | (operand & bits);
+}
+
+/* And with that for another place and target. */
 static uint64_t with_operand(const struct sf_predictor *p, const struct sf_field *field, uint64_t place,
                              uint64_t target)
 {
-        return (sf_field_get(field, p->data + field->position) & ~sf_field_bits(field)) |
-               sf_a64_operand(layout_of(field), scale_of(p, field), place, target);
+        return with_bits(p, field, sf_a64_operand(layout_of(field), scale_of(p, field), place, target));
 }
 
 /* The value of a field that refers to new position `target`. */
@@ -151,6 +187,16 @@ static uint64_t value_of(const struct sf_predictor *p, const struct sf_field *fi
                 break;
         case SF_FORM_INDEX:
                 value = (target - sf_predict_place(p, field->base)) / field->bias;
+                break;
+        case SF_FORM_ANCHORED:
+                value = sf_image_address(image, target) - sf_image_address(image, sf_predict_place(p, field->base));
+                value = with_bits(p, field, value >> scale_of(p, field));
+                break;
+        case SF_FORM_CASE:
+                value = (uint64_t)((int64_t)(target - sf_predict_place(p, field->base)) / field->bias);
+                break;
+        case SF_FORM_ADVANCE:
+                value = ADVANCE | ((target - sf_predict_place(p, field->base)) / field->bias & (ADVANCE - 1));
                 break;
         case SF_FORM_SIZE:
                 value = target + 1 - sf_predict_place(p, field->base);
@@ -185,6 +231,17 @@ static bool target_of(const struct sf_predictor *p, const struct sf_field *field
         case SF_FORM_INDEX:
                 *ret = sf_predict_place(p, field->base) + value * field->bias;
                 return true;
+        case SF_FORM_ANCHORED:
+                return sf_image_position(image,
+                                         sf_image_address(image, sf_predict_place(p, field->base)) +
+                                                 ((value & sf_field_bits(field)) << scale_of(p, field)),
+                                         ret);
+        case SF_FORM_CASE:
+                *ret = sf_predict_place(p, field->base) + distance * field->bias;
+                return true;
+        case SF_FORM_ADVANCE:
+                *ret = sf_predict_place(p, field->base) + (value & (ADVANCE - 1)) * field->bias;
+                return value / ADVANCE == 1;
         case SF_FORM_SIZE:
                 *ret = sf_predict_place(p, field->base) + value - 1;
                 return true;
@@ -313,4 +370,15 @@ uint64_t sf_predict_address(const struct sf_predictor *p, const struct sf_image 
         if (i == p->fields.count || p->fields.fields[i].position != position)
                 return 0;
         return sf_image_address(image, sf_predict_place(p, p->fields.fields[i].target));
+}
+
+bool sf_predict_reference(const struct sf_predictor *p, const struct sf_image *image, uint64_t position, uint64_t *ret)
+{
+        size_t i = sf_address_fields_first(&p->fields, position);
+
+        if (i == p->fields.count || p->fields.fields[i].position != position ||
+            p->fields.fields[i].form != SF_FORM_OPERAND)
+                return false;
+        *ret = sf_image_address(image, sf_predict_place(p, p->fields.fields[i].target));
+        return true;
 }

@@ -24,8 +24,10 @@
 
 /* Raised by every change that alters a prediction; travels in each patch. 3 knows no operands of arm64 code and is
  * otherwise the same, so patches for other machines say 3, which older programs read. */
-#define SF_PREDICTOR_VERSION 4
+#define SF_PREDICTOR_VERSION 5
 #define SF_PREDICTOR_OLDEST  3
+#define SF_PREDICTOR_A64     4 /* knows operands of arm64 code, */
+#define SF_PREDICTOR_WORDS   5 /* and what follows from its instructions for literals and call frames */
 
 #define SF_PREDICT_TOLD (UINT64_C(1) << 62)
 
@@ -59,8 +61,10 @@ struct sf_prediction {
         uint64_t alternative; /* second guess; equal to value where there is none */
 };
 
-/* The image of a file of which the first `known` bytes are there, as this version of the predictor sees it. */
-void sf_predictor_image(const uint8_t *data, uint64_t known, unsigned version, struct sf_image *ret);
+/* The image of a file of which the first `known` bytes are there, as this version of the predictor sees it. `layout` is
+ * the file's. */
+void sf_predictor_image(const uint8_t *data, uint64_t known, unsigned version, const struct sf_table_layout *layout,
+                        struct sf_image *ret);
 
 /* A file of any kind. */
 struct sf_predictor_file {
@@ -93,10 +97,12 @@ uint64_t sf_predict_place(const struct sf_predictor *p, uint32_t target);
 /* Tells the predictor where something went. Ignored where no field refers to it. */
 void sf_predict_told(struct sf_predictor *p, uint64_t old_position, uint64_t new_position);
 
+/* The new address that the arm64 instruction at a position of the old file refers to; false where it refers to none. */
+bool sf_predict_reference(const struct sf_predictor *p, const struct sf_image *image, uint64_t position, uint64_t *ret);
 /* The new address that the field at a position of the old file refers to; 0 where there is no field. */
 uint64_t sf_predict_address(const struct sf_predictor *p, const struct sf_image *image, uint64_t position);
 
-/* A field's value in a file: 1, 4 or 8 bytes, little-endian, taken apart where it is an operand of an arm64
+/* A field's value in a file: 1, 2, 4 or 8 bytes, little-endian, taken apart where it is an operand of an arm64
  * instruction; and a value of its width with its sign. */
 uint64_t sf_field_get(const struct sf_field *field, const uint8_t *at);
 int64_t sf_field_signed(const struct sf_field *field, uint64_t value);

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -14,6 +15,7 @@
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "base/fs.h"
 #include "delta/codec/bindiff.h"
 #include "delta/codec/codecs.h"
 #include "delta/image/a64.h"
@@ -22,7 +24,8 @@
 #define BASE      0x400000u /* address of the first byte: no page of the file starts where one of memory does */
 #define CODE      0x1000u   /* position of .text */
 #define FUNCTIONS 300u
-#define WORDS     11u /* of a function */
+#define WORDS     11u     /* of a function */
+#define FRAMES    0xf000u /* position of .eh_frame */
 #define BYTES     0x10000u
 
 static void test_instructions(void **unused)
@@ -72,6 +75,12 @@ static void test_instructions(void **unused)
         }
 }
 
+static uint32_t noise(uint32_t *state)
+{
+        *state = *state * 1664525 + 1013904223;
+        return *state >> 8;
+}
+
 /* Any word comes back, whatever it is taken for; and what an operand refers to is what it was made from. */
 static void test_inverse(void **unused)
 {
@@ -107,6 +116,7 @@ static void test_inverse(void **unused)
 struct program {
         uint8_t data[BYTES];
         uint64_t code_bytes, text; /* position of the texts */
+        uint64_t frames_bytes;     /* of call frame information, at FRAMES */
 };
 
 static void put32(uint8_t *at, uint32_t v)
@@ -136,7 +146,7 @@ static void section(struct program *p, unsigned index, uint32_t name, uint32_t t
 
 static void headers(struct program *p, uint16_t machine)
 {
-        static const char names[] = "\0.text\0.rodata\0.shstrtab";
+        static const char names[] = "\0.text\0.rodata\0.shstrtab\0.eh_frame";
         uint8_t *d = p->data;
 
         memcpy(d, ELFMAG, SELFMAG);
@@ -148,7 +158,7 @@ static void headers(struct program *p, uint16_t machine)
         put64(d + 40, BYTES - 0x200);
         put32(d + 52, 64 | 56u << 16);
         put32(d + 56, 1 | 64u << 16);
-        put32(d + 60, 4 | 3u << 16);
+        put32(d + 60, 5 | 3u << 16);
         put32(d + 64, PT_LOAD);
         put32(d + 68, PF_R | PF_X);
         put64(d + 80, BASE);
@@ -158,6 +168,7 @@ static void headers(struct program *p, uint16_t machine)
         section(p, 1, 1, SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, CODE, p->code_bytes);
         section(p, 2, 7, SHT_PROGBITS, SHF_ALLOC, p->text, FUNCTIONS * 16);
         section(p, 3, 15, SHT_STRTAB, 0, BYTES - 0x300, sizeof names);
+        section(p, 4, 25, SHT_PROGBITS, SHF_ALLOC, FRAMES, p->frames_bytes);
 }
 
 static uint32_t operand(uint32_t word, enum sf_a64_layout layout, uint64_t place, uint64_t target)
@@ -231,6 +242,197 @@ static void test_fields(void **unused)
                          sf_address_fields_first(&old_one.fields, CODE));
 }
 
+/* Hand-made code at CODE, nothing else. */
+static void make_code(struct program *p, const uint32_t *words, size_t count)
+{
+        memset(p, 0, sizeof *p);
+        p->code_bytes = 4 * count;
+        p->text = 0x2000;
+        for (size_t i = 0; i < count; i++)
+                put32(p->data + CODE + 4 * i, words[i]);
+        headers(p, EM_AARCH64);
+}
+
+static const struct sf_field *field_at(const struct sf_predictor *p, uint64_t position)
+{
+        size_t i = sf_address_fields_first(&p->fields, position);
+
+        return i < p->fields.count && p->fields.fields[i].position == position ? &p->fields.fields[i] : NULL;
+}
+
+/* What a field becomes when everything from position `at` on moves by `by` bytes. */
+static uint64_t predicted(struct sf_predictor *p, const struct sf_field *field, uint64_t at, uint64_t by)
+{
+        const struct sf_piece copies[] = { { 0, 0, at }, { at, at + by, BYTES - at } };
+        enum sf_map_quality quality;
+        struct sf_prediction guess;
+
+        assert_non_null(field);
+        assert_int_equal(sf_predictor_set_map(p, copies, 2, NULL), 0);
+        sf_predict(p, field, &p->image, p->data, sf_map_position(&p->map, field->position, &quality), &guess);
+        return guess.value;
+}
+
+/* A switch: entries of its table are distances from a label in the code. */
+static void test_jump_table(void **unused)
+{
+        static const uint32_t words[] = {
+                0x7100101f,               /* cmp w0, #4 */
+                0x540000e8,               /* b.hi .+28 */
+                0xf0000001,               /* adrp x1, the page of the table */
+                0x91000021 | 0x100 << 10, /* add x1, x1, #0x100 */
+                0x38604821,               /* ldrb w1, [x1, w0, uxtw] */
+                0x10000062,               /* adr x2, .+12 */
+                0x8b218841,               /* add x1, x2, w1, sxtb #2 */
+                0xd61f0020,               /* br x1 */
+                0xd503201f,
+                0xd503201f,
+                0xd503201f,
+                0xd503201f,
+                0xd503201f,
+                0xd65f03c0,
+        };
+        static const uint8_t entries[] = { 0, 2, 0xff, 4, 1, 3 }; /* the last one is behind the table */
+        static struct program program;
+        _cleanup_(sf_predictor_close) struct sf_predictor p = { 0 };
+        uint64_t table, label = CODE + 32;
+
+        (void)unused;
+        make_code(&program, words, sizeof words / sizeof *words);
+        table = ((CODE + 8) & ~0xfffull) + 0x3000 + 0x100;
+        memcpy(program.data + table, entries, sizeof entries);
+        assert_int_equal(sf_predictor_open(&p, program.data, BYTES, SF_PREDICTOR_VERSION, NULL), 0);
+        for (size_t i = 0; i < 5; i++) {
+                const struct sf_field *f = field_at(&p, table + i);
+
+                assert_non_null(f);
+                assert_int_equal(f->form, SF_FORM_CASE);
+                assert_int_equal(p.fields.targets[f->target], label + (uint64_t)(int64_t)(int8_t)entries[i] * 4);
+                /* Eight bytes more behind the second instruction after the label. */
+                assert_int_equal(predicted(&p, f, label + 8, 8), (uint8_t)(entries[i] + (i == 1 || i == 3 ? 2 : 0)));
+        }
+        assert_null(field_at(&p, table + 5));
+        /* An older predictor knows none, and without the comparison there is none. */
+        sf_predictor_close(&p);
+        assert_int_equal(sf_predictor_open(&p, program.data, BYTES, SF_PREDICTOR_A64, NULL), 0);
+        assert_null(field_at(&p, table));
+        sf_predictor_close(&p);
+        put32(program.data + CODE, 0xd503201f);
+        assert_int_equal(sf_predictor_open(&p, program.data, BYTES, SF_PREDICTOR_VERSION, NULL), 0);
+        assert_null(field_at(&p, table));
+}
+
+/* Code behind an epilogue goes on with what was known where the branch to it came from, or where nothing says so, with
+ * pages in registers that survive calls, and those that were stored in the frame. */
+static void test_flow(void **unused)
+{
+        static const uint32_t words[] = {
+                0xa9ba7bfd, /* stp x29, x30, [sp, #-96]! */
+                0xf000001b, /* adrp x27, .. */
+                0xf0000000, /* adrp x0, .. */
+                0xf90033e0, /* str x0, [sp, #96] */
+                0xb40000e1, /* cbz x1, .+28: to word 11 */
+                0x94000000, /* bl . */
+                0xa94573fb, /* ldp x27, x28, [sp, #80] */
+                0xa8c67bfd, /* ldp x29, x30, [sp], #96 */
+                0xd65f03c0, /* ret */
+                0x91040361, /* add x1, x27, #0x100: the branch does not lead here, the register survives */
+                0xd65f03c0, /* ret */
+                0x91080002, /* add x2, x0, #0x200: known from the branch */
+                0x91018043, /* add x3, x2, #0x60: from there on */
+                0x94000000, /* bl . */
+                0xf94033e4, /* ldr x4, [sp, #96] */
+                0x910c0084, /* add x4, x4, #0x300: from the frame */
+                0xaa1b03e5, /* mov x5, x27 */
+                0x910200a5, /* add x5, x5, #0x80 */
+                0xd65f03c0, /* ret */
+                0xa9be7bfd, /* stp x29, x30, [sp, #-32]! */
+                0x91040361, /* add x1, x27, #0x100: another function, a number */
+                0xd65f03c0, /* ret */
+        };
+        static struct program program;
+        _cleanup_(sf_predictor_close) struct sf_predictor p = { 0 };
+        const uint64_t page = (CODE & ~0xfffull) + 0x3000;
+        const struct {
+                unsigned word;
+                uint8_t form;
+                uint64_t target;
+        } expected[] = { { 9, SF_FORM_OPERAND, page + 0x100 },   { 11, SF_FORM_OPERAND, page + 0x200 },
+                         { 12, SF_FORM_ANCHORED, page + 0x260 }, { 15, SF_FORM_OPERAND, page + 0x300 },
+                         { 17, SF_FORM_OPERAND, page + 0x80 },   { 20, SF_FORM_NUMBER, 0 } };
+
+        (void)unused;
+        make_code(&program, words, sizeof words / sizeof *words);
+        assert_int_equal(sf_predictor_open(&p, program.data, BYTES, SF_PREDICTOR_VERSION, NULL), 0);
+        for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+                const struct sf_field *f = field_at(&p, CODE + 4 * expected[i].word);
+
+                assert_non_null(f);
+                assert_int_equal(f->form, expected[i].form);
+                if (f->form != SF_FORM_NUMBER)
+                        assert_int_equal(p.fields.targets[f->target], expected[i].target);
+        }
+        /* What lies between an anchor and what is counted from it moves the offset. */
+        const struct sf_field *anchored = field_at(&p, CODE + 48);
+        assert_int_equal(p.fields.targets[anchored->base], page + 0x200);
+        assert_int_equal(predicted(&p, anchored, page + 0x230, 16) & 0xfff, 0x70);
+        sf_predict_learn(&p, anchored, &p.image, CODE + 48,
+                         (sf_field_get(anchored, p.data + CODE + 48) & ~0xfffull) | 0x78);
+        assert_int_equal(sf_predict_place(&p, anchored->target), page + 0x278);
+        /* Each page is told once, by what is added to it first. */
+        assert_int_equal(p.fields.targets[field_at(&p, CODE + 4)->target], page + 0x100);
+        assert_int_equal(p.fields.targets[field_at(&p, CODE + 8)->target], page + 0x200);
+}
+
+static void test_call_frames(void **unused)
+{
+        static const uint32_t words[] = { 0xa9be7bfd, 0xf9000bf3, 0xd503201f, 0xf9400bf3, 0xa8c27bfd, 0xd65f03c0 };
+        /* A common entry, then a description: advance 1, def_cfa_offset 32, offset x29, offset x30, advance1 1, offset
+         * x19, advance2 3, restore x19, restore x30, restore x29, def_cfa_offset 0. */
+        static const uint8_t frames[] = {
+                0x10, 0, 0,    0, 0, 0, 0, 0,    1,    0x7a, 0x52, 0, 4, 0x78, 0x1e, 1,    0x1b, 0x0c, 0x1f, 0, 0x28, 0,
+                0,    0, 0x18, 0, 0, 0, 0, 0,    0,    0,    0x18, 0, 0, 0,    0,    0x41, 0x0e, 0x20, 0x9d, 4, 0x9e, 3,
+                2,    1, 0x93, 2, 3, 3, 0, 0xd3, 0xde, 0xdd, 0x0e, 0, 0, 0,    0,    0,    0,    0,    0,    0,
+        };
+        const struct {
+                uint64_t at;
+                uint8_t width, form;
+                uint64_t place, later;
+        } expected[] = { { FRAMES + 37, 1, SF_FORM_ADVANCE, CODE + 4, 0x41 },
+                         { FRAMES + 45, 1, SF_FORM_INDEX, CODE + 8, 1 },
+                         { FRAMES + 49, 2, SF_FORM_INDEX, CODE + 20, 5 } };
+        static struct program program;
+        _cleanup_(sf_predictor_close) struct sf_predictor p = { 0 };
+
+        (void)unused;
+        make_code(&program, words, sizeof words / sizeof *words);
+        memcpy(program.data + FRAMES, frames, sizeof frames);
+        put32(program.data + FRAMES + 28, CODE - (FRAMES + 28));
+        program.frames_bytes = sizeof frames;
+        headers(&program, EM_AARCH64);
+        assert_int_equal(sf_predictor_open(&p, program.data, BYTES, SF_PREDICTOR_VERSION, NULL), 0);
+        for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+                const struct sf_field *f = field_at(&p, expected[i].at);
+
+                assert_non_null(f);
+                assert_int_equal(f->form, expected[i].form);
+                assert_int_equal(f->width, expected[i].width);
+                assert_int_equal(p.fields.targets[f->target], expected[i].place);
+                /* Two more instructions in the middle. */
+                assert_int_equal(predicted(&p, f, CODE + 12, 8), expected[i].later);
+        }
+        /* Instructions that are cut off, or unknown, end the walk. */
+        put32(program.data + FRAMES + 20, 0x1e);
+        program.data[FRAMES + 37] = 0x3f;
+        sf_predictor_close(&p);
+        assert_int_equal(sf_predictor_open(&p, program.data, BYTES, SF_PREDICTOR_VERSION, NULL), 0);
+        assert_null(field_at(&p, FRAMES + 37));
+        assert_null(field_at(&p, FRAMES + 45));
+        sf_predictor_close(&p);
+        assert_int_equal(sf_predictor_open(&p, program.data, BYTES, SF_PREDICTOR_A64, NULL), 0);
+        assert_null(field_at(&p, FRAMES + 45));
+}
+
 static size_t encode(const struct sf_delta_codec *encoder, const struct program *old, const struct program *new,
                      struct sf_buffer *patch)
 {
@@ -281,13 +483,89 @@ static void test_moved_code(void **unused)
         assert_int_equal(((uint8_t *)patch.data)[0], SF_PREDICTOR_OLDEST);
 }
 
+/* Instructions of every sort that are new, and others that differ in place: whatever the words are, they come back. */
+static void test_new_code(void **unused)
+{
+        static struct program old, new;
+        _cleanup_(sf_buffer_free) struct sf_buffer patch = SF_BUFFER_INIT;
+        uint32_t state = 7;
+
+        (void)unused;
+        make(&old, EM_AARCH64, 400, 0);
+        for (unsigned round = 0; round < 40; round++) {
+                make(&new, EM_AARCH64, 400 + round % 5 * 4, round);
+                for (unsigned i = 0; i < 100 + round; i++) {
+                        uint64_t at = CODE + (i < 90 ? 9 * WORDS * 4 + 4 * i : noise(&state) % new.code_bytes);
+
+                        state = state * 1664525 + 1013904223;
+                        put32(new.data + (i % 16 == 15 ? at : at & ~3ull), state ^ state >> 13);
+                }
+                encode(&sf_delta_elf_encoder, &old, &new, &patch);
+        }
+}
+
+/* Made by the encoder of predictor 4 for make(0, 0) and make(52, 5). */
+static void test_older_patch(void **unused)
+{
+        static const uint8_t patch[] = {
+                0x04, 0x0c, 0xfd, 0xff, 0xff, 0xcb, 0xa0, 0xd1, 0x73, 0x22, 0xee, 0xcc, 0x8d, 0x64,
+                0xcd, 0x3c, 0xc9, 0xad, 0x7e, 0x86, 0x71, 0xf4, 0x2c, 0x3e, 0x35, 0x9b, 0xd3, 0xff,
+                0xf3, 0x0d, 0x47, 0x86, 0xd7, 0x0a, 0xf3, 0x02, 0x97, 0xbd, 0xac, 0x25, 0x5e, 0xbe,
+                0xe2, 0xd9, 0x8b, 0x2d, 0x33, 0x5f, 0xee, 0x48, 0x3c, 0xad, 0xc9, 0x11, 0x13, 0x8d,
+                0xcd, 0x2d, 0x24, 0xca, 0xa6, 0x41, 0x9f, 0xfc, 0x4f, 0x8f, 0x91, 0x38, 0xb8,
+        };
+        static struct program old, new;
+        static uint8_t out[BYTES];
+        const struct sf_delta_file before = { old.data, BYTES, 0 }, unknown = { NULL, BYTES, 1 };
+
+        (void)unused;
+        make(&old, EM_AARCH64, 0, 0);
+        make(&new, EM_AARCH64, 52, 5);
+        assert_int_equal(patch[0], SF_PREDICTOR_A64);
+        assert_int_equal(sf_delta_codec_find("elf")->decode(&(struct sf_delta_files){ &before, 1 },
+                                                            &(struct sf_delta_files){ &unknown, 1 }, patch,
+                                                            sizeof patch, out, NULL),
+                         0);
+        assert_memory_equal(out, new.data, BYTES);
+}
+
+/* SF_TEST_A64_PAIR="OLD NEW": two versions of a real program. */
+static void test_real_pair(void **unused)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer old = SF_BUFFER_INIT, new = SF_BUFFER_INIT, patch = SF_BUFFER_INIT;
+        _cleanup_free_ char *paths = getenv("SF_TEST_A64_PAIR") ? strdup(getenv("SF_TEST_A64_PAIR")) : NULL;
+        _cleanup_free_ uint8_t *out = NULL;
+        char *second = paths ? strchr(paths, ' ') : NULL;
+
+        (void)unused;
+        if (!second) {
+                fprintf(stderr, "skipped: SF_TEST_A64_PAIR names no two programs\n");
+                return;
+        }
+        *second++ = 0;
+        assert_int_equal(sf_fs_read(paths, SIZE_MAX / 4, &old, NULL), 0);
+        assert_int_equal(sf_fs_read(second, SIZE_MAX / 4, &new, NULL), 0);
+        const struct sf_delta_file before = { old.data, old.len, 0 }, after = { new.data, new.len, 1 },
+                                   unknown = { NULL, new.len, 1 };
+        const struct sf_delta_files all_old = { &before, 1 };
+        assert_int_equal(
+                sf_delta_elf_encoder.encode(&all_old, &(struct sf_delta_files){ &after, 1 }, NULL, &patch, NULL), 0);
+        assert_non_null(out = malloc(new.len));
+        assert_int_equal(sf_delta_codec_find("elf")->decode(&all_old, &(struct sf_delta_files){ &unknown, 1 },
+                                                            patch.data, patch.len, out, NULL),
+                         0);
+        assert_memory_equal(out, new.data, new.len);
+        fprintf(stderr, "%zu bytes for %zu\n", patch.len, new.len);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_instructions),
-                cmocka_unit_test(test_inverse),
-                cmocka_unit_test(test_fields),
-                cmocka_unit_test(test_moved_code),
+                cmocka_unit_test(test_instructions), cmocka_unit_test(test_inverse),
+                cmocka_unit_test(test_fields),       cmocka_unit_test(test_jump_table),
+                cmocka_unit_test(test_flow),         cmocka_unit_test(test_call_frames),
+                cmocka_unit_test(test_moved_code),   cmocka_unit_test(test_new_code),
+                cmocka_unit_test(test_older_patch),  cmocka_unit_test(test_real_pair),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

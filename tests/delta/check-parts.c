@@ -351,7 +351,7 @@ static void test_prune(void **unused)
                 assert_int_equal(sf_script_add(&script, steps[i], NULL), 0);
                 before += steps[i].literal + steps[i].copy;
         }
-        sf_prune_script(&script);
+        sf_prune_script(&script, false);
         for (size_t i = 0; i < script.count; i++) {
                 const struct sf_step *s = &script.steps[i];
                 bool known = false;
