@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fuzz/fuzz-delta-codecs.c - patches that no encoder made. The first byte chooses codec and old file (bit 2: an ELF
- * file with all its tables), whether the header of the patch is given (bit 3), or the codec that makes parts (bit 4);
- * the rest is the patch. Any input must end in success or a clean error, in the memory stated. */
+ * file with all its tables; bit 5: for arm64), whether the header of the patch is given (bit 3), or the codec that
+ * makes parts (bit 4); the rest is the patch. Any input must end in success or a clean error, in the memory stated. */
+#include <elf.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+#define E_MACHINE 18 /* offset of its low byte in the ELF header */
 #define OLD_ELF   sizeof((struct deltaelf *)0)->data
 #define OLD_SIZE  (OLD_ELF + 3000)
 #define NEW_ELF   11500
@@ -21,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define PATCH_MAX 65536
 
 /* Bytes that look like code; in front of them, if wanted, a file that is whole. */
-static void make_old(uint8_t *old, int elf)
+static void make_old(uint8_t *old, bool elf, bool a64)
 {
         static const uint8_t code[] = { 0xe8, 0x10, 0,    0,    0, 0x48, 0x8d, 0x3d, 0x20, 0,
                                         0,    0,    0x0f, 0x84, 1, 0,    0,    0,    0xc3 };
@@ -32,6 +35,8 @@ static void make_old(uint8_t *old, int elf)
         if (!elf)
                 return;
         deltaelf_make(&file, &(struct deltaelf_order){ .turn = 1 });
+        if (a64)
+                file.data[E_MACHINE] = EM_AARCH64;
         memcpy(old, file.data, OLD_ELF);
 }
 
@@ -46,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         if (size < 1 || size > PATCH_MAX || !out)
                 return 0;
-        make_old(old, data[0] & 4);
+        make_old(old, data[0] & 4, data[0] & 32);
         if (data[0] & 8)
                 memcpy(patch, header, given = sizeof header);
         memcpy(patch + given, data + 1, size - 1);
