@@ -31,17 +31,24 @@ static void set_priority(int policy, int io)
 }
 
 /* Outside of control groups the kernel makes a group of each session (sched(7), autogroup), and a policy counts within
- * its group only. Returns the group's nice value before, 0 where there are no such groups. */
-static int set_autogroup(int nice)
+ * its group only. A session that others are in, a shell's or a daemon's, is left alone: they would give way as well,
+ * and would go on doing so if this process was killed. Returns false where nothing was changed. */
+static bool set_autogroup(int nice, int *ret_before)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer old = SF_BUFFER_INIT;
-        _cleanup_close_ int fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
-        int before = 0;
+        _cleanup_close_ int fd = -1;
 
+        if (getsid(0) != getpid()) {
+                sf_log_detail("the session's group keeps its priority: it is not ours");
+                return false;
+        }
+        fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
         if (fd < 0 || sf_fs_read("/proc/self/autogroup", 256, &old, NULL) < 0 ||
-            sscanf(sf_buffer_text(&old), "%*s nice %d", &before) != 1 || dprintf(fd, "%d", nice) < 0)
+            sscanf(sf_buffer_text(&old), "%*s nice %d", ret_before) != 1 || dprintf(fd, "%d", nice) < 0) {
                 sf_log_detail("the session's group keeps its priority: %m");
-        return before;
+                return false;
+        }
+        return true;
 }
 
 /* Does the unified hierarchy divide the processors? With "cpu" in an old hierarchy, or delegated to nobody, it does
@@ -71,17 +78,19 @@ void sf_quiet_begin(struct sf_quiet *quiet)
         if (!quiet->idle)
                 return;
         set_priority(SCHED_IDLE, IOPRIO_IDLE);
-        quiet->autogroup = set_autogroup(NICE_LEAST);
+        quiet->grouped = set_autogroup(NICE_LEAST, &quiet->autogroup);
 }
 
 void sf_quiet_end(struct sf_quiet *quiet)
 {
         struct sf_error err = SF_ERROR_INIT;
 
-        if (quiet->idle) {
+        int least;
+
+        if (quiet->idle)
                 set_priority(SCHED_OTHER, IOPRIO_NONE);
-                set_autogroup(quiet->autogroup);
-        }
+        if (quiet->grouped)
+                set_autogroup(quiet->autogroup, &least);
         if (quiet->scope && sf_service_scope_weigh(SF_SERVICE_WEIGHT_NORMAL, &err) < 0)
                 sf_log_detail("the scope keeps its weight: %s", err.text);
         *quiet = (struct sf_quiet){ 0 };

@@ -2,8 +2,9 @@
 /* agent/node/quiet.h - work that must not be noticed by the jobs of this node: unpacking and decoding deltas.
  *
  * In a scope with CPUWeight=1 and IOWeight=1, where systemd gives one; where no control group divides the processors,
- * at idle priority (sched(7): SCHED_IDLE, and nice 19 for the session's autogroup). With idle processors the work is as
- * fast as ever; on a node that computes on all of them it takes about a hundredth of them.
+ * at idle priority (sched(7): SCHED_IDLE, and nice 19 for the session's autogroup, where the session is this process's
+ * own). With idle processors the work is as fast as ever; on a node that computes on all of them it takes about a
+ * hundredth of them.
  */
 #ifndef SF_AGENT_NODE_QUIET_H
 #define SF_AGENT_NODE_QUIET_H
@@ -13,7 +14,8 @@
 struct sf_quiet {
         bool scope;    /* it was entered */
         bool idle;     /* idle priority was taken */
-        int autogroup; /* nice value that the session's group had then */
+        bool grouped;  /* the session's group gave way, */
+        int autogroup; /* whose nice value was this one */
 };
 
 /* Threads and programs that are started from here on are quiet as well. Never fails: what is not to be had is left

@@ -89,9 +89,12 @@ done
 bed_in n1 sh -c 'while ! systemctl list-units --plain --no-legend "sf-node-*.scope" | grep -q .; do sleep 0.1; done
         systemctl show -P CPUWeight $(systemctl list-units --plain --no-legend "sf-node-*.scope" | cut -d" " -f1) >/tmp/weight' &
 TIMEFORMAT='%R %U %S'
+# A shell that it was started from does not give way with it, nor ever after because it was killed.
+group=$(bed_in n1 setsid --wait sh -c 'timeout -s KILL 1 sf-node -q stage "$1" >&2; cat /proc/self/autogroup' sh "$RELEASES_MUTE" || true)
+case $group in *'nice 0' | '') ;; *) fail "a killed stage left $group" ;; esac
 # However far it comes: what counts is its share. In a session of its own, as over ssh: where no control group divides the
 # processors, it gives way with its whole session, and this script's watcher is in this one.
-times=$({ time bed_in n1 setsid --wait timeout 15 sf-node -q stage "$RELEASES_SIMPLE" >&2 || true; } 2>&1 | tail -n 1)
+times=$({ time bed_in n1 timeout 15 setsid --wait sf-node -q stage "$RELEASES_SIMPLE" >&2 || true; } 2>&1 | tail -n 1)
 awk -v times="$times" -v n="$processors" 'BEGIN {
         split(times, t, " "); share = 100 * (t[2] + t[3]) / t[1] / n
         printf "stage beside a computation on every processor: %.1f s, %.2f s of processors, %.2f %% of them\n", t[1], t[2] + t[3], share
