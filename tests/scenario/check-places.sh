@@ -10,23 +10,10 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 . "$top_srcdir/tests/kit/expect.sh"
-factory() { "$top_builddir/slurm-factory" --cache cache --data "$top_srcdir/etc" -q "$@"; }
+. "$top_srcdir/tests/kit/small-node.sh"
 # What waits for the other end of a FIFO is ended, with exit code 124.
 agent() { timeout 20 "${SF_NODE:-$top_builddir/sf-node}" --config conf --root root "$@"; }
-placeholder=/media/$(printf 'x%.0s' {1..280})
-for version in 24.11.4 24.11.5; do
-        mkdir -p tree-$version/sbin
-        printf '#!/bin/sh\n# %s/sbin\necho slurm %s\n' "$placeholder" $version >tree-$version/sbin/slurmd
-        chmod 755 tree-$version/sbin/slurmd
-        factory import tree-$version --placeholder "$placeholder" --slurm-version $version --toolchain test --arch amd64
-done
-factory keys init --repo repo --keys keys
-factory publish 24.11.4 --repo repo --keys keys
-factory publish 24.11.5 --repo repo --keys keys
-mkdir root
-printf '[repository]\nurl = file://%s/repo\n[node]\ntoolchain = test\narch = amd64\n' "$work" >conf
-agent -q trust repo/metadata/1.root.json
-agent -q install 24.11.4
+small_node
 state=root/var/lib/sf-node
 cp -a $state kept
 
