@@ -54,10 +54,11 @@ static int add_ccache(const struct sf_build_sandbox *sandbox, struct sf_words *e
 }
 
 /* --check lets the second build's steps live on another day, where the root has libfaketime: see
- * factory/rebuild/conditions.h. Times of files stay, because make and configure compare them with each other. */
+ * factory/rebuild/conditions.h. Times of files are moved along, both when they are asked for and when they are set:
+ * otherwise what touch(1) makes would be newer than all that is written after it, and be made again by make(1). */
 static int add_clock(const struct sf_build_sandbox *sandbox, struct sf_words *env, struct sf_error *err)
 {
-        static const char *const settings[] = { "NO_FAKE_STAT=1", "FAKETIME_DONT_FAKE_MONOTONIC=1" };
+        static const char *const settings[] = { "FAKE_UTIME=1", "FAKETIME_DONT_FAKE_MONOTONIC=1" };
         const char *ahead = getenv("SF_REBUILD_CLOCK");
         _cleanup_free_ char *pattern = sf_format("%s/usr/lib*/*/faketime/libfaketimeMT.so.1", sandbox->root);
         glob_t found;
