@@ -19,6 +19,8 @@
 #define HIDDEN      "/media"
 #define BUILD_NAME  "sf-build"
 #define CCACHE_NAME "sf-ccache"
+#define HOST_NAME   "slurm-factory"
+#define NAMESPACES  (CLONE_NEWNS | CLONE_NEWUTS)
 
 static int write_map(const char *path, const char *text, struct sf_error *err)
 {
@@ -38,7 +40,7 @@ static int enter_user_namespace(struct sf_error *err)
 
         if (!users || !groups)
                 return sf_error_set(err, SF_ERR_NOMEM, "user namespace");
-        if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+        if (unshare(CLONE_NEWUSER | NAMESPACES) < 0)
                 return sf_error_errno(err, "user namespace");
         if ((r = write_map("/proc/self/setgroups", "deny", err)) < 0 ||
             (r = write_map("/proc/self/uid_map", users, err)) < 0)
@@ -61,16 +63,18 @@ static void protect_system(const char *cache)
         }
 }
 
-static int unshare_mounts(const char *cache, struct sf_error *err)
+static int unshare_place(const char *cache, struct sf_error *err)
 {
         int r;
 
         if (strncmp(cache, HIDDEN "/", strlen(HIDDEN "/")) == 0)
                 return sf_error_set(err, SF_ERR_UNSUPPORTED, "the cache lies below %s", HIDDEN);
-        if (geteuid() == 0 && unshare(CLONE_NEWNS) < 0)
+        if (geteuid() == 0 && unshare(NAMESPACES) < 0)
                 return sf_error_errno(err, "mount namespace");
         if (geteuid() != 0 && (r = enter_user_namespace(err)) < 0)
                 return r;
+        if (sethostname(HOST_NAME, strlen(HOST_NAME)) < 0)
+                return sf_error_errno(err, "host name");
         if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
                 return sf_error_errno(err, "private mounts");
         return 0;
@@ -109,7 +113,7 @@ static int enter_namespace(const char *cache, const char *root, struct sf_error 
 
         if (!*root && access(HIDDEN, X_OK) < 0)
                 return sf_error_errno(err, "%s", HIDDEN);
-        if ((r = unshare_mounts(cache, err)) < 0 || (*root && (r = dress_root(root, err)) < 0) ||
+        if ((r = unshare_place(cache, err)) < 0 || (*root && (r = dress_root(root, err)) < 0) ||
             (r = mount_below(root, HIDDEN, NULL, err)) < 0)
                 return r;
         if (!*root)

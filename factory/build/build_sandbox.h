@@ -4,7 +4,8 @@
  *
  * The prefix is a path of several hundred characters that must exist while a package is built. As root, or where user
  * namespaces are allowed, the program moves into a private mount namespace and mounts the two directories there: nobody
- * else ever sees them, two builds never meet, and nothing is left behind however the program ends. Where that is
+ * else ever sees them, two builds never meet, and nothing is left behind however the program ends. The host's name is
+ * the same everywhere, too: what packages write down of it neither differs nor tells who built them. Where that is
  * refused the paths lie in the cache directory for as long as the build takes, which makes them depend on it.
  *
  * The steps may run in another root than this machine's (factory/build/root.h): the same directories are then mounted
