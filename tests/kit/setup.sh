@@ -13,7 +13,7 @@ packages="nginx-light skopeo docker-registry umoci zstd systemd-container mmdebs
 npm=${SF_TEST_CACHE:-tests/cache}/npm
 if [ ! -x "$npm/node_modules/.bin/s3rver" ] && command -v npm >/dev/null; then
         mkdir -p "$npm"
-        npm install --silent --no-audit --no-fund --prefix "$npm" s3rver@3.7.1 >/dev/null 2>&1 ||
+        timeout 180 npm install --silent --no-audit --no-fund --prefix "$npm" s3rver@3.7.1 >/dev/null 2>&1 ||
                 echo "setup: npm cannot install s3rver here"
 fi
 [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "setup: not root on Debian, nothing installed"; exit 0; }
