@@ -22,6 +22,14 @@ static int ask(const struct sf_slurm *slurm, const char *program, const char *co
         return sf_slurm_ask(slurm, program, words, &proc, status, err);
 }
 
+static int ask_slurmdbd(const struct sf_slurm *slurm, const char *const *words, struct sf_buffer *output,
+                        struct sf_error *err)
+{
+        const struct sf_slurm other = sf_slurm_regardless(slurm);
+
+        return ask(&other, "sacctmgr", words, output, NULL, err);
+}
+
 /* One more element at the end of an array; the new one is zero. NULL = no memory. */
 static void *grow(void **array, size_t *count, size_t size)
 {
@@ -52,11 +60,9 @@ int sf_cluster_controllers(const struct sf_slurm *slurm, struct sf_cluster_contr
         _cleanup_free_ void *all = NULL;
         size_t count = 0;
         char *saved = NULL;
-        struct sf_slurm anyway = *slurm;
+        const struct sf_slurm each = sf_slurm_regardless(slurm);
         int status; /* 1 where none of them answers, which is an answer */
-
-        anyway.silence = NULL; /* each of them is tried, once */
-        int r = ask(&anyway, "scontrol", (const char *[]){ "ping", NULL }, &text, &status, err);
+        int r = ask(&each, "scontrol", (const char *[]){ "ping", NULL }, &text, &status, err);
 
         for (char *line = text.len ? strtok_r((char *)text.data, "\n", &saved) : NULL; r == 0 && line;
              line = strtok_r(NULL, "\n", &saved)) {
@@ -80,7 +86,7 @@ int sf_cluster_controllers(const struct sf_slurm *slurm, struct sf_cluster_contr
 int sf_cluster_database(const struct sf_slurm *slurm, char version[48], struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
-        int r = ask(slurm, "sacctmgr", (const char *[]){ "-n", "show", "configuration", NULL }, &text, NULL, err);
+        int r = ask_slurmdbd(slurm, (const char *[]){ "-n", "show", "configuration", NULL }, &text, err);
         const char *found = r == 0 ? strstr(sf_buffer_text(&text), "SLURMDBD_VERSION") : NULL;
 
         if (r == 0 && !found)
@@ -102,7 +108,7 @@ int sf_cluster_peers(const struct sf_slurm *slurm, struct sf_cluster_peer **ret,
         _cleanup_free_ void *all = NULL;
         size_t count = 0;
         char *saved = NULL;
-        int r = ask(slurm, "sacctmgr", words, &text, NULL, err);
+        int r = ask_slurmdbd(slurm, words, &text, err);
 
         for (char *line = text.len ? strtok_r((char *)text.data, "\n", &saved) : NULL; r == 0 && line;
              line = strtok_r(NULL, "\n", &saved)) {

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/buffer.h"
+#include "agent/node/places.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
 
@@ -24,10 +25,10 @@
 static int open_private(const char *path, struct sf_error *err)
 {
         struct stat st;
+        int r = sf_places_check_lock(path, err);
 
-        if (lstat(path, &st) == 0 && (S_ISDIR(st.st_mode) || S_ISLNK(st.st_mode)))
-                return sf_error_set(err, SF_ERR_IO, "%s is %s, where sf-node keeps a file: move it away", path,
-                                    sf_fs_kind(st.st_mode));
+        if (r < 0)
+                return r;
         /* What else has the name nobody needs, and opening it may fail. */
         if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode) && unlink(path) < 0)
                 return sf_error_errno(err, "cannot replace %s", path);

@@ -76,3 +76,8 @@ int sf_places_check(const char *state_directory, struct sf_error *err)
         }
         return r;
 }
+
+int sf_places_check_lock(const char *path, struct sf_error *err)
+{
+        return check_place(path, LOCK, err);
+}

@@ -85,12 +85,10 @@ void sf_quiet_end(struct sf_quiet *quiet)
 {
         struct sf_error err = SF_ERROR_INIT;
 
-        int least;
-
         if (quiet->idle)
                 set_priority(SCHED_OTHER, IOPRIO_NONE);
         if (quiet->grouped)
-                set_autogroup(quiet->autogroup, &least);
+                set_autogroup(quiet->autogroup, &quiet->autogroup);
         if (quiet->scope && sf_service_scope_weigh(SF_SERVICE_WEIGHT_NORMAL, &err) < 0)
                 sf_log_detail("the scope keeps its weight: %s", err.text);
         *quiet = (struct sf_quiet){ 0 };

@@ -18,6 +18,14 @@
 
 #define SILENCE_SECONDS 2 /* a client that fails sooner had an answer, or lacks something of its own */
 
+struct sf_slurm sf_slurm_regardless(const struct sf_slurm *slurm)
+{
+        struct sf_slurm same = *slurm;
+
+        same.silence = NULL;
+        return same;
+}
+
 int sf_slurm_ask(const struct sf_slurm *slurm, const char *program, const char *const *words, struct sf_proc *proc,
                  int *status, struct sf_error *err)
 {
@@ -25,7 +33,7 @@ int sf_slurm_ask(const struct sf_slurm *slurm, const char *program, const char *
         _cleanup_free_ char *conf = sf_format("SLURM_CONF=%s", slurm->conf ? slurm->conf : "");
         const char *argv[10] = { path };
         const char *env[7] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "TZ=UTC", "HOME=/" };
-        struct sf_error why = SF_ERROR_INIT, *silence = strcmp(program, "sacctmgr") != 0 ? slurm->silence : NULL;
+        struct sf_error why = SF_ERROR_INIT, *silence = slurm->silence;
         size_t count = 4;
 
         if (!path || !conf)
@@ -167,10 +175,8 @@ int sf_slurm_daemon(const struct sf_slurm *slurm, unsigned port, struct sf_slurm
 {
         _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT, errors = SF_BUFFER_INIT;
         struct sf_slurm_daemon d = { 0 };
-        struct sf_slurm here = *slurm;
+        const struct sf_slurm here = sf_slurm_regardless(slurm);
         char pid[32] = "", last[64] = "";
-
-        here.silence = NULL; /* which is slurmctld's */
         int r = port && slurm->conf ? ask_at_port(&here, port, &text, &errors, err)
                                     : ask(&here, (const char *[]){ "show", "slurmd", NULL }, &text, &errors, err);
 

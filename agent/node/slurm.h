@@ -25,6 +25,10 @@ struct sf_slurm {
         struct sf_error *silence;
 };
 
+/* The same for questions that somebody else than slurmctld answers, or that each of several slurmctld is asked once:
+ * whose silence it is does not matter to them. */
+struct sf_slurm sf_slurm_regardless(const struct sf_slurm *slurm);
+
 /* Runs TREE/bin/PROGRAM with these words (eight at most), times in UTC. Of proc the caller sets what becomes of the
  * output. status NULL: an exit status other than 0 is an error. */
 int sf_slurm_ask(const struct sf_slurm *slurm, const char *program, const char *const *words, struct sf_proc *proc,
