@@ -72,6 +72,18 @@ static bool is_wanted(const struct sf_publication *p, const struct sf_index_rele
         return !sf_digest_equal(&old->tree, &p->release.tree) && (!known || p->session->publish->replace);
 }
 
+static int make_deltas(const struct sf_publish *publish, struct sf_delta_order *orders, size_t count,
+                       struct sf_error *err)
+{
+        if (count == 1)
+                sf_log_status("making the delta %s -> %s", orders->old->name.text, orders->new->name.text);
+        else
+                sf_log_status("making %zu deltas", count);
+        int r = sf_deltas_make(publish->repository, orders, count, publish->delta_memory, err);
+        sf_log_progress_end();
+        return r;
+}
+
 /* --- damaged ones ------------------------------------------------------------------------------------------------ */
 
 static const struct sf_index_release *find_tree(const struct sf_index *index, const struct sf_digest *tree)
@@ -85,15 +97,11 @@ static const struct sf_index_release *find_tree(const struct sf_index *index, co
 static int make_again(struct sf_publication *p, const struct sf_index_release *old, struct sf_index_delta *ret,
                       struct sf_error *err)
 {
-        const struct sf_publish *publish = p->session->publish;
         struct sf_delta_order order = { .old = old, .new = &p->release };
         int r = mend_base(p, old, err);
 
-        if (r < 0)
-                return r;
-        sf_log_status("making the delta %s -> %s", old->name.text, p->release.name.text);
-        r = sf_deltas_make(publish->repository, &order, 1, publish->delta_memory, err);
-        sf_log_progress_end();
+        if (r == 0)
+                r = make_deltas(p->session->publish, &order, 1, err);
         if (r < 0 || order.result < 0)
                 return r < 0 ? r : sf_error_set(err, order.result, "%s", order.failure.text);
         *ret = order.made;
@@ -216,12 +224,7 @@ int sf_publish_add_deltas(struct sf_publish_session *s, struct sf_publication *a
                         r = plan_release(s, &plan, &all[i], err);
         if (r < 0 || plan.count == 0)
                 return r;
-        if (plan.count == 1)
-                sf_log_status("making the delta %s -> %s", plan.orders->old->name.text, plan.orders->new->name.text);
-        else
-                sf_log_status("making %zu deltas", plan.count);
-        r = sf_deltas_make(publish->repository, plan.orders, plan.count, publish->delta_memory, err);
-        sf_log_progress_end();
+        r = make_deltas(publish, plan.orders, plan.count, err);
         for (size_t i = 0; i < plan.count && r == 0; i++)
                 keep_delta(plan.owners[i], &plan.orders[i]);
         return r;
