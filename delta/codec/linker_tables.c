@@ -37,12 +37,6 @@ static int make_room(struct table *t, struct sf_error *err)
                                          (unsigned long long)t->size);
 }
 
-static void put32(uint8_t *at, uint32_t value)
-{
-        for (unsigned i = 0; i < 4; i++)
-                at[i] = (uint8_t)(value >> (8 * i));
-}
-
 static void or64(uint8_t *at, uint64_t bits)
 {
         for (unsigned i = 0; i < 8; i++)
@@ -133,10 +127,10 @@ static int compute_index(const uint8_t *data, uint64_t size, struct table *t, st
         int r = make_room(t, err);
         if (r < 0)
                 return r;
-        put32(t->content, (uint32_t)room);
+        sf_put32(t->content, (uint32_t)room);
         for (uint64_t i = 0; i < room; i++) {
-                put32(t->content + 4 + 8 * i, (uint32_t)(functions[i].first - base));
-                put32(t->content + 8 + 8 * i, (uint32_t)(functions[i].description - base));
+                sf_put32(t->content + 4 + 8 * i, (uint32_t)(functions[i].first - base));
+                sf_put32(t->content + 8 + 8 * i, (uint32_t)(functions[i].description - base));
         }
         return 1;
 }
@@ -199,10 +193,10 @@ static bool fill_hash(const struct hash *h, uint8_t *content, uint64_t work)
                 or64(content + 8 * (uint64_t)(hash / 64 % h->words),
                      UINT64_C(1) << (hash & 63) | UINT64_C(1) << (hash >> h->shift & 63));
                 if (i == 0 || bucket != last)
-                        put32(buckets + 4 * (uint64_t)bucket, (uint32_t)(h->first + i));
+                        sf_put32(buckets + 4 * (uint64_t)bucket, (uint32_t)(h->first + i));
                 if (i && bucket != last)
                         chains[4 * (i - 1)] |= 1; /* the symbol before was the last one of its bucket */
-                put32(chains + 4 * i, hash & ~UINT32_C(1));
+                sf_put32(chains + 4 * i, hash & ~UINT32_C(1));
                 last = bucket;
         }
         if (h->count)

@@ -10,6 +10,7 @@
 
 #define BYTE_CONTEXTS   12
 #define MATCH_CONTEXTS  2 /* of these, the last ones, by what the matcher expects */
+#define SURROUNDINGS    6 /* of these, by the bytes around */
 #define TARGET_CONTEXTS 5
 #define CFI_CONTEXTS    5
 #define TRUST_FORETOLD  15 /* above what a matcher reports */
@@ -181,28 +182,37 @@ static void look_around(const struct sf_literal_run *run, const struct follower 
         }
 }
 
-/* Encoding: what comes next is known, so its slots can be on their way while this byte is coded. */
-static void look_ahead(const struct sf_literals *l, const struct sf_literal_run *run, uint64_t at)
+/* Contexts by the bytes around: `before` are the last ones, the latest first; `i` is the place in the run. */
+static inline void surroundings(const struct sf_literal_run *run, const uint32_t before[static SF_MATCHER_WINDOW],
+                                uint64_t i, uint32_t ret[static SURROUNDINGS])
 {
-        const uint8_t *out = run->out;
-        uint64_t i = at + 1 - run->position;
-        uint32_t b1 = run->truth[at], b2 = byte_before(out, at, 1), b3 = byte_before(out, at, 2);
-        uint32_t b4 = byte_before(out, at, 3), recent = b1 | b2 << 8 | b3 << 16;
+        uint32_t recent = before[0] | before[1] << 8 | before[2] << 16;
         uint32_t there = run->old && i < run->old_length ? run->old[i] + 1u : 0;
         uint32_t next = run->old && i + 1 < run->old_length ? run->old[i + 1] + 1u : 0;
-        const uint32_t contexts[] = {
-                sf_hash(13, recent & 0xffff),
-                sf_hash(14, recent),
-                sf_hash(sf_hash(15, recent), b4),
-                sf_hash(sf_hash(sf_hash(16, recent), b4 | byte_before(out, at, 4) << 8), byte_before(out, at, 5)),
-                sf_hash(19, there << 20 | next << 10 | b1),
-                sf_hash(20, b2 << 16 | b3 << 8 | b4),
-        };
 
-        sf_model_prefetch(l->model, contexts, sizeof contexts / sizeof *contexts);
-        sf_matcher_prefetch(run->matcher, (const uint8_t[SF_MATCHER_WINDOW]){
-                                                  (uint8_t)byte_before(out, at, 5), (uint8_t)byte_before(out, at, 4),
-                                                  (uint8_t)b4, (uint8_t)b3, (uint8_t)b2, (uint8_t)b1 });
+        ret[0] = sf_hash(13, recent & 0xffff);
+        ret[1] = sf_hash(14, recent);
+        ret[2] = sf_hash(sf_hash(15, recent), before[3]);
+        ret[3] = sf_hash(sf_hash(sf_hash(16, recent), before[3] | before[4] << 8), before[5]);
+        ret[4] = sf_hash(19, there << 20 | next << 10 | before[0]);
+        ret[5] = sf_hash(20, before[1] << 16 | before[2] << 8 | before[3]);
+}
+
+/* Encoding: what comes next is known, so its slots can be on their way while this byte is coded. `before` as it is for
+ * this byte. */
+static void look_ahead(const struct sf_literals *l, const struct sf_literal_run *run, uint64_t at,
+                       const uint32_t before[static SF_MATCHER_WINDOW])
+{
+        uint32_t next[SF_MATCHER_WINDOW] = { run->truth[at] }, contexts[SURROUNDINGS];
+        uint8_t window[SF_MATCHER_WINDOW];
+
+        for (unsigned k = 1; k < SF_MATCHER_WINDOW; k++)
+                next[k] = before[k - 1];
+        for (unsigned k = 0; k < SF_MATCHER_WINDOW; k++)
+                window[SF_MATCHER_WINDOW - 1 - k] = (uint8_t)next[k];
+        surroundings(run, next, at + 1 - run->position, contexts);
+        sf_model_prefetch(l->model, contexts, SURROUNDINGS);
+        sf_matcher_prefetch(run->matcher, window);
 }
 
 static uint8_t code_byte(struct sf_literals *l, const struct sf_literal_run *run, const struct follower *f,
@@ -216,28 +226,23 @@ static uint8_t code_byte(struct sf_literals *l, const struct sf_literal_run *run
                 if (code_is_expected(l, run, at, cfi->expected == value + 1u))
                         return (uint8_t)(cfi->expected - 1);
         }
-        uint32_t b1 = byte_before(out, at, 1), b2 = byte_before(out, at, 2), b3 = byte_before(out, at, 3);
-        uint32_t b4 = byte_before(out, at, 4), recent = b1 | b2 << 8 | b3 << 16, exact, kind;
-        uint64_t i = at - run->position;
-        uint32_t there = run->old && i < run->old_length ? run->old[i] + 1u : 0;
-        uint32_t next = run->old && i + 1 < run->old_length ? run->old[i + 1] + 1u : 0;
+        uint32_t before[SF_MATCHER_WINDOW], around[SURROUNDINGS], exact, kind;
+        for (unsigned k = 0; k < SF_MATCHER_WINDOW; k++)
+                before[k] = byte_before(out, at, k + 1);
+        uint32_t b1 = before[0];
         enum phase phase = cfi->place != SF_CFI_NOWHERE ? PHASE_CFI
                            : !f->active                 ? PHASE_DATA
                            : f->measured                ? PHASE_TAIL
                                                         : PHASE_HEAD;
 
         look_around(run, f, at, &exact, &kind);
+        surroundings(run, before, at - run->position, around);
         uint32_t contexts[BYTE_CONTEXTS] = {
-                sf_hash(11, phase),
-                sf_hash(12, b1 | (uint32_t)phase << 8),
-                sf_hash(13, recent & 0xffff),
-                sf_hash(14, recent),
-                sf_hash(sf_hash(15, recent), b4),
-                sf_hash(sf_hash(sf_hash(16, recent), b4 | byte_before(out, at, 5) << 8), byte_before(out, at, 6)),
-                sf_hash(17, exact),
-                sf_hash(18, kind),
-                sf_hash(19, there << 20 | next << 10 | b1),
-                sf_hash(20, b2 << 16 | b3 << 8 | b4),
+                sf_hash(11, phase), sf_hash(12, b1 | (uint32_t)phase << 8),
+                around[0],          around[1],
+                around[2],          around[3],
+                sf_hash(17, exact), sf_hash(18, kind),
+                around[4],          around[5],
         };
         if (!cfi->expected) {
                 /* On their way while the matcher looks into its own tables. */
@@ -258,7 +263,7 @@ static uint8_t code_byte(struct sf_literals *l, const struct sf_literal_run *run
         contexts[BYTE_CONTEXTS - 1] = sf_hash(sf_hash(22, expected | b1 << 9 | (uint32_t)phase << 17),
                                               phase == PHASE_CFI ? cfi->expected | (uint32_t)cfi->place << 9 : 0);
         if (run->truth)
-                look_ahead(l, run, at);
+                look_ahead(l, run, at, before);
         return sf_model_byte(l->model, &l->bytes, l->coder, contexts, select, detail_of(f, at, trust, b1), value);
 }
 
@@ -305,15 +310,6 @@ static void code_target(struct sf_literals *l, const struct sf_literal_run *run,
                 run->out[at + i] = (uint8_t)((known - end) >> (8 * i));
 }
 
-/* True where a whole arm64 instruction is to come. */
-static bool is_a64(const struct sf_literals *l, const struct sf_literal_run *run, uint64_t at, uint64_t end)
-{
-        uint64_t until;
-
-        return l->words.weights && run->image->a64_words && at % 4 == 0 && end - at >= 4 &&
-               sf_image_is_code(run->image, at, &until) && until - at >= 4;
-}
-
 void sf_literals_code(struct sf_literals *l, const struct sf_literal_run *run)
 {
         uint64_t at = run->position, end = run->position + run->length, same_until = at, followed = 0;
@@ -333,10 +329,10 @@ void sf_literals_code(struct sf_literals *l, const struct sf_literal_run *run)
                         sf_matcher_advance(run->matcher, run->out, at, 4, false);
                         continue;
                 }
-                if (is_a64(l, run, at, end)) {
+                if (sf_a64_is_word(run->image, at, end - at)) {
                         sf_matcher_look(run->matcher, run->out, at);
                         if (followed != at)
-                                sf_a64_follow(&a64, run, at);
+                                sf_a64_follow(&a64, run->image, run->out, at);
                         sf_a64_literal(l, run, &a64, at);
                         followed = at += 4;
                         continue;

@@ -39,6 +39,7 @@ struct sf_literal_run {
         uint64_t position, length;
         const uint8_t *old; /* what stood here in the old file, `old_length` bytes; may be NULL */
         uint64_t old_length;
+        bool foreign; /* that file is not the predictor's */
         const struct sf_image *image;
         struct sf_matcher *matcher;           /* of this file */
         const struct sf_relocated *relocated; /* of this file */

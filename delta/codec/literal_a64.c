@@ -16,7 +16,8 @@
 /* Words by what they are made of: told by the highest byte alone. */
 enum sort { SORT_FAR, SORT_NEAR, SORT_TEST, SORT_PAGE, SORT_OFFSET, SORT_WIDE, SORT_PAIR, SORT_OTHER, SORTS };
 
-/* The parts of a word behind its highest byte: where in the word taken apart (sf_a64_split) they lie. */
+/* The parts of a word behind its highest byte: where in the word taken apart (sf_a64_split) they lie, and their role: 0
+ * what the instruction is, 1 a register, 2 a number, 3 and 4 the upper and the lower bits of an address. */
 static const struct part {
         uint8_t shift, bits, role;
 } parts[SORTS][PARTS_MAX] = {
@@ -29,9 +30,6 @@ static const struct part {
         [SORT_PAIR] = { { 22, 2, 0 }, { 5, 5, 1 }, { 0, 5, 1 }, { 10, 5, 1 }, { 15, 7, 2 } },
         [SORT_OTHER] = { { 21, 3, 0 }, { 10, 6, 0 }, { 16, 5, 1 }, { 5, 5, 1 }, { 0, 5, 1 } },
 };
-
-#define ROLES \
-        5 /* of parts: what the instruction is, a register, a number, the upper and the lower bits of an address */
 
 static enum sort sort_of(uint8_t top)
 {
@@ -88,13 +86,15 @@ static uint32_t mask_of(uint8_t top)
         return layout == SF_A64_NONE ? 0 : (1u << sf_a64_bits(layout)) - 1;
 }
 
-/* The operand of BL or ADRP at `place` to be coded: `way` from there, in units of the instruction. The inverse has
- * `add` false. */
-static uint32_t turn(uint8_t top, uint64_t place, uint32_t operand, bool add)
+/* An address in the units of BL or ADRP. */
+static uint32_t in_units(uint8_t top, uint64_t address)
 {
-        uint32_t here = (uint32_t)(place >> (top == 0x94 ? 2 : 12));
+        return (uint32_t)(address >> (top == 0x94 ? 2 : 12));
+}
 
-        return (add ? operand + here : operand - here) & mask_of(top);
+static void set_operand(struct word *w, uint32_t operand)
+{
+        w->value = (w->value & ~mask_of(w->top)) | (operand & mask_of(w->top));
 }
 
 static struct word take_apart(uint32_t word, uint64_t place)
@@ -103,27 +103,23 @@ static struct word take_apart(uint32_t word, uint64_t place)
 
         w.value = sf_a64_split(layout_of(w.top), word);
         if (is_absolute(w.top))
-                w.value = (w.value & ~mask_of(w.top)) | turn(w.top, place, w.value & mask_of(w.top), true);
+                set_operand(&w, w.value + in_units(w.top, place));
         return w;
 }
 
-static uint32_t put_together(const struct word *w, uint64_t place)
+static uint32_t put_together(struct word w, uint64_t place)
 {
-        uint32_t value = w->value;
-
-        if (is_absolute(w->top))
-                value = (value & ~mask_of(w->top)) | turn(w->top, place, value & mask_of(w->top), false);
-        return sf_a64_join(layout_of(w->top), value);
+        if (is_absolute(w.top))
+                set_operand(&w, w.value - in_units(w.top, place));
+        return sf_a64_join(layout_of(w.top), w.value);
 }
 
 /* The word with the operand for another target, where that is coded as it is referred to. */
 static void refer_to(struct word *w, uint64_t target)
 {
-        if (w->top == 0x94)
-                w->value = (w->value & ~mask_of(w->top)) | ((uint32_t)(target >> 2) & mask_of(w->top));
-        else if (w->top == 0x90)
-                w->value = (w->value & ~mask_of(w->top)) | ((uint32_t)(target >> 12) & mask_of(w->top));
-        else if (sort_of(w->top) == SORT_OFFSET) {
+        if (is_absolute(w->top)) {
+                set_operand(w, in_units(w->top, target));
+        } else if (sort_of(w->top) == SORT_OFFSET) {
                 struct sf_a64_insn insn;
 
                 sf_a64_decode(w->value, &insn);
@@ -144,10 +140,9 @@ static uint32_t part_of(const struct word *w, enum sort sort, unsigned i)
 
 /* --- following -------------------------------------------------------------------------------------------------- */
 
-static void note(struct sf_a64_follower *f, const struct word *taken, uint32_t word, uint64_t place)
+static void note(struct sf_a64_follower *f, struct word w, uint32_t word, uint64_t place)
 {
         struct sf_a64_insn insn;
-        struct word w = *taken;
         enum sort sort = sort_of(w.top);
 
         sf_a64_decode(word, &insn);
@@ -165,35 +160,38 @@ static void note(struct sf_a64_follower *f, const struct word *taken, uint32_t w
                 f->called = w.value & mask_of(w.top);
         for (size_t i = 0; i < SF_A64_REGISTERS && (insn.kind == SF_A64_CALL || insn.kind == SF_A64_INDIRECT); i++)
                 if (i < CALLER_SAVED || i == LINK_REGISTER)
-                        f->paged[i] = false;
+                        f->pages[i] = 0;
         if (insn.kind == SF_A64_LEAVE)
-                memset(f->paged, 0, sizeof f->paged);
+                memset(f->pages, 0, sizeof f->pages);
         if (insn.written < SF_A64_REGISTERS)
-                f->paged[insn.written] = insn.kind == SF_A64_PAGED;
-        if (insn.kind == SF_A64_PAGED)
-                f->pages[insn.written] = w.value & mask_of(w.top);
+                f->pages[insn.written] = insn.kind == SF_A64_PAGED ? (w.value & mask_of(w.top)) + 1 : 0;
 }
 
-void sf_a64_follow(struct sf_a64_follower *f, const struct sf_literal_run *run, uint64_t at)
+bool sf_a64_is_word(const struct sf_image *image, uint64_t at, uint64_t left)
+{
+        uint64_t end;
+
+        return image->a64_words && at % 4 == 0 && left >= 4 && sf_image_is_code(image, at, &end) && end - at >= 4;
+}
+
+void sf_a64_follow(struct sf_a64_follower *f, const struct sf_image *image, const uint8_t *out, uint64_t at)
 {
         uint64_t start = at > 4 * LOOK_BACK ? at - 4 * LOOK_BACK : at % 4;
 
         *f = (struct sf_a64_follower){ 0 };
         for (; start < at; start += 4) {
-                uint64_t place = sf_image_address(run->image, start);
-                uint32_t word = sf_get32(run->out + start);
-                struct word w = take_apart(word, place);
+                uint64_t place = sf_image_address(image, start);
+                uint32_t word = sf_get32(out + start);
 
-                note(f, &w, word, place);
+                note(f, take_apart(word, place), word, place);
         }
 }
 
 /* --- what is expected ------------------------------------------------------------------------------------------- */
 
 /* The old word at a position as it would be at `place` of the new file. */
-static struct word from_old(const struct sf_literal_run *run, uint64_t position, const struct sf_image *image)
+static struct word from_old(const struct sf_predictor *p, uint64_t position, const struct sf_image *image)
 {
-        const struct sf_predictor *p = run->predictor;
         uint64_t target;
         struct word w = take_apart(sf_get32(p->data + position), sf_image_address(&p->image, position));
 
@@ -212,20 +210,19 @@ static struct word from_matcher(const struct sf_literal_run *run, uint64_t at)
         if (m->source == run->out)
                 return m->at + 4 > at ? (struct word){ 0 }
                                       : take_apart(sf_get32(run->out + m->at), sf_image_address(run->image, m->at));
-        return m->at + 4 > m->old_size || !run->predictor ? (struct word){ 0 } : from_old(run, m->at, run->image);
+        return m->at + 4 > m->old_size || !run->predictor ? (struct word){ 0 }
+                                                          : from_old(run->predictor, m->at, run->image);
 }
 
-/* The word that stood here. */
+/* The word that stood here, where that is in the predictor's file. */
 static struct word from_there(const struct sf_literal_run *run, uint64_t at)
 {
-        const struct sf_predictor *p = run->predictor;
         uint64_t i = at - run->position, position;
 
-        if (!run->old || !p || i + 4 > run->old_length)
+        if (!run->old || run->foreign || i + 4 > run->old_length)
                 return (struct word){ 0 };
-        position = (uint64_t)((uintptr_t)run->old - (uintptr_t)p->data) + i;
-        return position >= p->size || p->size - position < 4 || position & 3 ? (struct word){ 0 }
-                                                                             : from_old(run, position, run->image);
+        position = (uint64_t)(run->old - run->predictor->data) + i;
+        return position & 3 ? (struct word){ 0 } : from_old(run->predictor, position, run->image);
 }
 
 /* --- coding ----------------------------------------------------------------------------------------------------- */
@@ -257,7 +254,7 @@ static uint32_t special(const struct coding *c, unsigned i)
         case SORT_TEST:
                 return (uint32_t)(f->branch - c->place);
         case SORT_OFFSET:
-                return i > 2 && f->paged[base] ? (uint32_t)f->pages[base] + 1 : f->registers;
+                return i > 2 && f->pages[base] ? f->pages[base] : f->registers;
         default:
                 return f->registers;
         }
@@ -306,19 +303,12 @@ static uint32_t code_word(struct coding *c, const struct word *truth)
 
                 c->word.value |= (code_part(c, i + 1, truth->value >> p->shift & most) & most) << p->shift;
         }
-        return put_together(&c->word, c->place);
-}
-
-static void put_word(uint8_t *at, uint32_t word)
-{
-        for (unsigned i = 0; i < 4; i++)
-                at[i] = (uint8_t)(word >> (8 * i));
+        return put_together(c->word, c->place);
 }
 
 void sf_a64_correct(struct sf_literals *l, const struct sf_a64_correction *correction, const struct sf_image *image,
                     uint8_t *out, const uint8_t *truth, uint64_t at)
 {
-        struct sf_literal_run run = { .out = out, .image = image, .predictor = correction->predictor };
         struct sf_a64_follower f;
         struct coding c = { .literals = l,
                             .follower = &f,
@@ -327,11 +317,11 @@ void sf_a64_correct(struct sf_literals *l, const struct sf_a64_correction *corre
                             .trust = TRUST_CORRECTED,
                             .place = sf_image_address(image, at) };
 
-        sf_a64_follow(&f, &run, at);
+        sf_a64_follow(&f, image, out, at);
         c.expected = take_apart(correction->expected, c.place);
-        c.there = from_old(&run, correction->old, image);
+        c.there = from_old(correction->predictor, correction->old, image);
         const struct word word = take_apart(truth ? sf_get32(truth + at) : 0, c.place);
-        put_word(out + at, code_word(&c, &word));
+        sf_put32(out + at, code_word(&c, &word));
 }
 
 void sf_a64_literal(struct sf_literals *l, const struct sf_literal_run *run, struct sf_a64_follower *f, uint64_t at)
@@ -345,7 +335,7 @@ void sf_a64_literal(struct sf_literals *l, const struct sf_literal_run *run, str
         struct word truth = { 0 };
 
         if (run->successor)
-                truth = from_old(run, at, run->successor);
+                truth = from_old(run->predictor, at, run->successor);
         else if (run->truth)
                 truth = take_apart(sf_get32(run->truth + at), c.place);
         if (!run->successor) {
@@ -356,7 +346,7 @@ void sf_a64_literal(struct sf_literals *l, const struct sf_literal_run *run, str
                 c.trust = 0;
         uint32_t word = code_word(&c, &truth);
         if (!run->successor)
-                put_word(run->out + at, word);
-        note(f, &c.word, sf_get32(run->out + at), c.place);
-        sf_matcher_follow(run->matcher, 4, c.as_expected && c.expected.known);
+                sf_put32(run->out + at, word);
+        note(f, c.word, sf_get32(run->out + at), c.place);
+        sf_matcher_follow(run->matcher, 4, c.as_expected);
 }

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/parallel.h"
 #include "delta/codec/codecs.h"
 
 /* By enum sf_part_codec. */
@@ -193,9 +192,8 @@ static int find_pieces(struct decoding *d, const uint8_t *patch, size_t left, st
         return left ? sf_error_set(err, SF_ERR_CORRUPT, "the patch goes on behind its last part") : 0;
 }
 
-static int decode_piece(void *ctx, size_t index, struct sf_error *err)
+static int decode_piece(const struct decoding *d, size_t index, struct sf_error *err)
 {
-        const struct decoding *d = ctx;
         const struct piece *piece = &d->pieces[index];
         _cleanup_(sf_part_close) struct sf_part part = { 0 };
         int r = sf_part_open(&part, d->old, d->new, piece->first, err);
@@ -209,19 +207,15 @@ static int decode_piece(void *ctx, size_t index, struct sf_error *err)
         return r < 0 ? sf_error_prefix(err, "part %zu", index + 1) : 0;
 }
 
-int sf_parts_decode(const struct sf_delta_files *old, const struct sf_delta_files *new_files, const uint8_t *patch,
-                    size_t patch_len, unsigned threads, uint8_t *out, struct sf_error *err)
+static int decode(const struct sf_delta_files *old, const struct sf_delta_files *new_files, const uint8_t *patch,
+                  size_t patch_len, uint8_t *out, struct sf_error *err)
 {
         _cleanup_(cleanup_decoding) struct decoding d = { .old = old, .new = new_files, .out = out };
         int r = find_pieces(&d, patch, patch_len, err);
 
-        return r < 0 ? r : sf_parallel_each(d.count, threads, decode_piece, &d, err);
-}
-
-static int decode(const struct sf_delta_files *old, const struct sf_delta_files *new_files, const uint8_t *patch,
-                  size_t patch_len, uint8_t *out, struct sf_error *err)
-{
-        return sf_parts_decode(old, new_files, patch, patch_len, 1, out, err);
+        for (size_t i = 0; i < d.count && r == 0; i++)
+                r = decode_piece(&d, i, err);
+        return r;
 }
 
 const struct sf_delta_codec sf_delta_parts = { "parts", sf_parts_memory, NULL, decode };

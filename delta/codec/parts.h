@@ -42,10 +42,7 @@ int sf_part_open(struct sf_part *part, const struct sf_delta_files *old, const s
                  size_t first, struct sf_error *err);
 void sf_part_close(struct sf_part *part);
 
-/* Decodes, `threads` parts at a time (a node: 1; 0 = one per processor). */
-int sf_parts_decode(const struct sf_delta_files *old, const struct sf_delta_files *new_files, const uint8_t *patch,
-                    size_t patch_len, unsigned threads, uint8_t *out, struct sf_error *err);
-/* Bytes of memory that takes with one thread. */
+/* Bytes of memory that decoding takes, a part at a time. */
 uint64_t sf_parts_memory(const struct sf_delta_files *old, const struct sf_delta_files *new_files);
 
 #endif

@@ -7,7 +7,7 @@
 
 #include "base/cleanup.h"
 
-#define AROUND 256
+#define AROUND 256 /* bytes read on either side */
 
 /* One old file being read. */
 struct reading {

@@ -42,8 +42,7 @@ static void predict_field(struct sf_replay_job *j, const struct sf_predictor *p,
 /* True for one in arm64 code that is coded as such. */
 static bool is_instruction(const struct sf_replay_job *j, const struct sf_field *field, uint64_t position)
 {
-        return j->image.a64_words && field->width == 4 && position % 4 == 0 && field->bias &&
-               (field->form == SF_FORM_OPERAND || field->form == SF_FORM_ANCHORED || field->form == SF_FORM_NUMBER);
+        return j->image.a64_words && position % 4 == 0 && sf_field_bits(field) != UINT64_MAX;
 }
 
 /* Whether nothing but the number in an instruction is another. */
@@ -136,10 +135,7 @@ struct plain {
 /* True where plain bytes of arm64 code from offset `at` of the copy up to `stop` start with an instruction. */
 static bool is_word(const struct sf_replay_job *j, const struct plain *p, uint64_t at, uint64_t stop)
 {
-        uint64_t end;
-
-        return j->image.a64_words && (p->position + at) % 4 == 0 && (p->step->from + at) % 4 == 0 && stop - at >= 4 &&
-               sf_image_is_code(&j->image, p->position + at, &end) && end - (p->position + at) >= 4;
+        return (p->step->from + at) % 4 == 0 && sf_a64_is_word(&j->image, p->position + at, stop - at);
 }
 
 /* Encoding: counts plain bytes from offset `at` of the copy, where field `next` is the next one, to the first that
@@ -179,8 +175,7 @@ static uint64_t code_distance(struct sf_replay_job *j, unsigned code, struct sf_
         if (!j->image.a64_words || !code)
                 return sf_coder_number(&r->coder, number, distance);
         uint64_t words = sf_coder_number(&r->coder, number, distance >> 2);
-        unsigned high = sf_coder_bit(&r->coder, &r->gap_low[1], distance >> 1 & 1);
-        return words << 2 | high << 1 | sf_coder_bit(&r->coder, &r->gap_low[2 + high], distance & 1);
+        return words << 2 | sf_coder_low(&r->coder, r->gap_low, distance);
 }
 
 /* How far the next differing byte is. */

@@ -68,8 +68,7 @@ int sf_replay_open(struct sf_replay *r, const struct sf_replay_input *input, uns
                                  .out = input->out,
                                  .predict = input->predict,
                                  .derived = input->derived };
-        bool modelled = !input->tape || !input->tape->recall;
-        int result = sf_model_open(&r->model, modelled ? slots_log : SF_REPLAY_SLOTS_LOG_MIN, err);
+        int result = sf_model_open(&r->model, input->tape ? SF_REPLAY_SLOTS_LOG_MIN : slots_log, err);
 
         r->model.tape = input->tape;
         if (result < 0 ||
@@ -135,6 +134,7 @@ static void code_literal(struct sf_replay_job *j, uint32_t reference, uint64_t p
                 if (p->data && end < p->size) {
                         run.old = p->data + end;
                         run.old_length = p->size - end;
+                        run.foreign = reference != 0;
                 }
                 sf_literals_code(&j->replay->literals, &run);
                 position += run.length;

@@ -74,7 +74,7 @@ struct sf_replay_input {
         uint8_t *out;         /* room for all new contents */
         unsigned predict;     /* version of the predictor; 0 for the bindiff codec */
         unsigned *derived;    /* per new file: which tables are blank; filled when decoding */
-        struct sf_model_tape *tape; /* notes what the model codes, or stands for it; NULL */
+        struct sf_model_tape *tape; /* of records, stands for the model; NULL */
 };
 
 /* Start r->coder before the first file. */

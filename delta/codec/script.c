@@ -99,10 +99,7 @@ enum { LOW_LITERAL, LOW_COPY, LOW_JUMP };
 /* The lowest two bits of a number whose others are known. `done`: where in the new file it matters. */
 static uint64_t code_low(struct sf_coder *c, struct sf_script_model *m, unsigned what, uint64_t done, uint64_t value)
 {
-        sf_probability *low = m->low[what * 4 + done % 4];
-        uint64_t high = sf_coder_bit(c, &low[1], value >> 1 & 1);
-
-        return high << 1 | sf_coder_bit(c, &low[2 + high], value & 1);
+        return sf_coder_low(c, m->low[what * 4 + done % 4], value);
 }
 
 static uint64_t code_length(struct sf_coder *c, struct sf_script_model *m, struct sf_number *n, unsigned what,

@@ -13,8 +13,8 @@
 struct sf_delta_effort {
         unsigned threads; /* at most; 0 = one per processor */
         uint64_t memory;  /* bytes it may take besides the contents, see memory.h; 0 = no limit */
-        bool proved;      /* set where the patch was tried while it was made */
         uint64_t cheaper; /* parts that took a cheaper codec because of that */
+        bool proved;      /* set where the patch was tried while it was made */
         /* Told now and then: bytes of new content that are dealt with, of `total`. Called by one thread at a time, not
          * always the same one. May be NULL. */
         void (*progress)(void *ctx, uint64_t done, uint64_t total);

@@ -2,7 +2,6 @@
 /* delta/encode/proof.c - see proof.h. */
 #include "delta/encode/proof.h"
 
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,7 +92,7 @@ static void note_grown(struct sf_coder *c)
 
 static void note(struct sf_model_tape *tape, const struct sf_model_record *record)
 {
-        struct sf_proof *p = (struct sf_proof *)((char *)tape - offsetof(struct sf_proof, notes));
+        struct sf_proof *p = tape->ctx;
 
         if (!p->filling) {
                 p->filling = malloc(sizeof *p->filling);
@@ -130,7 +129,7 @@ static struct sf_proof_piece *take_piece(struct sf_proof *p)
 
 static bool recall(struct sf_model_tape *tape, struct sf_model_record *ret)
 {
-        struct sf_proof *p = (struct sf_proof *)((char *)tape - offsetof(struct sf_proof, recalls));
+        struct sf_proof *p = tape->ctx;
 
         if (p->emptying && p->emptying->read == p->emptying->count) {
                 free(p->emptying);
@@ -186,8 +185,8 @@ int sf_proof_start(struct sf_proof *p, const struct sf_delta_files *old, const s
 {
         struct sf_coder *coder = &replay->coder;
 
-        *p = (struct sf_proof){ .notes = { .note = note },
-                                .recalls = { .recall = recall },
+        *p = (struct sf_proof){ .notes = { .note = note, .ctx = p },
+                                .recalls = { .recall = recall, .ctx = p },
                                 .patch = coder->out,
                                 .taken = coder->out->len,
                                 .tail = &p->head,

@@ -22,7 +22,7 @@
 struct sf_proof_piece; /* of the records */
 
 struct sf_proof {
-        struct sf_model_tape notes, recalls; /* the encoder's end and the decoder's; first and second member */
+        struct sf_model_tape notes, recalls; /* the encoder's end and the decoder's */
         struct sf_bindiff_decoding decoding;
         struct sf_delta_file *files; /* owned; the new files without their contents */
         struct sf_delta_files new_files;

@@ -22,6 +22,7 @@ struct pairing {
         const uint8_t *plain_new;
         struct sf_predictor predictors[SF_SCRIPT_REFERENCES_MAX]; /* old files; `learned` is the label of each target */
         struct sf_image image;                                    /* of the new file */
+        struct sf_table_layout layout;                            /* likewise */
         uint64_t
                 *numbers[SF_SCRIPT_REFERENCES_MAX]; /* owned; per old field, if a number: what the new file has there */
         struct sf_address_fields fields;            /* of the new file */
@@ -42,14 +43,6 @@ static void cleanup_pairing(struct pairing *p)
                 sf_address_fields_free(&p->fields);
 }
 
-/* Field of the new file at a position, NULL where none starts there. */
-static const struct sf_field *field_at(const struct sf_address_fields *fields, uint64_t position)
-{
-        size_t i = sf_address_fields_first(fields, position);
-
-        return i < fields->count && fields->fields[i].position == position ? &fields->fields[i] : NULL;
-}
-
 /* A field's value with its operand from another one. */
 static uint64_t mixed(const struct sf_field *field, uint64_t value, uint64_t operand)
 {
@@ -68,7 +61,7 @@ static void learn_from_copy(struct pairing *p, uint32_t reference, const struct 
 
                 if ((uint64_t)old->position + old->width > copy->old + copy->length)
                         return;
-                new = field_at(&p->fields, copy->new + (old->position - copy->old));
+                new = sf_address_fields_at(&p->fields, copy->new + (old->position - copy->old));
                 if (!new || new->form != old->form || new->kind != old->kind ||
                     sf_field_bits(new) != sf_field_bits(old))
                         continue;
@@ -83,19 +76,17 @@ static void learn_from_copy(struct pairing *p, uint32_t reference, const struct 
 static int tell_names(struct pairing *p, size_t references, struct sf_error *err)
 {
         _cleanup_(sf_symbol_match_close) struct sf_symbol_match names = { 0 };
-        struct sf_table_layout layout;
+        int r = sf_symbol_match_open(&names, &p->layout, err);
 
-        sf_table_layout_read(p->plain_new, p->align.new_size, &layout);
-        int r = sf_symbol_match_open(&names, &layout, err);
         if (r < 0)
                 return r;
         if (names.next <= p->align.new_size)
                 sf_symbol_match_tell(&names, p->plain_new, p->align.new_size, &p->image, p->predictors, references);
-        r = sf_string_match_tell(p->plain_new, SF_TABLE_STRINGS, &layout.tables[SF_TABLE_STRINGS], p->predictors,
+        r = sf_string_match_tell(p->plain_new, SF_TABLE_STRINGS, &p->layout.tables[SF_TABLE_STRINGS], p->predictors,
                                  references, err);
         return r < 0 ? r
-                     : sf_string_match_tell(p->plain_new, SF_TABLE_TEXTS, &layout.tables[SF_TABLE_TEXTS], p->predictors,
-                                            references, err);
+                     : sf_string_match_tell(p->plain_new, SF_TABLE_TEXTS, &p->layout.tables[SF_TABLE_TEXTS],
+                                            p->predictors, references, err);
 }
 
 static int learn(struct pairing *p, const struct sf_script *script, struct sf_error *err)
@@ -166,7 +157,6 @@ static int open_pairing(struct pairing *p, const struct sf_reference_library *l,
                         const struct sf_script *script, struct sf_error *err)
 {
         const struct sf_delta_file *file = &l->new->files[index];
-        struct sf_table_layout layout;
         uint64_t size = 0;
         int r;
 
@@ -191,8 +181,8 @@ static int open_pairing(struct pairing *p, const struct sf_reference_library *l,
                 if ((r = open_reference(p, l, i, script->references[i], err)) < 0)
                         return r;
         }
-        sf_table_layout_read(file->data, l->elf ? file->size : 0, &layout);
-        sf_predictor_image(file->data, l->elf ? file->size : 0, SF_PREDICTOR_VERSION, &layout, &p->image);
+        sf_table_layout_read(file->data, l->elf ? file->size : 0, &p->layout);
+        sf_predictor_image(file->data, l->elf ? file->size : 0, SF_PREDICTOR_VERSION, &p->layout, &p->image);
         p->align.a64 = p->image.a64_words;
         return sf_reference_fields(l, (uint32_t)(l->old->count + index), &p->fields, &p->owns_fields, err);
 }

@@ -57,8 +57,8 @@ static void trim(const struct sf_image *image, struct sf_script *script)
         for (size_t i = 0; i < script->count; i++) {
                 struct sf_step step = script->steps[i];
                 uint64_t start = at + step.literal, end = start + step.copy;
-                uint64_t head = is_code(image, start) ? (0 - start) % WORD : 0;
-                uint64_t tail = i + 1 < script->count && is_code(image, end) ? end % WORD : 0;
+                uint64_t head = step.copy && is_code(image, start) ? (0 - start) % WORD : 0;
+                uint64_t tail = step.copy && i + 1 < script->count && is_code(image, end) ? end % WORD : 0;
                 bool moved = head && (step.from + head) % WORD; /* not by whole instructions */
 
                 at = end;
@@ -66,13 +66,10 @@ static void trim(const struct sf_image *image, struct sf_script *script)
                         carried += step.literal + step.copy;
                         continue;
                 }
-                step.literal += carried + (step.copy ? head : 0);
-                carried = 0;
-                if (step.copy) {
-                        step.from += head;
-                        step.copy -= head + tail;
-                        carried = tail;
-                }
+                step.literal += carried + head;
+                step.from += head;
+                step.copy -= head + tail;
+                carried = tail;
                 script->steps[kept++] = step;
         }
         if (carried)

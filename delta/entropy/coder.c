@@ -111,7 +111,8 @@ unsigned sf_coder_raw(struct sf_coder *c, uint32_t p, unsigned bit)
         return narrow(c, c->low + (range >> 16) * p + ((range & 0xffff) * p >> 16), bit);
 }
 
-void sf_probability_learn(sf_probability *p, unsigned bit, unsigned limit)
+/* Moves an estimate towards bit by 1/(seen + 1.5), at most `limit` counted. */
+static void learn(sf_probability *p, unsigned bit, unsigned limit)
 {
         uint32_t seen = *p & 1023;
         int64_t target = bit ? (INT64_C(1) << 22) - 1 : 0;
@@ -129,8 +130,15 @@ unsigned sf_coder_bit(struct sf_coder *c, sf_probability *p, unsigned bit)
         /* Full 22 bits: what is nearly certain must cost nearly nothing, there are a million such bits in a release. */
         value += value == 0;
         bit = narrow(c, c->low + (range >> 22) * value + ((range & 0x3fffff) * value >> 22), bit);
-        sf_probability_learn(p, bit, NUMBER_LIMIT);
+        learn(p, bit, NUMBER_LIMIT);
         return bit;
+}
+
+uint64_t sf_coder_low(struct sf_coder *c, sf_probability *low, uint64_t value)
+{
+        unsigned high = sf_coder_bit(c, &low[1], value >> 1 & 1);
+
+        return high << 1 | sf_coder_bit(c, &low[2 + high], value & 1);
 }
 
 void sf_probabilities_start(sf_probability *p, size_t count)

@@ -53,8 +53,8 @@ typedef uint32_t sf_probability;
 unsigned sf_coder_raw(struct sf_coder *c, uint32_t p, unsigned bit);
 /* One bit under an estimate that learns from it. */
 unsigned sf_coder_bit(struct sf_coder *c, sf_probability *p, unsigned bit);
-/* Moves an estimate towards bit by 1/(seen + 1.5), at most `limit` counted. */
-void sf_probability_learn(sf_probability *p, unsigned bit, unsigned limit);
+/* The lowest two bits of a value, the upper one first, under low[1], low[2] or low[3]; returns them. */
+uint64_t sf_coder_low(struct sf_coder *c, sf_probability *low, uint64_t value);
 
 /* A number of any size: its length in bits, then the bits below the leading one; the upper three of those are
  * learnt. */

@@ -48,8 +48,8 @@ uint32_t sf_matcher_expected(const struct sf_matcher *m);
 /* How far the expectation can be trusted: 0 (nothing is followed) to 15. */
 uint32_t sf_matcher_trust(const struct sf_matcher *m);
 /* Goes on by `count` bytes, of which the last one at new[position - 1] has become known; `judge` compares it. */
+void sf_matcher_advance(struct sf_matcher *m, const uint8_t *new, uint64_t position, uint64_t count, bool judge);
 /* Goes on by as many bytes, all of which came as expected or, where they were judged otherwise, did not. */
 void sf_matcher_follow(struct sf_matcher *m, uint64_t count, bool right);
-void sf_matcher_advance(struct sf_matcher *m, const uint8_t *new, uint64_t position, uint64_t count, bool judge);
 
 #endif

@@ -220,20 +220,18 @@ uint8_t sf_model_byte(struct sf_model *m, struct sf_mixer *x, struct sf_coder *c
         struct sf_nibble s;
         struct sf_mixing mixing;
         bool wide = false;
+        bool told = c->encoding || c->pretraining; /* what the byte is */
 
         if (m->tape && m->tape->recall)
                 return recall_byte(m->tape, c, hash_request(x, contexts, select, detail), value);
-        s.node = 1;
-        s.fresh = 0;
         mixing.rows[2] = weights + (NODES + 2 * (x->contexts + 1) + detail) * stride;
-        if (c->encoding ||
-            c->pretraining) { /* what the byte is, is known: its second nibble's slots are on their way */
+        if (told) { /* its second nibble's slots are on their way */
                 hash_contexts(contexts, x->contexts, 16u | value >> NIBBLE_BITS, hashes);
                 sf_model_prefetch(m, hashes, x->contexts);
         }
         for (unsigned i = 0; i < 8; i++) {
                 if (i % NIBBLE_BITS == 0) {
-                        if (i)
+                        if (i && !told)
                                 hash_contexts(contexts, x->contexts, node, hashes);
                         sf_slots_find(m, x->contexts, i ? hashes : contexts, &s);
                         mixing.rows[1] = weights + (NODES + (i ? x->contexts + 1 : 0) + s.known) * stride;

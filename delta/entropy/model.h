@@ -30,6 +30,7 @@ struct sf_model_tape {
         void (*note)(struct sf_model_tape *tape, const struct sf_model_record *record);
         /* False where there is none. */
         bool (*recall)(struct sf_model_tape *tape, struct sf_model_record *ret);
+        void *ctx;    /* of these two */
         bool differs; /* recalling: something else was asked than when it was noted */
 };
 

@@ -22,8 +22,7 @@ void sf_slots_start(struct sf_model *m)
 {
         size_t words = sf_slots_memory(m->slots_log) / sizeof *m->buckets;
 
-        for (size_t i = 0; i < words; i++)
-                m->buckets[i] = SF_PROBABILITY_EVEN;
+        sf_probabilities_start(m->buckets, words);
         m->lower = m->buckets + ((size_t)1 << m->slots_log) / BUCKET_SLOTS * LINE_WORDS;
         for (uint32_t *bucket = m->buckets; bucket < m->lower; bucket += LINE_WORDS)
                 memset(bucket, 0, BUCKET_SLOTS * sizeof *bucket);

@@ -159,6 +159,13 @@ size_t sf_address_fields_first(const struct sf_address_fields *fields, uint64_t 
         return low;
 }
 
+const struct sf_field *sf_address_fields_at(const struct sf_address_fields *fields, uint64_t position)
+{
+        size_t i = sf_address_fields_first(fields, position);
+
+        return i < fields->count && fields->fields[i].position == position ? &fields->fields[i] : NULL;
+}
+
 void sf_address_fields_free(struct sf_address_fields *fields)
 {
         free(fields->fields);

@@ -32,6 +32,8 @@ int sf_address_fields_find(const uint8_t *data, uint64_t size, const struct sf_i
                            struct sf_address_fields *ret, struct sf_error *err);
 /* The index of the first field at or behind a position; count where there is none. */
 size_t sf_address_fields_first(const struct sf_address_fields *fields, uint64_t position);
+/* The field that starts at a position, NULL where none does. */
+const struct sf_field *sf_address_fields_at(const struct sf_address_fields *fields, uint64_t position);
 void sf_address_fields_free(struct sf_address_fields *fields);
 
 #endif

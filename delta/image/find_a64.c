@@ -20,7 +20,7 @@
 
 /* What an ADRP put into a register. */
 struct page {
-        bool known, told;  /* told: its field is in the list */
+        bool known;
         uint64_t address;  /* of the page */
         uint64_t position; /* of the ADRP */
 };
@@ -39,7 +39,6 @@ struct known {
 
 /* How what is known follows the flow of control. */
 struct flow {
-        uint8_t *told;                    /* owned; a bit per instruction of the section: its field is in the list */
         uint64_t targets[TARGETS_KEPT];   /* addresses that branches lead to, a ring */
         struct known known[TARGETS_KEPT]; /* what is known there */
         size_t next;
@@ -53,26 +52,18 @@ struct state {
         uint64_t start;    /* position of the section */
         uint32_t last;     /* the instruction before */
         uint32_t cases;    /* number in the last comparison that a switch may follow, + 1 */
+        uint8_t *left;     /* a bit per instruction of the section: an ADRP whose field is not in the list yet */
         struct flow *flow; /* NULL: the code is read from its first instruction to its last, as predictor 4 did */
 };
 
-static bool is_told(const struct state *s, const struct page *page)
+static void tell_page(struct sf_field_list *c, const struct state *s, const struct page *page, uint64_t target)
 {
         uint64_t i = (page->position - s->start) / 4;
 
-        return s->flow ? s->flow->told[i / 8] >> (i % 8) & 1 : page->told;
-}
-
-static void tell_page(struct sf_field_list *c, const struct state *s, struct page *page, uint64_t target)
-{
-        uint64_t i = (page->position - s->start) / 4;
-
-        if (page->known && !is_told(s, page)) {
-                sf_field_list_address(c, page->position, SF_FORM_OPERAND, SF_FIELD_MEMORY, 4, SF_A64_PAGE, target, 0);
-                if (s->flow)
-                        s->flow->told[i / 8] |= (uint8_t)(1u << i % 8);
-        }
-        page->told = true;
+        if (!page->known || !(s->left[i / 8] >> (i % 8) & 1))
+                return;
+        sf_field_list_address(c, page->position, SF_FORM_OPERAND, SF_FIELD_MEMORY, 4, SF_A64_PAGE, target, 0);
+        s->left[i / 8] &= (uint8_t) ~(1u << i % 8);
 }
 
 static void forget(struct sf_field_list *c, struct state *s, size_t reg)
@@ -320,12 +311,16 @@ static void walk_instruction(struct sf_field_list *c, uint32_t word, uint64_t ad
                 forget(c, state, i);
         if (insn.written < REGISTERS)
                 forget(c, state, insn.written);
-        if (insn.kind == SF_A64_PAGED)
+        if (insn.kind == SF_A64_PAGED) {
+                uint64_t i = (position - state->start) / 4;
+
+                state->left[i / 8] |= (uint8_t)(1u << i % 8);
                 state->now.pages[insn.written] = (struct page){
                         .known = true,
                         .address = sf_a64_target(SF_A64_PAGE, 0, address, operand, 0, false),
                         .position = position,
                 };
+        }
         if (state->flow)
                 follow_flow(state, &insn, word, address, operand);
 }
@@ -334,15 +329,10 @@ static void walk_instruction(struct sf_field_list *c, uint32_t word, uint64_t ad
 static void tell_left(struct sf_field_list *c, struct state *s, const struct sf_section *section)
 {
         for (uint64_t at = 0; s->flow && at + 4 <= section->size; at += 4) {
-                uint32_t word = sf_get32(c->data + section->position + at);
-                struct page page = { .known = true, .position = section->position + at };
-                struct sf_a64_insn insn;
+                const struct page page = { .known = true, .position = section->position + at };
+                uint32_t operand = sf_a64_split(SF_A64_PAGE, sf_get32(c->data + page.position)) & 0x1fffff;
 
-                sf_a64_decode(word, &insn);
-                page.address = sf_a64_target(SF_A64_PAGE, 0, section->address + at,
-                                             sf_a64_split(SF_A64_PAGE, word) & 0x1fffff, 0, false);
-                if (insn.kind == SF_A64_PAGED)
-                        tell_page(c, s, &page, page.address);
+                tell_page(c, s, &page, sf_a64_target(SF_A64_PAGE, 0, section->address + at, operand, 0, false));
         }
         for (size_t k = 0; k < REGISTERS; k++)
                 forget(c, s, k);
@@ -351,15 +341,13 @@ static void tell_left(struct sf_field_list *c, struct state *s, const struct sf_
 static void walk_section(struct sf_field_list *c, const struct sf_section *section)
 {
         _cleanup_free_ struct flow *flow = c->image->a64_words ? calloc(1, sizeof *flow) : NULL;
-        _cleanup_free_ uint8_t *told = c->image->a64_words ? calloc(section->size / 32 + 1, 1) : NULL;
-        struct state state = { .start = section->position, .flow = flow };
+        _cleanup_free_ uint8_t *left = calloc(section->size / 32 + 1, 1);
+        struct state state = { .start = section->position, .flow = flow, .left = left };
 
-        if (c->image->a64_words && (!flow || !told)) {
+        if (!left || (c->image->a64_words && !flow)) {
                 c->failure = SF_ERR_NOMEM;
                 return;
         }
-        if (flow)
-                flow->told = told;
         for (uint64_t at = 0; at + 4 <= section->size; at += 4)
                 walk_instruction(c, sf_get32(c->data + section->position + at), section->address + at,
                                  section->position + at, &state);

@@ -46,7 +46,7 @@ bool sf_image_is_code(const struct sf_image *image, uint64_t position, uint64_t 
 /* The address of a position; outside all segments it continues the last one that starts below. */
 uint64_t sf_image_address(const struct sf_image *image, uint64_t position);
 
-/* Little-endian reads without alignment. */
+/* Little-endian reads, and a write, without alignment. */
 static inline uint16_t sf_get16(const uint8_t *p)
 {
         return (uint16_t)(p[0] | p[1] << 8);
@@ -58,6 +58,11 @@ static inline uint32_t sf_get32(const uint8_t *p)
 static inline uint64_t sf_get64(const uint8_t *p)
 {
         return (uint64_t)sf_get32(p) | (uint64_t)sf_get32(p + 4) << 32;
+}
+static inline void sf_put32(uint8_t *p, uint32_t value)
+{
+        for (unsigned i = 0; i < 4; i++)
+                p[i] = (uint8_t)(value >> (8 * i));
 }
 
 #endif

@@ -37,31 +37,36 @@ void sf_predictor_image(const uint8_t *data, uint64_t known, unsigned version, c
                 limit_code(layout, ret);
 }
 
-int sf_predictor_start(struct sf_predictor *p, const struct sf_predictor_file *file,
-                       const struct sf_address_fields *fields, struct sf_error *err)
+/* All but the fields. */
+static void look_at(struct sf_predictor *p, const struct sf_predictor_file *file)
 {
         uint64_t known = file->version ? file->size : 0;
 
-        *p = (struct sf_predictor){ .data = file->data, .size = file->size, .fields = *fields };
+        *p = (struct sf_predictor){ .data = file->data, .size = file->size };
         sf_table_layout_read(file->data, known, &p->layout);
         sf_predictor_image(file->data, known, file->version, &p->layout, &p->image);
+}
+
+static int make_room(struct sf_predictor *p, struct sf_error *err)
+{
         p->learned = calloc(p->fields.target_count + 1, sizeof *p->learned);
         return p->learned ? 0 : sf_error_set(err, SF_ERR_NOMEM, "no memory for %zu targets", p->fields.target_count);
+}
+
+int sf_predictor_start(struct sf_predictor *p, const struct sf_predictor_file *file,
+                       const struct sf_address_fields *fields, struct sf_error *err)
+{
+        look_at(p, file);
+        p->fields = *fields;
+        return make_room(p, err);
 }
 
 int sf_predictor_open(struct sf_predictor *p, const uint8_t *data, uint64_t size, unsigned version,
                       struct sf_error *err)
 {
-        const struct sf_predictor_file file = { data, size, version };
-        struct sf_address_fields fields = { 0 };
-        struct sf_table_layout layout;
-        struct sf_image image;
-
-        *p = (struct sf_predictor){ 0 };
-        sf_table_layout_read(data, version ? size : 0, &layout);
-        sf_predictor_image(data, version ? size : 0, version, &layout, &image);
-        int r = sf_address_fields_find(data, size, &image, &fields, err);
-        if (r == 0 && (r = sf_predictor_start(p, &file, &fields, err)) < 0)
+        look_at(p, &(struct sf_predictor_file){ data, size, version });
+        int r = sf_address_fields_find(data, size, &p->image, &p->fields, err);
+        if (r < 0 || (r = make_room(p, err)) < 0)
                 sf_predictor_close(p);
         return r;
 }
@@ -365,20 +370,17 @@ void sf_predict_told(struct sf_predictor *p, uint64_t old_position, uint64_t new
 
 uint64_t sf_predict_address(const struct sf_predictor *p, const struct sf_image *image, uint64_t position)
 {
-        size_t i = sf_address_fields_first(&p->fields, position);
+        const struct sf_field *f = sf_address_fields_at(&p->fields, position);
 
-        if (i == p->fields.count || p->fields.fields[i].position != position)
-                return 0;
-        return sf_image_address(image, sf_predict_place(p, p->fields.fields[i].target));
+        return f ? sf_image_address(image, sf_predict_place(p, f->target)) : 0;
 }
 
 bool sf_predict_reference(const struct sf_predictor *p, const struct sf_image *image, uint64_t position, uint64_t *ret)
 {
-        size_t i = sf_address_fields_first(&p->fields, position);
+        const struct sf_field *f = sf_address_fields_at(&p->fields, position);
 
-        if (i == p->fields.count || p->fields.fields[i].position != position ||
-            p->fields.fields[i].form != SF_FORM_OPERAND)
+        if (!f || f->form != SF_FORM_OPERAND)
                 return false;
-        *ret = sf_image_address(image, sf_predict_place(p, p->fields.fields[i].target));
+        *ret = sf_image_address(image, sf_predict_place(p, f->target));
         return true;
 }

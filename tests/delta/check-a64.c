@@ -253,13 +253,6 @@ static void make_code(struct program *p, const uint32_t *words, size_t count)
         headers(p, EM_AARCH64);
 }
 
-static const struct sf_field *field_at(const struct sf_predictor *p, uint64_t position)
-{
-        size_t i = sf_address_fields_first(&p->fields, position);
-
-        return i < p->fields.count && p->fields.fields[i].position == position ? &p->fields.fields[i] : NULL;
-}
-
 /* What a field becomes when everything from position `at` on moves by `by` bytes. */
 static uint64_t predicted(struct sf_predictor *p, const struct sf_field *field, uint64_t at, uint64_t by)
 {
@@ -303,7 +296,7 @@ static void test_jump_table(void **unused)
         memcpy(program.data + table, entries, sizeof entries);
         assert_int_equal(sf_predictor_open(&p, program.data, BYTES, SF_PREDICTOR_VERSION, NULL), 0);
         for (size_t i = 0; i < 5; i++) {
-                const struct sf_field *f = field_at(&p, table + i);
+                const struct sf_field *f = sf_address_fields_at(&p.fields, table + i);
 
                 assert_non_null(f);
                 assert_int_equal(f->form, SF_FORM_CASE);
@@ -311,15 +304,15 @@ static void test_jump_table(void **unused)
                 /* Eight bytes more behind the second instruction after the label. */
                 assert_int_equal(predicted(&p, f, label + 8, 8), (uint8_t)(entries[i] + (i == 1 || i == 3 ? 2 : 0)));
         }
-        assert_null(field_at(&p, table + 5));
+        assert_null(sf_address_fields_at(&p.fields, table + 5));
         /* An older predictor knows none, and without the comparison there is none. */
         sf_predictor_close(&p);
         assert_int_equal(sf_predictor_open(&p, program.data, BYTES, SF_PREDICTOR_A64, NULL), 0);
-        assert_null(field_at(&p, table));
+        assert_null(sf_address_fields_at(&p.fields, table));
         sf_predictor_close(&p);
         put32(program.data + CODE, 0xd503201f);
         assert_int_equal(sf_predictor_open(&p, program.data, BYTES, SF_PREDICTOR_VERSION, NULL), 0);
-        assert_null(field_at(&p, table));
+        assert_null(sf_address_fields_at(&p.fields, table));
 }
 
 /* Code behind an epilogue goes on with what was known where the branch to it came from, or where nothing says so, with
@@ -365,7 +358,7 @@ static void test_flow(void **unused)
         make_code(&program, words, sizeof words / sizeof *words);
         assert_int_equal(sf_predictor_open(&p, program.data, BYTES, SF_PREDICTOR_VERSION, NULL), 0);
         for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
-                const struct sf_field *f = field_at(&p, CODE + 4 * expected[i].word);
+                const struct sf_field *f = sf_address_fields_at(&p.fields, CODE + 4 * expected[i].word);
 
                 assert_non_null(f);
                 assert_int_equal(f->form, expected[i].form);
@@ -373,15 +366,15 @@ static void test_flow(void **unused)
                         assert_int_equal(p.fields.targets[f->target], expected[i].target);
         }
         /* What lies between an anchor and what is counted from it moves the offset. */
-        const struct sf_field *anchored = field_at(&p, CODE + 48);
+        const struct sf_field *anchored = sf_address_fields_at(&p.fields, CODE + 48);
         assert_int_equal(p.fields.targets[anchored->base], page + 0x200);
         assert_int_equal(predicted(&p, anchored, page + 0x230, 16) & 0xfff, 0x70);
         sf_predict_learn(&p, anchored, &p.image, CODE + 48,
                          (sf_field_get(anchored, p.data + CODE + 48) & ~0xfffull) | 0x78);
         assert_int_equal(sf_predict_place(&p, anchored->target), page + 0x278);
         /* Each page is told once, by what is added to it first. */
-        assert_int_equal(p.fields.targets[field_at(&p, CODE + 4)->target], page + 0x100);
-        assert_int_equal(p.fields.targets[field_at(&p, CODE + 8)->target], page + 0x200);
+        assert_int_equal(p.fields.targets[sf_address_fields_at(&p.fields, CODE + 4)->target], page + 0x100);
+        assert_int_equal(p.fields.targets[sf_address_fields_at(&p.fields, CODE + 8)->target], page + 0x200);
 }
 
 static void test_call_frames(void **unused)
@@ -412,7 +405,7 @@ static void test_call_frames(void **unused)
         headers(&program, EM_AARCH64);
         assert_int_equal(sf_predictor_open(&p, program.data, BYTES, SF_PREDICTOR_VERSION, NULL), 0);
         for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
-                const struct sf_field *f = field_at(&p, expected[i].at);
+                const struct sf_field *f = sf_address_fields_at(&p.fields, expected[i].at);
 
                 assert_non_null(f);
                 assert_int_equal(f->form, expected[i].form);
@@ -426,11 +419,11 @@ static void test_call_frames(void **unused)
         program.data[FRAMES + 37] = 0x3f;
         sf_predictor_close(&p);
         assert_int_equal(sf_predictor_open(&p, program.data, BYTES, SF_PREDICTOR_VERSION, NULL), 0);
-        assert_null(field_at(&p, FRAMES + 37));
-        assert_null(field_at(&p, FRAMES + 45));
+        assert_null(sf_address_fields_at(&p.fields, FRAMES + 37));
+        assert_null(sf_address_fields_at(&p.fields, FRAMES + 45));
         sf_predictor_close(&p);
         assert_int_equal(sf_predictor_open(&p, program.data, BYTES, SF_PREDICTOR_A64, NULL), 0);
-        assert_null(field_at(&p, FRAMES + 45));
+        assert_null(sf_address_fields_at(&p.fields, FRAMES + 45));
 }
 
 static size_t encode(const struct sf_delta_codec *encoder, const struct program *old, const struct program *new,
