@@ -52,7 +52,9 @@ cat >greet-1.0/greet.c <<'END'
 const char *greet(void);
 const char *greet(void) { return PREFIX "/share/greeting"; }
 END
+# Makefiles name the shell that configure found; commands run with /bin/sh all the same, but where the recipe says otherwise.
 cat >greet-1.0/Makefile <<'END'
+SHELL = /bin/false
 libgreet.so: greet.c
 	$(CC) $(CFLAGS) -DPREFIX='"$(P)"' -fPIC -shared $(LDFLAGS) -Wl,-rpath,$(P)/lib64:$(P)/lib -Wl,-soname,$@ -o $@ greet.c
 install: libgreet.so
@@ -82,6 +84,7 @@ int main(void) { puts(greet()); puts(__FILE__); return 0; }
 END
 cat >small-9.9.1/Makefile <<'END'
 slurmd: main.c
+	test "$$BASH" = /bin/bash
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(CURDIR)/main.c -L$(P)/lib -lgreet -Wl,-rpath,$(P)/lib
 install: slurmd
 	install -D slurmd $(P)/sbin/slurmd
@@ -91,7 +94,7 @@ cat >data/recipes/slurm.ini <<'END'
 name = slurm
 depends = greet
 [step make]
-run = make P=@PREFIX@
+run = make SHELL=/bin/bash P=@PREFIX@
 [step install]
 run = make install P=@PREFIX@
 END
