@@ -62,9 +62,9 @@ static void schedule_free(struct schedule *s)
 /* The pipe's ends are inherited by every step: make finds their numbers in MAKEFLAGS. One token is not in the pipe:
  * it is the one that every package's process has for itself.
  *
- * SHELL: configure looks for bash and writes it into makefiles, where libtool, called for each file, takes a fifth of a
- * build's processor time; Debian's /bin/sh needs half of that. Where a package's makefiles do need bash, its recipe
- * says "make SHELL=/bin/bash". */
+ * SHELL: configure looks for bash and writes it into makefiles, where libtool, called for each file, takes a third of
+ * the processor time of a build with ccache; Debian's /bin/sh needs half of that. Where a package's makefiles do need
+ * bash, its recipe says "make SHELL=/bin/bash". */
 static int open_job_server(struct schedule *s, struct sf_error *err)
 {
         _cleanup_free_ char *again = NULL;
