@@ -72,6 +72,29 @@ static int look_up(const struct sf_plan *plan, struct sf_plan_layer *layer, stru
 static int add_recipes(struct sf_plan *plan, const char *owner, const struct sf_words *names, unsigned depth,
                        struct sf_error *err);
 
+/* The line that says a value of [package]; the last one counts. */
+static const struct sf_conf_entry *said_by(struct sf_recipe *recipe, const char *key)
+{
+        const struct sf_conf_entry *said = NULL, *e = NULL;
+
+        while ((e = sf_conf_next(&recipe->conf, "package", key, e)))
+                said = e;
+        return said;
+}
+
+/* Other recipes call a package by its file's name, a user calls Slurm's version by its: a copied file whose text was
+ * not changed would be another package than the one that was asked for. */
+static int check_called(struct sf_recipe *recipe, const char *key, const char *says, const char *is, const char *file,
+                        struct sf_error *err)
+{
+        const struct sf_conf_entry *said = said_by(recipe, key);
+
+        if (strcmp(is, file) == 0)
+                return 0;
+        return sf_error_set(err, SF_ERR_USAGE, "%s:%d: %s %s, the file %s" SUFFIX, said->file, said->line, says, is,
+                            file);
+}
+
 /* Takes the recipe, also on failure. */
 static int add_layer(struct sf_plan *plan, struct sf_recipe *recipe, unsigned depth, struct sf_error *err)
 {
@@ -110,7 +133,10 @@ static int add_recipes(struct sf_plan *plan, const char *owner, const struct sf_
                         return sf_error_set(err, SF_ERR_NOMEM, "plan");
                 if ((r = sf_recipe_load((const char *const[]){ path }, 1, &recipe, err)) < 0)
                         return sf_error_prefix(err, "%s needs %s", owner, names->items[i]);
-                if ((r = add_layer(plan, &recipe, depth + 1, err)) < 0)
+                r = check_called(&recipe, "name", "the package is named", recipe.name, names->items[i], err);
+                if (r < 0)
+                        sf_recipe_free(&recipe);
+                if (r < 0 || (r = add_layer(plan, &recipe, depth + 1, err)) < 0)
                         return r;
         }
         return 0;
@@ -226,6 +252,20 @@ static int add_options(const struct sf_plan *plan, const char *profile, struct s
         return r;
 }
 
+/* The release is named when everything is built: too late to learn that it cannot have the profile's word. */
+static int check_build(struct sf_recipe *slurm, struct sf_error *err)
+{
+        const struct sf_conf_entry *said = said_by(slurm, "build");
+        struct sf_release_name name;
+
+        if (!*slurm->build || sf_release_name_make("1.1.1", "any", "any", slurm->build, &name, NULL) == 0)
+                return 0;
+        return sf_error_set(err, SF_ERR_USAGE,
+                            "%s:%d: build = %s cannot be part of a release's name: at most %zu of a-z, 0-9, '.', '+', "
+                            "'_' and '-', the first of them a letter or a digit",
+                            said->file, said->line, slurm->build, sizeof name.build - 1);
+}
+
 /* What is common to all versions, what the version says, the profile's options, the profile. */
 static int load_slurm(struct sf_plan *plan, struct sf_recipe *ret, struct sf_error *err)
 {
@@ -238,7 +278,13 @@ static int load_slurm(struct sf_plan *plan, struct sf_recipe *ret, struct sf_err
             (profile && (r = add_options(plan, profile, &files, err)) < 0) ||
             (profile && (r = sf_words_append(&files, profile, err)) < 0))
                 return r;
-        return sf_recipe_load(sf_words_argv(&files), files.count, ret, err);
+        if ((r = sf_recipe_load(sf_words_argv(&files), files.count, ret, err)) < 0)
+                return r;
+        if ((r = check_called(ret, "name", "the package is named", ret->name, "slurm", err)) < 0 ||
+            (r = check_called(ret, "version", "the version is", ret->version, plan->version, err)) < 0 ||
+            (r = check_build(ret, err)) < 0)
+                sf_recipe_free(ret);
+        return r;
 }
 
 /* --- entries --------------------------------------------------------------------------------------------------- */

@@ -135,6 +135,28 @@ printf '[package]\nbuild = more\noptions = words nothing\n' >data/profiles/more.
 run 2 build-slurm --slurm-version 9.9.1 --profile more
 expect 'there is no option nothing'
 
+echo "== a copied file whose text was not changed, a word that no release can have in its name"
+cp data/recipes/a.ini data/recipes/copy.ini
+printf '[package]\nbuild = more\ndepends = copy\n' >data/profiles/more.ini
+run 2 build-slurm --slurm-version 9.9.1 --profile more
+expect 'data/recipes/copy.ini:2: the package is named a, the file copy.ini'
+run 2 build-deps --profile more
+expect 'the package is named a, the file copy.ini'
+rm data/recipes/copy.ini
+printf '[package]\nname = big\n' >data/profiles/more.ini
+run 2 build-slurm --slurm-version 9.9.1 --profile more --dry-run
+expect 'data/profiles/more.ini:2: the package is named big, the file slurm.ini'
+cp data/slurm/9.9.2.ini data/slurm/9.9.3.ini
+run 2 build-slurm --slurm-version 9.9
+expect 'data/slurm/9.9.3.ini:2: the version is 9.9.2, the file 9.9.3.ini'
+rm data/slurm/9.9.3.ini
+for word in My_site -site "my site" "$(printf 'x%.0s' {1..48})"; do
+        printf '[package]\nbuild = %s\n[step install]\ndrop = WORDS=*\nrun = "WORDS=named"\n' "$word" >data/profiles/more.ini
+        run 2 build-slurm --slurm-version 9.9.1 --profile more
+        expect "data/profiles/more.ini:2: build = $word cannot be part of a release's name: at most 47 of a-z"
+        refuse ': building'
+done
+
 echo "== why a layer is built again"
 sed -i 's/WAIT=0.1/WAIT=0.2/' data/recipes/a.ini
 run 0 build-slurm --slurm-version 9.9.1 --dry-run
