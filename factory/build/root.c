@@ -21,6 +21,9 @@
 #include "factory/build/toolchain.h"
 #include "release/host.h"
 
+/* skopeo's transport for registries. */
+#define DOCKER "docker://"
+
 /* Where a root is made. */
 struct making {
         const struct sf_root *root;
@@ -28,6 +31,7 @@ struct making {
         char *tree; /* in it */
         char *log;
         char *from;          /* directory, tarball or image */
+        char *digest;        /* of the image; NULL where it is none */
         char *origin;        /* what the root says of itself: `from`, an image's digest, the packages asked for */
         struct sf_conf conf; /* the toolchain's file */
 };
@@ -38,6 +42,7 @@ static void making_free(struct making *m)
         free(m->tree);
         free(m->log);
         free(m->from);
+        free(m->digest);
         free(m->origin);
         sf_conf_free(&m->conf);
 }
@@ -83,6 +88,58 @@ static int unpack_tarball(const struct making *m, const char *from, struct sf_er
         return run(m, argv, err);
 }
 
+static bool is_image(const char *from)
+{
+        return !sf_fs_exists(from) && strchr(from, ':');
+}
+
+/* The digest that the image's name stands for now; *ret is owned. */
+static int image_digest(const struct making *m, char **ret, struct sf_error *err)
+{
+        const char *const argv[] = { "skopeo", "inspect", "--no-tags", "--format", "{{.Digest}}", m->from, NULL };
+        _cleanup_(sf_buffer_free) struct sf_buffer out = SF_BUFFER_INIT, errors = SF_BUFFER_INIT;
+        const struct sf_proc proc = { .argv = argv, .output = &out, .errors = &errors, .timeout_seconds = 60 };
+        int r = sf_proc_check(&proc, err);
+
+        if (r < 0)
+                return sf_error_prefix(err, "image %s", m->from);
+        *ret = sf_format("%.*s", (int)strcspn(sf_buffer_text(&out), "\r\n"), sf_buffer_text(&out));
+        return *ret ? 0 : sf_error_set(err, SF_ERR_NOMEM, "root");
+}
+
+/* docker://NAME@DIGEST, where a registry is asked: a tag may be moved at any time, and skopeo takes no digest beside
+ * one. Other transports know no digests. */
+static char *pinned_image(const struct making *m)
+{
+        const char *name = strrchr(m->from, '/');
+
+        if (strncmp(m->from, DOCKER, strlen(DOCKER)) != 0 || strchr(m->from, '@'))
+                return strdup(m->from);
+        return sf_format("%.*s@%s", (int)(name - m->from) + (int)strcspn(name, ":"), m->from, m->digest);
+}
+
+/* What was copied must be what is recorded, also where it could not be asked for by its digest. */
+static int check_same_image(const struct making *m, struct sf_error *err)
+{
+        _cleanup_free_ char *digest = NULL;
+        int r = image_digest(m, &digest, err);
+
+        if (r < 0 || strcmp(digest, m->digest) == 0)
+                return r;
+        return sf_error_set(err, SF_ERR_CORRUPT, "image %s was %s and became %s while it was copied: try again",
+                            m->from, m->digest, digest);
+}
+
+/* The image as a layout of its own, in the work directory. */
+static int copy_image(const struct making *m, const char *layout, struct sf_error *err)
+{
+        _cleanup_free_ char *from = pinned_image(m);
+        const char *const copy[] = { "skopeo", "--insecure-policy", "copy", from, layout, NULL };
+        int r = from ? run(m, copy, err) : sf_error_set(err, SF_ERR_NOMEM, "root");
+
+        return r < 0 || strncmp(m->from, DOCKER, strlen(DOCKER)) == 0 ? r : check_same_image(m, err);
+}
+
 static int unpack_image(const struct making *m, struct sf_error *err)
 {
         _cleanup_free_ char *image = sf_fs_join(m->work, "image"), *bundle = sf_fs_join(m->work, "bundle");
@@ -93,9 +150,8 @@ static int unpack_image(const struct making *m, struct sf_error *err)
 
         if (!image || !bundle || !layout || !tagged || !rootfs)
                 return sf_error_set(err, SF_ERR_NOMEM, "root");
-        const char *const copy[] = { "skopeo", "--insecure-policy", "copy", m->from, layout, NULL };
         const char *const unpack[] = { "umoci", "unpack", "--image", tagged, bundle, NULL };
-        if ((r = run(m, copy, err)) < 0 || (r = run(m, unpack, err)) < 0)
+        if ((r = copy_image(m, layout, err)) < 0 || (r = run(m, unpack, err)) < 0)
                 return r;
         if (rmdir(m->tree) < 0 || rename(rootfs, m->tree) < 0)
                 return sf_error_errno(err, "cannot move %s to %s", rootfs, m->tree);
@@ -122,39 +178,19 @@ static int choose_source(struct making *m, struct sf_error *err)
         return m->from ? 0 : sf_error_set(err, SF_ERR_NOMEM, "root");
 }
 
-static bool is_image(const char *from)
-{
-        return !sf_fs_exists(from) && strchr(from, ':');
-}
-
-/* The digest that the image's name stands for now; *ret is owned. */
-static int image_digest(const struct making *m, char **ret, struct sf_error *err)
-{
-        const char *const argv[] = { "skopeo", "inspect", "--no-tags", "--format", "{{.Digest}}", m->from, NULL };
-        _cleanup_(sf_buffer_free) struct sf_buffer out = SF_BUFFER_INIT, errors = SF_BUFFER_INIT;
-        const struct sf_proc proc = { .argv = argv, .output = &out, .errors = &errors, .timeout_seconds = 60 };
-        int r = sf_proc_check(&proc, err);
-
-        if (r < 0)
-                return sf_error_prefix(err, "image %s", m->from);
-        *ret = sf_format("%.*s", (int)strcspn(sf_buffer_text(&out), "\r\n"), sf_buffer_text(&out));
-        return *ret ? 0 : sf_error_set(err, SF_ERR_NOMEM, "root");
-}
-
 static int describe_origin(struct making *m, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer packages = SF_BUFFER_INIT;
-        _cleanup_free_ char *digest = NULL;
-        int r = is_image(m->from) ? image_digest(m, &digest, err) : 0;
+        int r = is_image(m->from) ? image_digest(m, &m->digest, err) : 0;
 
         for (const struct sf_conf_entry *e = NULL; r == 0 && (e = sf_conf_next(&m->conf, "root", "packages", e));)
                 if ((r = sf_buffer_append(&packages, " ", 1, err)) == 0)
                         r = sf_buffer_append(&packages, e->value, strlen(e->value), err);
         if (r < 0)
                 return r;
-        if (digest)
-                sf_log_info("image %s is %s", m->from, digest);
-        m->origin = sf_format("%s%s%s\npackages%s\n", m->from, digest ? " " : "", digest ? digest : "",
+        if (m->digest)
+                sf_log_info("image %s is %s", m->from, m->digest);
+        m->origin = sf_format("%s%s%s\npackages%s\n", m->from, m->digest ? " " : "", m->digest ? m->digest : "",
                               m->root->bare ? " none" : sf_buffer_text(&packages));
         return m->origin ? 0 : sf_error_set(err, SF_ERR_NOMEM, "root");
 }
@@ -241,21 +277,16 @@ static int dress(const struct making *m, struct sf_error *err)
 
 static int install(struct making *m, struct sf_error *err)
 {
-        static const char *const commands[][2] = {
-                { "apt", "apt-get install -y --no-install-recommends" },
-                { "dnf", "dnf install -y --setopt=install_weak_deps=False" },
-        };
         const char *manager = sf_conf_get(&m->conf, "root", "manager");
+        const char *command = manager ? sf_toolchain_installer(manager) : NULL;
         _cleanup_(sf_words_free) struct sf_words argv = SF_WORDS_INIT, update = SF_WORDS_INIT;
         const struct sf_conf_entry *entry = NULL;
-        int r = 0;
+        int r;
 
-        for (size_t i = 0; i < sizeof commands / sizeof *commands && r == 0; i++)
-                if (manager && strcmp(manager, commands[i][0]) == 0)
-                        r = sf_words_split(&argv, commands[i][1], err);
-        if (r == 0 && argv.count == 0)
+        if (!command)
                 return sf_error_set(err, SF_ERR_USAGE, "toolchain %s: manager = %s is neither apt nor dnf",
                                     m->root->name, manager ? manager : "(nothing)");
+        r = sf_words_split(&argv, command, err);
         while (r == 0 && (entry = sf_conf_next(&m->conf, "root", "packages", entry)))
                 r = sf_words_split(&argv, entry->value, err);
         if (r == 0 && (r = dress(m, err)) == 0 && strcmp(manager, "apt") == 0 &&

@@ -84,6 +84,20 @@ static int open_job_server(struct schedule *s, struct sf_error *err)
         return s->makeflags ? 0 : sf_error_set(err, SF_ERR_NOMEM, "job server");
 }
 
+/* A step that misses a program only says so when its turn comes. */
+static void warn_of_missing_packages(const struct sf_plan *plan)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer advice = SF_BUFFER_INIT;
+
+        for (size_t i = 0; i < plan->count; i++)
+                if (plan->layers[i].state == SF_PLAN_BUILD) {
+                        sf_toolchain_advise(plan->toolchain, &advice, NULL);
+                        if (advice.len > 0)
+                                sf_log_warning("toolchain %s%s", plan->toolchain->name, sf_buffer_text(&advice));
+                        return;
+                }
+}
+
 static int schedule_open(struct schedule *s, struct sf_error *err)
 {
         const struct sf_plan *plan = s->builder->plan;
@@ -103,6 +117,7 @@ static int schedule_open(struct schedule *s, struct sf_error *err)
                 s->jobs[i].state = JOB_DONE;
                 sf_log_info("%s %s: cached", plan->layers[i].recipe.name, plan->layers[i].recipe.version);
         }
+        warn_of_missing_packages(plan);
         return open_job_server(s, err);
 }
 

@@ -45,6 +45,14 @@ int sf_toolchain_load_conf(const char *directory, const char *name, struct sf_co
         return load_file(directory, name, conf, err);
 }
 
+static bool words_hold(const struct sf_words *words, const char *word)
+{
+        for (size_t i = 0; i < words->count; i++)
+                if (strcmp(words->items[i], word) == 0)
+                        return true;
+        return false;
+}
+
 /* The libraries of the operating system, each section once. */
 static int read_os(struct sf_toolchain *tc, struct sf_error *err)
 {
@@ -63,6 +71,8 @@ static int read_os(struct sf_toolchain *tc, struct sf_error *err)
                 if (!os.package)
                         return sf_error_set(err, SF_ERR_USAGE, "%s: [%s] has no package", tc->conf.entries[i].file,
                                             section);
+                if (!words_hold(&tc->missing, os.package) && sf_words_append(&tc->missing, os.package, err) < 0)
+                        return SF_ERR_NOMEM;
                 if (!(grown = realloc(tc->os, (tc->os_count + 1) * sizeof *grown)))
                         return sf_error_set(err, SF_ERR_NOMEM, "toolchain");
                 tc->os = grown;
@@ -96,7 +106,8 @@ static int read_settings(struct sf_toolchain *tc, struct sf_error *err)
         for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++)
                 sf_conf_get(&tc->conf, elsewhere[i][0], elsewhere[i][1]);
         for (const struct sf_conf_entry *e = NULL; (e = sf_conf_next(&tc->conf, "root", "packages", e));)
-                continue;
+                if ((r = sf_words_split(&tc->missing, e->value, err)) < 0)
+                        return sf_error_prefix(err, "%s:%d", e->file, e->line);
         if ((r = sf_conf_get_u64(&tc->conf, "toolchain", "placeholder_length", 2048, &length, err)) < 0)
                 return r;
         if (length < SF_TOOLCHAIN_PLACEHOLDER_MIN)
@@ -128,6 +139,7 @@ static int ask(const struct sf_toolchain *tc, const char *const *argv, char **re
 static int ask_compiler(struct sf_toolchain *tc, struct sf_error *err)
 {
         static const char *const questions[] = { "-dumpfullversion", "-dumpversion" };
+        _cleanup_(sf_buffer_free) struct sf_buffer advice = SF_BUFFER_INIT;
         int r = 0;
 
         for (size_t i = 0; i < sizeof questions / sizeof *questions; i++) {
@@ -139,7 +151,8 @@ static int ask_compiler(struct sf_toolchain *tc, struct sf_error *err)
                 tc->compiler = sf_format("%s %s", tc->cc, version);
                 return tc->compiler ? 0 : sf_error_set(err, SF_ERR_NOMEM, "toolchain");
         }
-        return r < 0 ? sf_error_prefix(err, "toolchain %s: compiler", tc->name)
+        sf_toolchain_advise(tc, &advice, NULL);
+        return r < 0 ? sf_error_prefix(err, "toolchain %s%s: compiler", tc->name, sf_buffer_text(&advice))
                      : sf_error_set(err, SF_ERR_FAILED, "toolchain %s: %s does not tell its version", tc->name, tc->cc);
 }
 
@@ -175,6 +188,7 @@ static int note_versions(struct sf_toolchain *tc, char *text, struct sf_error *e
                         continue;
                 *space = '\0';
                 line[strcspn(line, ":")] = '\0';
+                sf_words_drop(&tc->missing, line);
                 for (size_t i = 0; i < tc->os_count; i++) {
                         if (strcmp(tc->os[i].package, line) != 0 || tc->os[i].version)
                                 continue;
@@ -194,18 +208,18 @@ static int ask_packages(struct sf_toolchain *tc, struct sf_error *err)
         _cleanup_(sf_buffer_free) struct sf_buffer out = SF_BUFFER_INIT, errors = SF_BUFFER_INIT;
         int r = 0;
 
-        if (tc->os_count == 0)
+        if (tc->missing.count == 0)
                 return 0;
         for (size_t i = 0; i < sizeof apt / sizeof *apt && r == 0; i++)
                 r = sf_words_append(&argv, question[i], err);
-        for (size_t i = 0; i < tc->os_count && r == 0; i++)
-                r = sf_words_append(&argv, tc->os[i].package, err);
+        for (size_t i = 0; i < tc->missing.count && r == 0; i++)
+                r = sf_words_append(&argv, tc->missing.items[i], err);
         if (r < 0)
                 return r;
         const struct sf_proc proc = {
                 .argv = sf_words_argv(&argv), .root = tc->root, .output = &out, .errors = &errors, .timeout_seconds = 60
         };
-        /* The exit status only says that one of them is not installed, which matters where a recipe names it. */
+        /* The exit status only says that one of them is not installed. */
         r = sf_proc_run(&proc, err);
         return r < 0 ? sf_error_prefix(err, "toolchain %s", tc->name)
                      : note_versions(tc, (char *)(uintptr_t)sf_buffer_text(&out), err);
@@ -237,6 +251,19 @@ static int check_expected(struct sf_toolchain *tc, struct sf_error *err)
         return 0;
 }
 
+static int another_system(const struct sf_toolchain *tc, const char *wanted, struct sf_error *err)
+{
+        if (*tc->root)
+                return sf_error_set(err, SF_ERR_INCOMPATIBLE,
+                                    "the root %s holds %s, but toolchain %s is built in %s: make the root again "
+                                    "(slurm-factory root %s --from ...)",
+                                    tc->root, tc->name, wanted, wanted, wanted);
+        return sf_error_set(err, SF_ERR_INCOMPATIBLE,
+                            "toolchain %s cannot be built on this host, which is %s: run on a %s machine, or prepare a "
+                            "root for it (slurm-factory root %s)",
+                            wanted, tc->name, wanted, wanted);
+}
+
 int sf_toolchain_load(const char *directory, const char *name, const char *root, struct sf_toolchain *ret,
                       struct sf_error *err)
 {
@@ -248,17 +275,56 @@ int sf_toolchain_load(const char *directory, const char *name, const char *root,
         if (r < 0)
                 return r;
         if (name && strcmp(name, tc.name) != 0)
-                return sf_error_set(err, SF_ERR_INCOMPATIBLE,
-                                    "toolchain %s cannot be built on this host, which is %s: run on a %s machine, or "
-                                    "prepare a root for it (slurm-factory root %s)",
-                                    name, tc.name, name, name);
+                return another_system(&tc, name, err);
         if ((r = sf_toolchain_load_conf(directory, tc.name, &tc.conf, err)) < 0 || (r = read_settings(&tc, err)) < 0 ||
-            (r = ask_compiler(&tc, err)) < 0 || (r = ask_libc(&tc, err)) < 0 || (r = check_expected(&tc, err)) < 0 ||
-            (r = sf_conf_check_used(&tc.conf, err)) < 0 || (r = ask_packages(&tc, err)) < 0)
+            (r = ask_packages(&tc, err)) < 0 || (r = ask_compiler(&tc, err)) < 0 || (r = ask_libc(&tc, err)) < 0 ||
+            (r = check_expected(&tc, err)) < 0 || (r = sf_conf_check_used(&tc.conf, err)) < 0)
                 return r;
         *ret = tc;
         tc = (struct sf_toolchain){ .conf = SF_CONF_INIT };
         return 0;
+}
+
+const char *sf_toolchain_installer(const char *manager)
+{
+        static const char *const commands[][2] = {
+                { "apt", "apt-get install -y --no-install-recommends" },
+                { "dnf", "dnf install -y --setopt=install_weak_deps=False" },
+        };
+
+        for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+                if (strcmp(manager, commands[i][0]) == 0)
+                        return commands[i][1];
+        return NULL;
+}
+
+int sf_toolchain_advise(const struct sf_toolchain *tc, struct sf_buffer *ret, struct sf_error *err)
+{
+        const char *installer = sf_toolchain_installer(tc->manager);
+        int r = 0;
+
+        if (tc->missing.count == 0)
+                return 0;
+        if (*tc->root)
+                r = sf_buffer_printf(ret, err,
+                                     " (the root %s lacks packages; slurm-factory root %s --from ... makes it "
+                                     "again:",
+                                     tc->root, tc->name);
+        else
+                r = sf_buffer_printf(ret, err, " (this machine lacks packages; as root: %s",
+                                     installer ? installer : "install");
+        for (size_t i = 0; i < tc->missing.count && r == 0; i++)
+                r = sf_buffer_printf(ret, err, " %s", tc->missing.items[i]);
+        return r == 0 ? sf_buffer_puts(ret, ")", err) : r;
+}
+
+static int not_installed(const struct sf_toolchain *tc, const struct sf_toolchain_os *os, struct sf_error *err)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer advice = SF_BUFFER_INIT;
+
+        sf_toolchain_advise(tc, &advice, NULL);
+        return sf_error_set(err, SF_ERR_NOT_FOUND, "toolchain %s: package %s (%s) is not installed%s", tc->name,
+                            os->package, os->name, sf_buffer_text(&advice));
 }
 
 int sf_toolchain_os(const struct sf_toolchain *toolchain, const char *name, const struct sf_toolchain_os **ret,
@@ -270,8 +336,7 @@ int sf_toolchain_os(const struct sf_toolchain *toolchain, const char *name, cons
                 if (strcmp(os->name, name) != 0)
                         continue;
                 if (!os->version)
-                        return sf_error_set(err, SF_ERR_NOT_FOUND, "toolchain %s: package %s (%s) is not installed",
-                                            toolchain->name, os->package, name);
+                        return not_installed(toolchain, os, err);
                 *ret = os;
                 return 0;
         }
@@ -285,6 +350,7 @@ void sf_toolchain_free(struct sf_toolchain *toolchain)
         for (size_t i = 0; i < toolchain->os_count; i++)
                 free(toolchain->os[i].version);
         free(toolchain->os);
+        sf_words_free(&toolchain->missing);
         free(toolchain->name);
         free(toolchain->compiler);
         free(toolchain->libc);

@@ -34,8 +34,10 @@
 
 #include <stddef.h>
 
+#include "base/buffer.h"
 #include "base/conf.h"
 #include "base/error.h"
+#include "base/words.h"
 
 /* Below 256 characters gcc splits copies of a literal into immediates that no string search finds: up to 255 on x86-64,
  * 8 on arm64 (gcc 12, clang 14; tests/scenario/check-literals.sh). */
@@ -60,6 +62,7 @@ struct sf_toolchain {
         const char *root;    /* where it lies; "" = this machine's own /. Borrowed */
         struct sf_toolchain_os *os;
         size_t os_count;
+        struct sf_words missing;   /* packages that the files list and the system has not */
         size_t placeholder_length; /* of the whole prefix */
         struct sf_conf conf;       /* private: owns the configured strings */
 };
@@ -72,9 +75,14 @@ int sf_toolchain_load(const char *directory, const char *name, const char *root,
                       struct sf_error *err);
 /* Appends default.ini, the family's and the toolchain's own file where they exist. */
 int sf_toolchain_load_conf(const char *directory, const char *name, struct sf_conf *conf, struct sf_error *err);
-/* SF_ERR_USAGE where the toolchain does not list that library, SF_ERR_NOT_FOUND where its package is not installed. */
+/* SF_ERR_USAGE where the toolchain does not list that library, SF_ERR_NOT_FOUND where its package is not installed: the
+ * text also says what sf_toolchain_advise does. */
 int sf_toolchain_os(const struct sf_toolchain *toolchain, const char *name, const struct sf_toolchain_os **ret,
                     struct sf_error *err);
+/* Appends what to do about all packages that are missing; nothing where none is. */
+int sf_toolchain_advise(const struct sf_toolchain *toolchain, struct sf_buffer *ret, struct sf_error *err);
+/* The command of a package manager that installs what is named behind it; NULL where `manager` is not known. */
+const char *sf_toolchain_installer(const char *manager);
 void sf_toolchain_free(struct sf_toolchain *toolchain);
 
 /* A prefix below `base` of exactly placeholder_length characters: hexadecimal digits that depend on the toolchain's

@@ -85,6 +85,17 @@ done
 [ "$(ls -A cache/roots)" = trixie ] || fail "left: $(ls -A cache/roots)"
 run 3 build-deps --toolchain forky --dry-run
 says 'slurm-factory root forky'
+mv cache/roots/trixie cache/roots/forky
+run 3 build-deps --toolchain forky --dry-run
+says "the root $PWD/cache/roots/forky/tree holds trixie, but toolchain forky is built in forky: make the root again"
+mv cache/roots/forky cache/roots/trixie
+
+echo "== a root that lacks packages: all of them are named"
+run 3 build-deps --toolchain trixie --dry-run
+says "package zlib1g-dev (zlib) is not installed (the root $PWD/cache/roots/trixie/tree lacks packages; slurm-factory root trixie"
+says ' build-essential autoconf '
+says ' libbz2-dev '
+! grep -qE 'again:.* libssl-dev( |\))' out || fail "libssl-dev is there"
 
 echo "== from a tarball, which is not Debian at all"
 mkdir empty
@@ -117,6 +128,53 @@ if command -v umoci >/dev/null && command -v skopeo >/dev/null; then
         [ "$(stat -c %i cache/roots/trixie/tree)" = "$before" ] || fail "the older root is gone"
         run 3 root trixie --from oci:image:14
         says 'image oci:image:14'
+
+        echo "== an image that becomes another one between the question and the copy"
+        # skopeo itself, but for what happens once after a question; no TLS on the loopback; for these processes only.
+        skopeo=$(realpath "$(command -v skopeo)")
+        cp "$skopeo" skopeo.real
+        printf '#!/bin/sh\n%s/skopeo.real "$@" || exit\ncase $1 in inspect) [ ! -e meanwhile ] || { mv meanwhile now; sh -e now >&2; } ;; esac\n' \
+                "$PWD" >skopeo.moving
+        chmod +x skopeo.moving
+        printf '' >registries.conf
+        moving() { # moving WANTED-EXIT-CODE VERB...
+                local code=0 wanted=$1
+                shift
+                unshare -m sh -c 'mount --bind registries.conf /etc/containers/registries.conf && mount --bind skopeo.moving "$0" && exec "$@"' \
+                        "$skopeo" "$top_builddir/slurm-factory" --config conf --data data --cache cache "$@" >out 2>&1 || code=$?
+                [ "$code" = "$wanted" ] || fail "exit code $code instead of $wanted: $*"
+                [ ! -e meanwhile ] || fail "nothing was moved"
+        }
+        umoci new --image image:16 >/dev/null 2>&1
+        umoci insert --image image:16 --opaque trixie / >/dev/null 2>&1
+        echo 'umoci insert --image image:16 forky/etc/os-release /etc/os-release' >meanwhile
+        moving 3 root trixie --from oci:image:16 --no-packages
+        says 'while it was copied: try again'
+        [ "$(stat -c %i cache/roots/trixie/tree)" = "$before" ] || fail "the older root is gone"
+        if command -v docker-registry >/dev/null; then
+                port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+                printf 'version: 0.1\nstorage: {filesystem: {rootdirectory: %s/registry}}\nhttp: {addr: "127.0.0.1:%s"}\n' "$PWD" "$port" >registry.yml
+                docker-registry serve registry.yml >registry.log 2>&1 &
+                registry=$!
+                trap 'kill "$registry"; wait "$registry" || true; rm -rf "$scratch"' EXIT
+                for _ in $(seq 100); do
+                        ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
+                        sleep 0.1
+                done
+                to=docker://127.0.0.1:$port/suite
+                umoci new --image image:17 >/dev/null 2>&1
+                umoci insert --image image:17 --opaque trixie / >/dev/null 2>&1
+                skopeo copy -q --dest-tls-verify=false oci:image:17 "$to:13"
+                digest=$(skopeo inspect --tls-verify=false --format '{{.Digest}}' "$to:13")
+                echo "skopeo copy -q --dest-tls-verify=false oci:image:16 $to:13" >meanwhile
+                printf '[[registry]]\nlocation = "127.0.0.1:%s"\ninsecure = true\n' "$port" >registries.conf
+                moving 0 root trixie --from "$to:13" --no-packages
+                [ "$(skopeo inspect --tls-verify=false --format '{{.Digest}}' "$to:13")" != "$digest" ] || fail "the tag was not moved"
+                grep -qx "$to:13 $digest" cache/roots/trixie/origin || fail "origin: $(cat cache/roots/trixie/origin)"
+                grep -q trixie cache/roots/trixie/tree/etc/os-release || fail "another image than the recorded one"
+        else
+                echo "   skipped: no docker-registry here"
+        fi
 else
         echo "   skipped: no umoci or skopeo here"
 fi
