@@ -183,9 +183,26 @@ run 3 build-deps
 expect 'no source for greet 1.0: greet-1.0.tar.gz; tried: mirror/greet-1.0.tar.gz (.*No such file'
 mv whole mirror/greet-1.0.tar.gz
 
-echo "== a package that changes its dependency"
+echo "== what the recipe means to be there is asserted after the build, as for Slurm itself"
 run 0 build-deps
 cp data/recipes/slurm.ini slurm.good
+mkdir data/recipes/patches
+cp "$top_srcdir/etc/recipes/patches/slurm-built.patch" data/recipes/patches/
+printf '[patch built]\nfile = slurm-built.patch\nsha256 = %s\n' "$(sha256sum data/recipes/patches/slurm-built.patch | cut -d' ' -f1)" >>data/recipes/slurm.ini
+cp data/recipes/slurm.ini asserting.ini
+printf '[step built]\nrun = sh sf-built.sh @PREFIX@ sbin/slurmd:libgreet.so sbin/nothing sbin/slurmd:libother.so */greeting no*/greeting\n\t%s\n' \
+        '!sbin/slurmd !sbin/slurmctld' >>data/recipes/slurm.ini
+run 3 build-slurm --slurm-version 9.9.1
+expect 'slurm 9.9.1: step built: .*not as the recipe means it: sbin/nothing sbin/slurmd:libother.so no[*]/greeting !sbin/slurmd; log: '
+log=$(grep -o '/[^ ]*/[0-9]-built.log' out | head -1)
+grep -q 'sbin/nothing' "$log" || fail "the log $log does not name what is missing"
+cp asserting.ini data/recipes/slurm.ini
+printf '[step built]\nrun = sh sf-built.sh @PREFIX@ sbin/slurmd:libgreet.so */greeting !sbin/slurmctld\n' >>data/recipes/slurm.ini
+run 0 build-slurm --slurm-version 9.9.1
+cp slurm.good data/recipes/slurm.ini
+
+echo "== a package that changes its dependency"
+run 0 build-deps
 printf '[step spoil]\nrun = cp main.c @PREFIX@/share/greeting\n' >>data/recipes/slurm.ini
 run 3 build-slurm --slurm-version 9.9.1
 expect 'share/greeting of a dependency was changed'
