@@ -3,9 +3,11 @@
 """Are releases that one toolchain built alike? consistency.py BUILD...
 
 Each BUILD is a release directory of slurm-factory (CACHE/builds/RELEASE), all of one cache, recipe set and profile. Compared with the
-newest: the layout, programs, units, where configuration is looked for, versions of dependencies and what the node must have. A difference is intended when INTENDED names it; any other fails.
+newest: the layout, programs, units and their environment, modules, where configuration is looked for, versions of dependencies and what
+the node must have. A difference is intended when INTENDED names it; any other fails.
 """
 import glob
+import hashlib
 import json
 import os
 import re
@@ -42,6 +44,9 @@ class Release:
         self.layout = {p for p in self.walk(2) if os.path.isdir(os.path.join(self.tree, p))}
         self.programs = {p for d in ("bin", "sbin") for p in self.files(d)}
         self.units = {os.path.basename(p) for p in self.files("lib/systemd/system")}
+        self.environment = {os.path.basename(p) + ": " + line.strip() for p in self.files("lib/systemd/system")
+                            for line in self.read(p).decode().splitlines() if re.match(r"(Environment|PassEnvironment)", line)}
+        self.modules = {p + " " + hashlib.sha256(self.read(p)).hexdigest()[:12] for p in self.below("mpi/modulefiles")}
 
     def walk(self, depth):
         for folder, folders, _ in os.walk(self.tree):
@@ -52,6 +57,11 @@ class Release:
 
     def files(self, directory):
         return [os.path.join(directory, f) for f in sorted(os.listdir(os.path.join(self.tree, directory)))]
+
+    def below(self, directory):
+        for folder, _, files in os.walk(os.path.join(self.tree, directory)):
+            for f in files:
+                yield os.path.relpath(os.path.join(folder, f), self.tree)
 
     def read(self, path):
         return open(os.path.join(self.tree, path), "rb").read()
@@ -68,7 +78,8 @@ def differ(what, release, against, things, how):
 
 def compare(release, newest):
     for what, a, b in (("layout", release.layout, newest.layout), ("programs", release.programs, newest.programs),
-                       ("units", release.units, newest.units), ("deps", release.deps, newest.deps)):
+                       ("units", release.units, newest.units), ("deps", release.deps, newest.deps),
+                       ("environment", release.environment, newest.environment), ("modules", release.modules, newest.modules)):
         differ(what, release, newest, b - a, "missing here, in")
         differ(what, release, newest, a - b, "here, not in")
     if release.has_requires and newest.has_requires:

@@ -3,15 +3,16 @@
 # shellcheck shell=bash
 #
 #   neighbours_begin        takes every release in $SF_TEST_NEIGHBOURS/builds (a factory's cache) for this machine's toolchain
-#                           into a repository of its own; $NEIGHBOURS is then the list of versions, oldest first, one (the
-#                           newest micro) per series. Skips aloud where the variable is not set or names fewer than two series.
+#                           into a repository of its own, each with a delta from the one before it; $NEIGHBOURS is then the list
+#                           of versions, oldest first, one (the newest micro) per series. Skips aloud where the variable is not set
+#                           or names fewer than two series.
 #   neighbours_node DIR V   puts sf-node, its trust and release V, installed and active, into a tree for bed_layer
 #
 # Such releases are built by whoever runs this; nothing of them is part of the repository.
 
 neighbours_begin()
 {
-        local source=${SF_TEST_NEIGHBOURS-} cache=${SF_TEST_CACHE:-$top_builddir/tests/cache} name version series key names=()
+        local source=${SF_TEST_NEIGHBOURS-} cache=${SF_TEST_CACHE:-$top_builddir/tests/cache} name version series key names=() from=()
         [ -n "$source" ] || bed_skip "SF_TEST_NEIGHBOURS names no cache with real neighbouring releases"
         RELEASES_TOOLCHAIN=$(. /etc/os-release && echo "$VERSION_CODENAME")
         RELEASES_ARCH=$(dpkg --print-architecture)
@@ -28,7 +29,7 @@ neighbours_begin()
         [ "${#names[@]}" -ge 2 ] || bed_skip "fewer than two series of $RELEASES_TOOLCHAIN-$RELEASES_ARCH in $source/builds"
         mkdir -p "$cache"
         key=$(for name in "${names[@]}"; do cat "$source/builds/$name/release.json"; done)
-        RELEASES=$cache/neighbours-$(echo "$key" | sha256sum | cut -c1-12)
+        RELEASES=$cache/neighbours-deltas-$(echo "$key" | sha256sum | cut -c1-12)
         (
                 flock 9
                 [ ! -e "$RELEASES/made" ] || exit 0
@@ -37,7 +38,10 @@ neighbours_begin()
                 mkdir -p "$RELEASES/cache/builds"
                 for name in "${names[@]}"; do cp -a "$source/builds/$name" "$RELEASES/cache/builds/"; done
                 releases_factory -q keys init --keys "$RELEASES/keys" --repo "$RELEASES/repo"
-                releases_factory -q publish "${names[@]}" --repo "$RELEASES/repo" --keys "$RELEASES/keys"
+                for name in "${names[@]}"; do
+                        releases_factory -q publish "$name" "${from[@]}" --repo "$RELEASES/repo" --keys "$RELEASES/keys"
+                        from=(--delta-from "$name")
+                done
                 touch "$RELEASES/made"
         ) 9>"$cache/neighbours.lock"
 }
