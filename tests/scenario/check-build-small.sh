@@ -233,6 +233,23 @@ run 2 build-deps
 expect 'remoev'
 cp good.ini data/recipes/greet.ini
 
+if command -v dpkg-query >/dev/null; then
+        echo "== packages that this machine lacks: all at once, before the first step misses one"
+        cp data/toolchains/default.ini default.good
+        printf '[root]\nmanager = apt\npackages = sf-none-one dpkg\npackages = sf-none-two\n' >>data/toolchains/default.ini
+        printf '[step more]\nrun = true\n' >>data/recipes/greet.ini
+        run 0 build-deps
+        expect 'lacks packages; as root: apt-get install -y --no-install-recommends sf-none-one sf-none-two)'
+        run 0 build-deps
+        refuse 'lacks packages'
+        printf '[os thing]\npackage = sf-none-three\n' >>data/toolchains/default.ini
+        sed -i 's/^version = 1.0/&\nos = thing/' data/recipes/greet.ini
+        run 3 build-deps
+        expect 'package sf-none-three (thing) is not installed (.*as root: apt-get .* sf-none-one sf-none-two sf-none-three)'
+        cp default.good data/toolchains/default.ini
+        cp good.ini data/recipes/greet.ini
+fi
+
 echo "== two at once: one builds, the other waits and takes it from the cache"
 printf '[step linger]\nrun = sleep 1\n' >>data/recipes/greet.ini
 "$factory" --config conf --data data --cache cache build-deps >out.first 2>&1 &
