@@ -30,7 +30,7 @@ static const struct sf_option options[] = {
         { "slurm-version", 0, "V", "Slurm release to build, e.g. 24.11.5", false, NULL },
         { "mirror", 'm', "DIR_OR_URL", "look here for source files first; may be repeated", true, NULL },
         { "jobs", 'j', "N", "compile N files at once; default: the number of processors", false, NULL },
-        { "profile", 0, "P", "build less than everything: compute, minimal; a file of profiles/", false, NULL },
+        { "profile", 0, "P", "another selection than full: compute, minimal, extra; a file of profiles/", false, NULL },
         { "check", 0, NULL, "build twice, under different conditions, and compare", false, NULL },
         { "check-only", 0, "PACKAGE", "as --check, build only this package again; may be repeated", true, NULL },
         { "dry-run", 'n', NULL, "only say what would be done, and why", false, NULL },
@@ -67,7 +67,8 @@ static const struct sf_option options[] = {
         { "needs-agent", 0, "V", "sf-node older than this refuses the release", false, NULL },
         { "build", 0, "B", "tells builds of one version apart", false, NULL },
         { "force", 0, NULL,
-          "import: a short placeholder, what the lint finds; publish, publish-agent: other content under a known name",
+          "import: a short placeholder, what the lint finds; publish, publish-agent: other content under a known name; "
+          "trust: another root than before",
           false, NULL },
         { "delta-from", 0, "RELEASE", "make a delta from this published release; may be repeated", true, NULL },
         { "output", 'o', "FILE", "write the delta, or what is exported, here", false, NULL },

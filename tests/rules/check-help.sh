@@ -24,6 +24,28 @@ for program in sf-node slurm-factory; do
         same "$program: verbs in the man page" "$verbs" "$(sed -nE 's/^\.It Ic ([a-z-]+).*/\1/p' "$page")"
         same "$program: options in the man page" "$options" \
                 "$(sed -nE 's/^\.It Fl ([a-z] , Fl )?-([a-z-]+).*/\2/p' "$page" | grep -vxE 'help|version|completion')"
+        # An option whose text in the man page begins with a verb names every verb that has it. The agent's verbs that switch share a
+        # table, and what one of them does nothing with is not said for it.
+        while read -r option named; do
+                [ "$program" = slurm-factory ] || continue
+                for verb in $verbs; do
+                        "$run" "$verb" --help | grep -E "^ +(-[a-z], )?--$option( |=|\$)" >/dev/null || continue
+                        case " $named " in *" $verb "*) continue ;; esac
+                        echo "$program.8: --$option does not say what it is for $verb"
+                        failed=1
+                done
+        done < <(awk '/^\.It Fl /{ option = $0; sub(/^\.It Fl ([a-z] , Fl )?-/, "", option); sub(/ .*/, "", option); first = 1; next }
+                /^\.(It|El|Sh|Ss|Bl)/{ option = ""; next }
+                option == "" { next }
+                first { first = 0; begins[option] = begins[option] || !/^\.Ic .* :$/; known[option] = 1 }
+                /^\.Ic .* :$/ {
+                        n = split(substr($0, 5), parts, ",")
+                        for (i = 1; i <= n; i++) {
+                                split(parts[i], word, " ")
+                                named[option] = named[option] " " word[1]
+                        }
+                }
+                END { for (o in known) if (!begins[o]) print o named[o] }' "$page")
         # The completion is asked as bash would ask it.
         complete() {
                 bash --norc -c 'eval "$("$1" --completion)"; name=${1##*/}
