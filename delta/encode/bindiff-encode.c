@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* delta/encode/bindiff-encode.c - the encoder of the bindiff and elf codecs: scripts for all files, side by side,
- * then one replay. */
+/* delta/encode/bindiff-encode.c - the encoder of the bindiff and elf codecs: scripts for all files, side by side, and
+ * one replay that follows them. */
 #include <elf.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,78 +11,27 @@
 #include "delta/encode/effort.h"
 #include "delta/encode/memory.h"
 #include "delta/encode/proof.h"
-#include "delta/encode/realign.h"
-#include "delta/encode/references.h"
+#include "delta/encode/scripts.h"
 
 #define LITERALS_FREE    (UINT64_C(4) << 20) /* literal bytes in any case */
 #define LITERALS_PERCENT 60                  /* of the new content; more is not worth the time */
 
-/* How all new files are put together. */
-struct scripts {
-        struct sf_script *scripts; /* owned */
-        size_t count;
-        uint64_t literals; /* literal bytes, in all */
-};
-
-static void cleanup_scripts(struct scripts *s)
-{
-        for (size_t i = 0; i < s->count; i++)
-                sf_script_free(&s->scripts[i]);
-        free(s->scripts);
-}
-
-/* What the threads that make scripts share. */
-struct script_work {
-        const struct sf_reference_library *library;
-        struct sf_script *scripts;
-        struct sf_delta_effort *effort;
-};
-
-static int make_script(void *ctx, size_t index, struct sf_error *err)
-{
-        const struct script_work *w = ctx;
-        const struct sf_reference_library *l = w->library;
-        int r = sf_references_choose(l, index, &w->scripts[index], err);
-
-        if (r == 0)
-                r = sf_realign_file(l, index, &w->scripts[index], err);
-        sf_delta_effort_add(w->effort, l->new->files[index].size);
-        return r;
-}
-
 /* Spelling out takes several times as long as all else: what is new for the most part is better left to zstd. */
-static int check_literals(struct scripts *s, uint64_t size, struct sf_error *err)
+static bool is_mostly_new(const struct sf_scripts *s, uint64_t size)
 {
-        for (size_t i = 0; i < s->count; i++)
-                for (size_t k = 0; k < s->scripts[i].count; k++)
-                        s->literals += s->scripts[i].steps[k].literal;
-        if (s->literals > LITERALS_FREE && s->literals > size / 100 * LITERALS_PERCENT)
-                return sf_error_set(err, SF_ERR_LIMIT, "given up: %llu of %llu bytes would be coded as literals",
-                                    (unsigned long long)s->literals, (unsigned long long)size);
-        return 0;
+        return s->literals > LITERALS_FREE && s->literals > size / 100 * LITERALS_PERCENT;
 }
 
-static int make_scripts(const struct sf_delta_files *old, const struct sf_delta_files *new, bool predict,
-                        struct sf_delta_effort *effort, struct scripts *ret, struct sf_error *err)
+/* Waits for one more script. */
+static int wait_for_script(struct sf_scripts *s, uint64_t size, struct sf_error *err)
 {
-        _cleanup_(sf_reference_library_close) struct sf_reference_library library = { 0 };
-        unsigned threads = sf_encode_threads(old, new, sf_delta_effort_threads(effort), sf_delta_effort_memory(effort));
-        if (!threads)
-                return sf_error_set(err, SF_ERR_LIMIT,
-                                    "not made: takes %llu MB of memory, more than the %llu MB allowed",
-                                    (unsigned long long)(sf_encode_memory(old, new, 1) >> 20),
-                                    (unsigned long long)(sf_delta_effort_memory(effort) >> 20));
-        int r = sf_reference_library_open(&library, old, new, predict, threads, err);
+        int r = sf_scripts_wait(s, err);
 
-        if (r < 0)
-                return r;
-        ret->scripts = calloc(new->count + 1, sizeof *ret->scripts);
-        if (!ret->scripts)
-                return sf_error_set(err, SF_ERR_NOMEM, "no memory to make a delta");
-        ret->count = new->count;
-        struct script_work work = { &library, ret->scripts, effort };
-        r = sf_parallel_each(new->count, threads, make_script, &work, err);
-        return r < 0 ? r : check_literals(ret, sf_delta_files_size(new), err);
+        if (r == 0 && is_mostly_new(s, size))
+                return sf_error_set(err, SF_ERR_LIMIT,
+                                    "given up: more than %d %% of %llu bytes would be coded as literals",
+                                    LITERALS_PERCENT, (unsigned long long)size);
+        return r;
 }
 
 /* Where nothing in it is for arm64, older programs can read the delta. */
@@ -108,24 +57,46 @@ struct encoding {
         struct sf_delta_effort *effort;
 };
 
-/* Whether there is memory to try the patch while it is made. */
-static bool may_prove(const struct encoding *e)
+/* How many files are dealt with at a time: one that is coded, and others that are aligned meanwhile, a thread each.
+ * Where memory is short fewer threads come first, then the patch is not tried while it is made. 0: there is no room for
+ * one. */
+static unsigned count_at_a_time(const struct encoding *e, bool *ret_prove)
 {
-        uint64_t memory = sf_delta_effort_memory(e->effort);
+        uint64_t memory = sf_delta_effort_memory(e->effort), proof = sf_proof_memory(e->old, e->new, e->predict);
+        unsigned threads = sf_delta_effort_threads(e->effort);
 
-        return !memory || sf_encode_memory(e->old, e->new, 0) + sf_proof_memory(e->old, e->new, e->predict) <= memory;
+        if (!threads)
+                threads = sf_parallel_processors();
+        unsigned wanted = threads > 1 ? threads + 1 : 1, most = 0;
+        if (e->effort && (!memory || memory > proof))
+                most = sf_encode_threads(e->old, e->new, wanted, memory ? memory - proof : 0);
+        *ret_prove = most > 0;
+        return most ? most : sf_encode_threads(e->old, e->new, wanted, memory);
 }
 
-static int code_files(const struct encoding *e, struct sf_replay *replay, const struct scripts *scripts,
-                      struct sf_error *err)
+/* What decides on the size of the model, and whether the whole is worth it, comes before the first byte is coded; but
+ * the scripts of a few files may tell. */
+static int look_at_scripts(struct sf_scripts *s, uint64_t size, struct sf_error *err)
 {
-        uint64_t offset = 0;
+        int r = 0;
+
+        while (r == 0 && s->known < s->count &&
+               (sf_replay_slots_log(s->literals) < SF_REPLAY_SLOTS_LOG_MAX || is_mostly_new(s, s->bytes)))
+                r = wait_for_script(s, size, err);
+        return r;
+}
+
+static int code_files(const struct encoding *e, struct sf_replay *replay, struct sf_scripts *s, struct sf_error *err)
+{
+        uint64_t offset = 0, size = sf_delta_files_size(e->new);
 
         for (size_t i = 0; i < e->new->count; i++) {
-                int r = sf_replay_file(replay, i, offset, &scripts->scripts[i], err);
+                int r = s->known > i ? 0 : wait_for_script(s, size, err);
 
-                if (r < 0)
+                if (r < 0 || (r = look_at_scripts(s, size, err)) < 0 ||
+                    (r = sf_replay_file(replay, i, offset, &s->scripts[i], err)) < 0)
                         return r;
+                sf_script_free(&s->scripts[i]);
                 offset += e->new->files[i].size;
                 sf_delta_effort_add(e->effort, e->new->files[i].size);
         }
@@ -135,14 +106,22 @@ static int code_files(const struct encoding *e, struct sf_replay *replay, const 
 static int encode(const struct encoding *e, struct sf_buffer *ret_patch, struct sf_error *err)
 {
         _cleanup_(sf_replay_close) struct sf_replay replay = { 0 };
-        _cleanup_(cleanup_scripts) struct scripts scripts = { 0 };
+        _cleanup_(sf_scripts_close) struct sf_scripts scripts = { 0 };
         _cleanup_(sf_proof_close) struct sf_proof proof = { 0 };
         _cleanup_free_ uint8_t *out = calloc(sf_delta_files_size(e->new) + 1, 1);
+        bool prove;
+        unsigned at_a_time = count_at_a_time(e, &prove);
         int r;
 
         if (!out)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory to make a delta");
-        if ((r = make_scripts(e->old, e->new, e->predict, e->effort, &scripts, err)) < 0)
+        if (!at_a_time)
+                return sf_error_set(err, SF_ERR_LIMIT,
+                                    "not made: takes %llu MB of memory, more than the %llu MB allowed",
+                                    (unsigned long long)(sf_encode_memory(e->old, e->new, 1) >> 20),
+                                    (unsigned long long)(sf_delta_effort_memory(e->effort) >> 20));
+        if ((r = sf_scripts_start(&scripts, e->old, e->new, e->predict, at_a_time, e->effort, err)) < 0 ||
+            (r = look_at_scripts(&scripts, sf_delta_files_size(e->new), err)) < 0)
                 return r;
         const uint8_t header[SF_BINDIFF_HEADER] = { e->predict ? needed_version(e->old, e->new) : SF_PREDICTOR_OLDEST,
                                                     (uint8_t)sf_replay_slots_log(scripts.literals) };
@@ -157,9 +136,8 @@ static int encode(const struct encoding *e, struct sf_buffer *ret_patch, struct 
                 return r;
         sf_coder_encode(&replay.coder, ret_patch);
         /* Where it cannot, for want of memory or a thread, the patch is tried afterwards. */
-        bool proving = e->effort && may_prove(e) &&
-                       sf_proof_start(&proof, e->plain_old, e->plain_new, e->predict, &replay) == 0;
-        if ((r = code_files(e, &replay, &scripts, err)) < 0 || !proving)
+        prove = prove && sf_proof_start(&proof, e->plain_old, e->plain_new, e->predict, &replay) == 0;
+        if ((r = code_files(e, &replay, &scripts, err)) < 0 || !prove)
                 return r;
         r = sf_proof_finish(&proof, sf_delta_files_bytes(e->plain_new), err);
         e->effort->proved = r == 0;

@@ -3,6 +3,8 @@
 #include "delta/encode/suffixes.h"
 
 #include <divsufsort.h>
+#include <dlfcn.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +17,26 @@
 #define BLOCK           8  /* suffixes that are looked at together */
 
 _Static_assert(sizeof(saidx_t) == sizeof(int32_t), "libdivsufsort with 32-bit indices");
+
+static void (*set_openmp_threads)(int count);
+
+static void find_openmp(void)
+{
+        /* As POSIX has it converted. NULL where the library was built without OpenMP. */
+        *(void **)&set_openmp_threads = dlsym(RTLD_DEFAULT, "omp_set_num_threads");
+}
+
+/* Sorts on the calling thread alone. Distributions build the library with OpenMP: each call would work on all
+ * processors, and its threads wait for each other by spinning, where the encoder keeps the processors busy by itself. */
+static int sort(const uint8_t *bytes, int32_t *order, uint64_t size)
+{
+        static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+        pthread_once(&once, find_openmp);
+        if (set_openmp_threads)
+                set_openmp_threads(1);
+        return divsufsort(bytes, order, (saidx_t)size);
+}
 
 /* The leading bits of what starts at `at`; behind the end are zeros, which keeps the order. */
 static uint32_t prefix_of(const uint8_t *data, uint64_t at, uint64_t size, unsigned bits)
@@ -100,7 +122,7 @@ static int sort_extract(struct sf_suffixes *s, struct extract *e, const struct s
         if (!e->bytes || !e->places || !s->order)
                 return -1;
         fill_extract(e, s, marks);
-        return e->size && divsufsort(e->bytes, s->order, (saidx_t)e->size) != 0 ? -1 : 0;
+        return e->size && sort(e->bytes, s->order, e->size) != 0 ? -1 : 0;
 }
 
 static int sort_marked(struct sf_suffixes *s, const struct sf_suffix_marks *marks)
@@ -124,7 +146,7 @@ static int sort_all(struct sf_suffixes *s)
 {
         s->order = malloc((s->size + 1) * sizeof *s->order);
         s->count = s->size;
-        return !s->order || (s->size && divsufsort(s->data, s->order, (saidx_t)s->size) != 0) ? -1 : 0;
+        return !s->order || (s->size && sort(s->data, s->order, s->size) != 0) ? -1 : 0;
 }
 
 int sf_suffixes_open(struct sf_suffixes *s, const uint8_t *data, uint64_t size, const struct sf_suffix_marks *marks,
