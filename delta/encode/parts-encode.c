@@ -26,6 +26,7 @@ struct making {
         struct made_part *parts; /* owned */
         size_t count;
         uint64_t memory; /* bytes that one part may take; 0 = no limit */
+        unsigned at_a_time;
 };
 
 static void cleanup_making(struct making *m)
@@ -49,11 +50,19 @@ static int split(struct making *m, struct sf_error *err)
         return 0;
 }
 
+/* The last parts take the processors that the others leave. */
+static unsigned threads_for(const struct making *m, size_t index)
+{
+        return m->count - index > m->at_a_time ? 1 : sf_delta_effort_threads(m->effort);
+}
+
 static int make_part(void *ctx, size_t index, struct sf_error *err)
 {
         struct making *m = ctx;
         struct made_part *made = &m->parts[index];
-        struct sf_delta_effort alone = { .threads = 1, .memory = m->memory, .lock = PTHREAD_MUTEX_INITIALIZER };
+        struct sf_delta_effort alone = { .threads = threads_for(m, index),
+                                         .memory = m->memory,
+                                         .lock = PTHREAD_MUTEX_INITIALIZER };
         _cleanup_(sf_part_close) struct sf_part part = { 0 };
         int r = sf_part_open(&part, m->old, m->new, made->first, err);
 
@@ -79,8 +88,8 @@ static int make_part(void *ctx, size_t index, struct sf_error *err)
         return r < 0 ? sf_error_prefix(err, "part %zu", index + 1) : 0;
 }
 
-/* So many threads that the parts at work have room, as if each were the largest. */
-static int count_threads(const struct making *m, unsigned *ret, struct sf_error *err)
+/* So many that the parts at work have room, as if each were the largest. */
+static int count_at_a_time(const struct making *m, unsigned *ret, struct sf_error *err)
 {
         uint64_t memory = sf_delta_effort_memory(m->effort), most = 1;
         unsigned threads = sf_delta_effort_threads(m->effort);
@@ -116,13 +125,12 @@ static int encode(const struct sf_delta_files *old, const struct sf_delta_files 
                   struct sf_buffer *ret_patch, struct sf_error *err)
 {
         _cleanup_(cleanup_making) struct making m = { .old = old, .new = new, .effort = effort };
-        unsigned threads = 1;
         int r = split(&m, err);
 
-        if (r < 0 || (r = count_threads(&m, &threads, err)) < 0)
+        if (r < 0 || (r = count_at_a_time(&m, &m.at_a_time, err)) < 0)
                 return r;
-        m.memory = sf_delta_effort_memory(effort) / threads;
-        r = sf_parallel_each(m.count, threads, make_part, &m, err);
+        m.memory = sf_delta_effort_memory(effort) / m.at_a_time;
+        r = sf_parallel_each(m.count, m.at_a_time, make_part, &m, err);
         if (effort)
                 effort->proved = r == 0;
         for (size_t i = 0; i < m.count && r == 0; i++)

@@ -12,7 +12,7 @@
 #include "delta/predict/string_match.h"
 #include "delta/predict/symbol_match.h"
 
-#define SMALL_BYTES  (UINT64_C(12) << 20) /* of a file and its references: aligned plain and four times by labels, */
+#define SMALL_BYTES  (UINT64_C(12) << 20) /* of a file and its references: aligned plain and thrice or more by labels, */
 #define MEDIUM_BYTES (UINT64_C(48) << 20) /* up to here twice, beyond once */
 
 /* One file being aligned. */
@@ -195,7 +195,9 @@ static int count_passes(const struct pairing *p)
 
         if (!p->fields.count)
                 return 1;
-        return size <= SMALL_BYTES ? 5 : size <= MEDIUM_BYTES ? 3 : 2;
+        if (size <= SMALL_BYTES)
+                return p->align.reference_count > 1 || p->align.a64 ? 5 : 4;
+        return size <= MEDIUM_BYTES ? 3 : 2;
 }
 
 int sf_realign_file(const struct sf_reference_library *l, size_t index, struct sf_script *script, struct sf_error *err)

@@ -8,7 +8,10 @@
 #include "base/parallel.h"
 #include "delta/predict/predict.h"
 
-#define GAIN_MIN 6 /* samples that a further reference must add */
+/* What a further reference must provide of the samples that are missing: at least so many, and such a share. Below, it
+ * costs more time to align with, and more jumps to tell, than it saves. */
+#define GAIN_MIN     6
+#define GAIN_PERCENT 7
 
 const struct sf_delta_file *sf_reference_file(const struct sf_delta_files *old, const struct sf_delta_files *new,
                                               uint32_t reference)
@@ -102,7 +105,7 @@ static bool find_provider(const struct sf_reference_library *l, const struct sf_
                         *ret = (uint32_t)i;
                 }
         }
-        return gain >= GAIN_MIN;
+        return gain >= GAIN_MIN && gain * 100 >= missing->count * GAIN_PERCENT;
 }
 
 int sf_references_choose(const struct sf_reference_library *l, size_t index, struct sf_script *script,

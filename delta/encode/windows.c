@@ -32,14 +32,32 @@ static uint64_t mix(uint64_t hash, const uint8_t *bytes)
         return hash ^ hash >> 29;
 }
 
-/* The hash of a window of lengths[which] bytes: its words, the last one overlapping. */
-static uint64_t hash_window(const struct sf_windows *w, unsigned which, const uint8_t *bytes)
+/* The place of a window in a map: its word, and three bits of that one. */
+struct place {
+        uint64_t word, bits;
+};
+
+/* That of a window of lengths[which] bytes, by the hash of its words, of which the last one overlaps. */
+static struct place place_of(const struct sf_windows *w, unsigned which, const uint8_t *bytes)
 {
         uint64_t hash = which;
 
         for (uint64_t i = 0; i + 8 < lengths[which]; i += 8)
                 hash = mix(hash, bytes + i);
-        return mix(hash, bytes + lengths[which] - 8) * UINT64_C(0xd6e8feb86659fd93) >> (64 - w->log);
+        hash = mix(hash, bytes + lengths[which] - 8) * UINT64_C(0xd6e8feb86659fd93);
+        uint64_t low = hash >> (64 - w->log - 12); /* the next bits below those that say which word */
+        return (struct place){ hash >> (64 - w->log + 6), UINT64_C(1) << (low & 63) | UINT64_C(1) << (low >> 6 & 63) |
+                                                                  UINT64_C(1) << (low >> 12 & 63) };
+}
+
+static void put(uint64_t *map, struct place place)
+{
+        map[place.word] |= place.bits;
+}
+
+static bool holds(const uint64_t *map, struct place place)
+{
+        return (map[place.word] & place.bits) == place.bits;
 }
 
 static void set_bit(uint64_t *bits, uint64_t at)
@@ -57,30 +75,30 @@ static uint64_t *open_bits(uint64_t count)
 static void mark_old(struct sf_windows *w, const struct sf_window_sides *sides, const uint64_t *held)
 {
         uint64_t run = 0; /* marked places in a row */
-        uint64_t ahead[AHEAD],
-                count = sides->old_size < SF_WINDOW_SHORTEST ? 0 : sides->old_size - SF_WINDOW_SHORTEST + 1;
+        struct place ahead[AHEAD];
+        uint64_t count = sides->old_size < SF_WINDOW_SHORTEST ? 0 : sides->old_size - SF_WINDOW_SHORTEST + 1;
 
         for (uint64_t i = 0; i < AHEAD && i < count; i++)
-                ahead[i] = hash_window(w, 0, sides->old + i);
+                ahead[i] = place_of(w, 0, sides->old + i);
         for (uint64_t i = 0; i < count; i++) {
-                uint64_t hash = ahead[i % AHEAD];
+                struct place place = ahead[i % AHEAD];
 
                 if (i + AHEAD < count) {
-                        ahead[i % AHEAD] = hash_window(w, 0, sides->old + i + AHEAD);
-                        __builtin_prefetch(&held[ahead[i % AHEAD] >> 6]);
+                        ahead[i % AHEAD] = place_of(w, 0, sides->old + i + AHEAD);
+                        __builtin_prefetch(&held[ahead[i % AHEAD].word]);
                 }
-                if (!sf_windows_marked(held, hash)) {
+                if (!holds(held, place)) {
                         run = 0;
                         continue;
                 }
                 run++;
                 set_bit(w->marks, i);
-                set_bit(w->bits[0], hash);
+                put(w->bits[0], place);
                 for (unsigned which = 1; which < SF_WINDOW_LENGTHS; which++) {
                         uint64_t more = lengths[which] - SF_WINDOW_SHORTEST;
 
                         if (run > more)
-                                set_bit(w->bits[which], hash_window(w, which, sides->old + i - more));
+                                put(w->bits[which], place_of(w, which, sides->old + i - more));
                 }
         }
 }
@@ -97,7 +115,7 @@ static uint64_t hold_new(const struct sf_windows *w, const struct sf_window_side
 
                 count += end > at ? end - at : 0;
                 for (; held && at < end && at + SF_WINDOW_SHORTEST <= sides->new_size; at++)
-                        set_bit(held, hash_window(w, 0, sides->new + at));
+                        put(held, place_of(w, 0, sides->new + at));
                 if (run)
                         at = run->new + run->length - SF_RUN_TAIL;
         }
@@ -137,9 +155,7 @@ bool sf_windows_may_hold(const struct sf_windows *w, const uint8_t *bytes, uint6
         for (unsigned which = SF_WINDOW_LENGTHS; which-- > 0;) {
                 if (lengths[which] > length)
                         continue;
-                uint64_t hash = hash_window(w, which, bytes);
-
-                return sf_windows_marked(w->bits[which], hash);
+                return holds(w->bits[which], place_of(w, which, bytes));
         }
         return true;
 }

@@ -150,10 +150,11 @@ static int make_one(void *ctx, size_t index, struct sf_error *err)
         return store(w, order, &result, &list, err);
 }
 
-/* More of them than processors: one delta by itself keeps several busy only part of its time. */
+/* As many as there are processors, so that they are busy while one delta is read or written, too. Each has a thread per
+ * processor that aligns files, of lower priority, and two that code and try: the last one to be made has all of them. */
 static unsigned count_at_a_time(size_t count)
 {
-        unsigned most = 2 * sf_parallel_processors();
+        unsigned most = sf_parallel_processors();
 
         return count < most ? (unsigned)count : most;
 }
