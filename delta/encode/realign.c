@@ -12,7 +12,7 @@
 #include "delta/predict/string_match.h"
 #include "delta/predict/symbol_match.h"
 
-#define SMALL_BYTES  (UINT64_C(12) << 20) /* of a file and its references: aligned plain and thrice or more by labels, */
+#define SMALL_BYTES  (UINT64_C(12) << 20) /* of a file and its references: aligned plain and 3 or 4 times by labels, */
 #define MEDIUM_BYTES (UINT64_C(48) << 20) /* up to here twice, beyond once */
 
 /* One file being aligned. */

@@ -27,7 +27,7 @@ static void find_openmp(void)
 }
 
 /* Sorts on the calling thread alone. Distributions build the library with OpenMP: each call would work on all
- * processors, and its threads wait for each other by spinning, where the encoder keeps the processors busy by itself. */
+ * processors, and its threads wait for each other by spinning, where the encoder keeps the processors busy itself. */
 static int sort(const uint8_t *bytes, int32_t *order, uint64_t size)
 {
         static pthread_once_t once = PTHREAD_ONCE_INIT;

@@ -3,10 +3,10 @@
  *
  * Most of a large reference has nothing in common with a small new file. All windows of SF_WINDOW_SHORTEST bytes of the
  * new bytes are put into a bit map (a Bloom filter, with three bits in one word for each); one walk over the old bytes
- * marks where such a window starts. Only there can a match begin, and only these places are sorted (delta/encode/suffixes.h). The marked
- * windows fill three more bit maps, which answer the opposite question for three lengths: whether the old bytes may
- * hold what stands at a place of the new ones. "None" is only said where there is none. The maps grow with what is
- * looked for.  */
+ * marks where such a window starts. Only there can a match begin, and only these places are sorted
+ * (delta/encode/suffixes.h). The marked windows fill three more bit maps, which answer the opposite question for three
+ * lengths: whether the old bytes may hold what stands at a place of the new ones. "None" is only said where there is
+ * none. The maps grow with what is looked for. */
 #ifndef SF_DELTA_ENCODE_WINDOWS_H
 #define SF_DELTA_ENCODE_WINDOWS_H
 

@@ -151,7 +151,7 @@ static int make_one(void *ctx, size_t index, struct sf_error *err)
 }
 
 /* As many as there are processors, so that they are busy while one delta is read or written, too. Each has a thread per
- * processor that aligns files, of lower priority, and two that code and try: the last one to be made has all of them. */
+ * processor that aligns files, of lower priority, and two that code and try: the last one made has all of them. */
 static unsigned count_at_a_time(size_t count)
 {
         unsigned most = sf_parallel_processors();
