@@ -13,6 +13,7 @@ void sf_delta_effort_add(struct sf_delta_effort *effort, uint64_t bytes)
         if (effort->progress && effort->done <= effort->total)
                 effort->progress(effort->ctx, effort->done, effort->total);
         pthread_mutex_unlock(&effort->lock);
+        sf_delta_effort_add(effort->whole, bytes);
 }
 
 unsigned sf_delta_effort_threads(const struct sf_delta_effort *effort)

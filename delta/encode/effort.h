@@ -21,6 +21,7 @@ struct sf_delta_effort {
         void *ctx;
         pthread_mutex_t lock;
         uint64_t done, total;
+        struct sf_delta_effort *whole; /* what this is a part of, which is told as well; or NULL */
 };
 
 /* `effort` may be NULL. */

@@ -62,7 +62,8 @@ static int make_part(void *ctx, size_t index, struct sf_error *err)
         struct made_part *made = &m->parts[index];
         struct sf_delta_effort alone = { .threads = threads_for(m, index),
                                          .memory = m->memory,
-                                         .lock = PTHREAD_MUTEX_INITIALIZER };
+                                         .lock = PTHREAD_MUTEX_INITIALIZER,
+                                         .whole = m->effort };
         _cleanup_(sf_part_close) struct sf_part part = { 0 };
         int r = sf_part_open(&part, m->old, m->new, made->first, err);
 
@@ -84,7 +85,8 @@ static int make_part(void *ctx, size_t index, struct sf_error *err)
                                    &made->patch, err);
         if (r == 0 && made->patch.len > UINT32_MAX)
                 r = sf_error_set(err, SF_ERR_LIMIT, "its patch is too long");
-        sf_delta_effort_add(m->effort, 2 * part.new_size);
+        /* What was given up was told in part, and zstd tells nothing. */
+        sf_delta_effort_add(&alone, 2 * part.new_size - alone.done);
         return r < 0 ? sf_error_prefix(err, "part %zu", index + 1) : 0;
 }
 

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "delta/codec/codecs.h"
 #include "delta/codec/parts.h"
+#include "delta/encode/effort.h"
 
 #define MB    ((uint64_t)1 << 20)
 #define FILES 5
@@ -132,6 +133,43 @@ static void test_decode(void **unused)
         assert_int_equal(codec->decode(&s.old, &s.new, patch.data, patch.len, out, &err), SF_ERR_CORRUPT);
 }
 
+/* Progress only goes forward, arrives, and is told file by file where elf makes a part. */
+struct told {
+        uint64_t done, total;
+        size_t count;
+};
+
+static void note_progress(void *ctx, uint64_t done, uint64_t total)
+{
+        struct told *told = ctx;
+
+        assert_true(done >= told->done && done <= total);
+        *told = (struct told){ done, total, told->count + 1 };
+}
+
+static void test_progress(void **unused)
+{
+        _cleanup_(free_set) struct set s;
+        _cleanup_(sf_buffer_free) struct sf_buffer patch = SF_BUFFER_INIT;
+        struct told told = { 0 };
+        size_t parts = 0;
+
+        (void)unused;
+        make_set(&s);
+        /* Only the part with the small last file is within the memory. */
+        for (size_t i = 0; i < FILES; i = sf_part_end(&s.old, &s.new, i))
+                parts++;
+        struct sf_delta_effort effort = { .threads = 1,
+                                          .memory = 400 * MB,
+                                          .progress = note_progress,
+                                          .ctx = &told,
+                                          .lock = PTHREAD_MUTEX_INITIALIZER,
+                                          .total = 2 * sf_delta_files_size(&s.new) };
+        assert_int_equal(sf_delta_parts_encoder.encode(&s.old, &s.new, &effort, &patch, NULL), 0);
+        assert_int_equal(told.done, told.total);
+        assert_true(told.count > parts);
+}
+
 /* A part takes no more than its own files do, however many there are. */
 static void test_memory(void **unused)
 {
@@ -160,6 +198,7 @@ int main(void)
                 cmocka_unit_test(test_split),
                 cmocka_unit_test(test_decode),
                 cmocka_unit_test(test_memory),
+                cmocka_unit_test(test_progress),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
