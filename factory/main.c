@@ -62,8 +62,8 @@ static const struct sf_option options[] = {
         { "exclude", 0, "PATTERN", "leave out what matches; may be repeated", true, NULL },
         { "static", 0, "keep|strip|drop", "what becomes of static libraries; default: keep", false, NULL },
         { "layer", 0, "NAME=DIR", "another layer, below the one of Slurm; may be repeated", true, NULL },
-        { "arch", 0, "A", "import, spack-yaml: the architecture, by default this host's; matrix: only this one", false,
-          NULL },
+        { "arch", 0, "A", "the architecture, by default this host's; matrix: only this one", false, NULL },
+        { "qemu", 0, "FILE", "emulator for --arch, instead of qemu-aarch64-static or the like in PATH", false, NULL },
         { "needs-agent", 0, "V", "sf-node older than this refuses the release", false, NULL },
         { "build", 0, "B", "tells builds of one version apart", false, NULL },
         { "force", 0, NULL,
@@ -90,16 +90,16 @@ static const struct sf_option options[] = {
 };
 
 static const char *const global_options[] = { "config", "cache", "data", "json", "quiet", "verbose", NULL };
-static const char *const build_deps_options[] = { "toolchain",   "profile", "mirror",     "jobs",
-                                                  "keep-going",  "dry-run", "buildcache", "no-buildcache",
-                                                  "local-cache", NULL };
+static const char *const build_deps_options[] = { "toolchain",  "arch",          "qemu",        "profile",
+                                                  "mirror",     "jobs",          "keep-going",  "dry-run",
+                                                  "buildcache", "no-buildcache", "local-cache", NULL };
 static const char *const build_slurm_options[] = {
-        "slurm-version", "toolchain",     "profile",     "mirror", "jobs",       "keep-going", "dry-run",
-        "buildcache",    "no-buildcache", "local-cache", "check",  "check-only", NULL
+        "slurm-version", "toolchain",  "arch",          "qemu",        "profile", "mirror",     "jobs", "keep-going",
+        "dry-run",       "buildcache", "no-buildcache", "local-cache", "check",   "check-only", NULL
 };
-static const char *const mirror_options[] = { "slurm-version", "toolchain", "profile", "mirror", NULL };
+static const char *const mirror_options[] = { "slurm-version", "toolchain", "arch", "qemu", "profile", "mirror", NULL };
 static const char *const trust_options[] = { "force", NULL };
-static const char *const root_options[] = { "from", "no-packages", NULL };
+static const char *const root_options[] = { "from", "arch", "qemu", "no-packages", NULL };
 static const char *const keys_options[] = { "repo",   "endpoint", "keys", "offline-keys", "root-keys", "root-threshold",
                                             "retire", "new-key",  NULL };
 static const char *const refresh_options[] = { "repo", "endpoint", "keys", "offline-keys", NULL };
@@ -248,6 +248,7 @@ static int load_config(struct sf_factory *f, const char *path, struct sf_error *
         f->data = sf_conf_get(&f->conf, "factory", "data");
         f->toolchain = sf_conf_get(&f->conf, "factory", "toolchain");
         f->registry = sf_conf_get(&f->conf, "factory", "registry");
+        f->qemu = sf_conf_get(&f->conf, "factory", "qemu");
         f->repository = sf_conf_get(&f->conf, "repository", "directory");
         f->endpoint = sf_conf_get(&f->conf, "repository", "endpoint");
         f->gpg_key = sf_conf_get(&f->conf, "export", "gpg-key");
@@ -277,7 +278,7 @@ static int apply_options(struct sf_factory *f, const struct sf_command_line *lin
         } words[] = {
                 { "cache", &f->cache },     { "data", &f->data },         { "toolchain", &f->toolchain },
                 { "repo", &f->repository }, { "endpoint", &f->endpoint }, { "offline-keys", &f->offline_keys },
-                { "gpg-key", &f->gpg_key },
+                { "gpg-key", &f->gpg_key }, { "qemu", &f->qemu },
         };
         const struct {
                 const char *option, *section, *key;

@@ -9,10 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "factory/build/namespace.h"
 
 /* A directory of the file hierarchy standard that is on every system and that no build looks into: hidden below an
  * empty file system for this process only. */
@@ -22,30 +24,16 @@
 #define HOST_NAME   "slurm-factory"
 #define NAMESPACES  (CLONE_NEWNS | CLONE_NEWUTS)
 
-static int write_map(const char *path, const char *text, struct sf_error *err)
+/* Binds a directory to itself, read-only. What the file system forbids (nosuid, nodev, noexec) a user namespace may not
+ * take away: it is said again. */
+static int make_read_only(const char *directory)
 {
-        _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+        struct statvfs fs;
 
-        if (fd < 0)
-                return sf_error_errno(err, "%s", path);
-        return sf_fs_write_all(fd, text, strlen(text), path, err);
-}
-
-/* Without root: root inside a user namespace, which is this user outside. */
-static int enter_user_namespace(struct sf_error *err)
-{
-        _cleanup_free_ char *users = sf_format("0 %ld 1\n", (long)geteuid());
-        _cleanup_free_ char *groups = sf_format("0 %ld 1\n", (long)getegid());
-        int r;
-
-        if (!users || !groups)
-                return sf_error_set(err, SF_ERR_NOMEM, "user namespace");
-        if (unshare(CLONE_NEWUSER | NAMESPACES) < 0)
-                return sf_error_errno(err, "user namespace");
-        if ((r = write_map("/proc/self/setgroups", "deny", err)) < 0 ||
-            (r = write_map("/proc/self/uid_map", users, err)) < 0)
-                return r;
-        return write_map("/proc/self/gid_map", groups, err);
+        if (mount(directory, directory, NULL, MS_BIND | MS_REC, NULL) < 0 || statvfs(directory, &fs) < 0)
+                return -1;
+        return mount(NULL, directory, NULL,
+                     MS_BIND | MS_REMOUNT | MS_RDONLY | (fs.f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC)), NULL);
 }
 
 /* Install steps that reach beyond the prefix shall fail, not change this machine. What cannot be made read-only (a file
@@ -58,20 +46,28 @@ static void protect_system(const char *cache)
                 const char *d = directories[i];
                 bool holds_cache = strncmp(cache, d, strlen(d)) == 0 && cache[strlen(d)] == '/';
 
-                if (!holds_cache && mount(d, d, NULL, MS_BIND | MS_REC, NULL) == 0)
-                        mount(NULL, d, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL);
+                if (!holds_cache)
+                        (void)make_read_only(d);
         }
 }
 
-static int unshare_place(const char *cache, struct sf_error *err)
+/* Root needs no user namespace, unless programs of another architecture shall run in it. */
+static int enter_namespaces(const struct sf_build_system *system, bool foreign, struct sf_error *err)
+{
+        if (foreign)
+                return sf_emulator_enter(&system->emulator, system->root, NAMESPACES, err);
+        if (geteuid() != 0)
+                return sf_namespace_enter(NAMESPACES, err);
+        return unshare(NAMESPACES) < 0 ? sf_error_errno(err, "mount namespace") : 0;
+}
+
+static int unshare_place(const char *cache, const struct sf_build_system *system, bool foreign, struct sf_error *err)
 {
         int r;
 
         if (strncmp(cache, HIDDEN "/", strlen(HIDDEN "/")) == 0)
                 return sf_error_set(err, SF_ERR_UNSUPPORTED, "the cache lies below %s", HIDDEN);
-        if (geteuid() == 0 && unshare(NAMESPACES) < 0)
-                return sf_error_errno(err, "mount namespace");
-        if (geteuid() != 0 && (r = enter_user_namespace(err)) < 0)
+        if ((r = enter_namespaces(system, foreign, err)) < 0)
                 return r;
         if (sethostname(HOST_NAME, strlen(HOST_NAME)) < 0)
                 return sf_error_errno(err, "host name");
@@ -98,8 +94,7 @@ static int dress_root(const char *root, struct sf_error *err)
         static const char *const shared[] = { "/proc", "/dev", "/sys" };
         int r;
 
-        if (mount(root, root, NULL, MS_BIND, NULL) < 0 ||
-            mount(NULL, root, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) < 0)
+        if (make_read_only(root) < 0)
                 return sf_error_errno(err, "%s", root);
         for (size_t i = 0; i < sizeof shared / sizeof *shared; i++)
                 if ((r = mount_below(root, shared[i], shared[i], err)) < 0)
@@ -107,13 +102,14 @@ static int dress_root(const char *root, struct sf_error *err)
         return mount_below(root, "/tmp", NULL, err);
 }
 
-static int enter_namespace(const char *cache, const char *root, struct sf_error *err)
+static int enter_place(const char *cache, const struct sf_build_system *system, bool foreign, struct sf_error *err)
 {
+        const char *root = system->root;
         int r;
 
         if (!*root && access(HIDDEN, X_OK) < 0)
                 return sf_error_errno(err, "%s", HIDDEN);
-        if ((r = unshare_place(cache, err)) < 0 || (*root && (r = dress_root(root, err)) < 0) ||
+        if ((r = unshare_place(cache, system, foreign, err)) < 0 || (*root && (r = dress_root(root, err)) < 0) ||
             (r = mount_below(root, HIDDEN, NULL, err)) < 0)
                 return r;
         if (!*root)
@@ -121,15 +117,18 @@ static int enter_namespace(const char *cache, const char *root, struct sf_error 
         return 0;
 }
 
-int sf_build_sandbox_open(const struct sf_cache *cache, const char *root, struct sf_build_sandbox *ret,
-                          struct sf_error *err)
+int sf_build_sandbox_open(const struct sf_cache *cache, const struct sf_build_system *system,
+                          struct sf_build_sandbox *ret, struct sf_error *err)
 {
         _cleanup_(sf_build_sandbox_close) struct sf_build_sandbox w = { .is_private = true };
         struct sf_error why = SF_ERROR_INIT;
+        int foreign = sf_emulator_is_needed(&system->emulator, err);
 
-        if (!(w.root = strdup(root ? root : "")))
+        if (foreign < 0)
+                return foreign;
+        if (!(w.root = strdup(system->root)))
                 return sf_error_set(err, SF_ERR_NOMEM, "build sandbox");
-        if (enter_namespace(cache->root, w.root, &why) < 0) {
+        if (enter_place(cache->root, system, foreign, &why) < 0) {
                 if (*w.root)
                         return sf_error_set(err, SF_ERR_UNSUPPORTED, "root %s cannot be entered: %s", w.root, why.text);
                 w.is_private = false;

@@ -18,7 +18,14 @@
 
 #include "base/error.h"
 #include "factory/build/cache.h"
+#include "factory/build/emulator.h"
 #include "factory/build/toolchain.h"
+
+/* What steps run in. */
+struct sf_build_system {
+        const char *root;            /* borrowed; "" = this machine's */
+        struct sf_emulator emulator; /* what runs the root's programs where it is for another architecture */
+};
 
 struct sf_build_sandbox {
         char *root;      /* "" = this machine's; all other paths are seen from inside */
@@ -30,10 +37,10 @@ struct sf_build_sandbox {
         char *refusal;   /* why not, else NULL */
 };
 
-/* Moves this process (and with it all later children) into a namespace where it can. root NULL or "" = this
- * machine's; for another one a namespace is needed, and its refusal an error. */
-int sf_build_sandbox_open(const struct sf_cache *cache, const char *root, struct sf_build_sandbox *ret,
-                          struct sf_error *err);
+/* Moves this process (and with it all later children) into a namespace where it can. For another root than this
+ * machine's a namespace is needed, and its refusal an error. */
+int sf_build_sandbox_open(const struct sf_cache *cache, const struct sf_build_system *system,
+                          struct sf_build_sandbox *ret, struct sf_error *err);
 /* Chooses the paths that depend on the toolchain: prefix and ccache. */
 int sf_build_sandbox_prepare(const struct sf_cache *cache, const struct sf_toolchain *toolchain,
                              struct sf_build_sandbox *sandbox, struct sf_error *err);

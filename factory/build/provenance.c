@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include "release/host.h"
 
 #define BUILDER  "https://slurm-factory.invalid/builder"
 #define LIST_MAX ((size_t)16 << 20)
@@ -69,8 +70,8 @@ static int add_systems(json_t *list, const struct sf_toolchain *toolchain, struc
 static int add_root(json_t *list, const struct sf_plan *plan, struct sf_error *err)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer packages = SF_BUFFER_INIT, origin = SF_BUFFER_INIT;
-        _cleanup_free_ char *path = sf_format("%s/roots/%s/packages", plan->cache->root, plan->toolchain->name);
-        _cleanup_free_ char *from = sf_format("%s/roots/%s/origin", plan->cache->root, plan->toolchain->name);
+        _cleanup_free_ char *path = sf_format("%s/../packages", plan->toolchain->root);
+        _cleanup_free_ char *from = sf_format("%s/../origin", plan->toolchain->root);
         struct sf_digest digest;
         json_t *entry;
         int r;
@@ -112,10 +113,12 @@ static json_t *asked_for(const struct sf_plan *plan)
 static json_t *built_with(const struct sf_plan *plan)
 {
         const struct sf_toolchain *tc = plan->toolchain;
+        const char *host = sf_host_arch();
 
-        return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "compiler", tc->compiler, "libc", tc->libc, "cflags",
-                         tc->cflags, "cxxflags", tc->cxxflags, "ldflags", tc->ldflags, "cpu", tc->cpu, "prefix",
-                         plan->sandbox->prefix);
+        /* s*: left out where the programs ran on a machine of their own architecture. */
+        return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s*}", "compiler", tc->compiler, "libc", tc->libc,
+                         "cflags", tc->cflags, "cxxflags", tc->cxxflags, "ldflags", tc->ldflags, "cpu", tc->cpu,
+                         "prefix", plan->sandbox->prefix, "emulated-on", strcmp(tc->arch, host) != 0 ? host : NULL);
 }
 
 int sf_provenance_write(const struct sf_plan *plan, const char *release, const struct sf_digest *manifest,

@@ -27,8 +27,9 @@
 /* Where a root is made. */
 struct making {
         const struct sf_root *root;
-        char *work; /* CACHE/roots/.NAME.new */
-        char *tree; /* in it */
+        const char *arch; /* NULL = this machine's */
+        char *work;       /* CACHE/roots/.NAME.new */
+        char *tree;       /* in it */
         char *log;
         char *from;          /* directory, tarball or image */
         char *digest;        /* of the image; NULL where it is none */
@@ -47,8 +48,34 @@ static void making_free(struct making *m)
         sf_conf_free(&m->conf);
 }
 
-int sf_root_find(const struct sf_cache *cache, const char *name, char **ret, struct sf_error *err)
+/* CACHE/roots/NAME-ARCH/tree, of this machine's own toolchain where name is NULL. */
+static int find_foreign(const struct sf_cache *cache, const char *name, const char *arch, char **ret,
+                        struct sf_error *err)
 {
+        _cleanup_free_ char *host = NULL, *tree = NULL;
+        int r = name ? 0 : sf_host_toolchain(NULL, &host, err);
+
+        if (r < 0)
+                return r;
+        name = name ? name : host;
+        tree = sf_format("%s/roots/%s-%s/tree", cache->root, name, arch);
+        if (!tree)
+                return sf_error_set(err, SF_ERR_NOMEM, "root");
+        if (strchr(name, '/') || !sf_fs_exists(tree))
+                return sf_error_set(err, SF_ERR_NOT_FOUND,
+                                    "toolchain %s for %s needs a root here: slurm-factory root %s --arch %s", name,
+                                    arch, name, arch);
+        *ret = sf_steal_pointer(tree);
+        return 0;
+}
+
+int sf_root_find(const struct sf_cache *cache, const char *name, const char *arch, char **ret, struct sf_error *err)
+{
+        const struct sf_emulator emulator = { .arch = arch };
+        int foreign = sf_emulator_is_needed(&emulator, err);
+
+        if (foreign != 0)
+                return foreign < 0 ? foreign : find_foreign(cache, name, arch, ret, err);
         char *tree = name && !strchr(name, '/') ? sf_format("%s/roots/%s/tree", cache->root, name) : strdup("");
 
         if (tree && *tree && !sf_fs_exists(tree)) {
@@ -88,6 +115,12 @@ static int unpack_tarball(const struct making *m, const char *from, struct sf_er
         return run(m, argv, err);
 }
 
+/* What image lists call it; Debian's names are the same for amd64 and arm64. */
+static const char *image_arch(const struct making *m)
+{
+        return m->arch ? m->arch : sf_host_arch();
+}
+
 static bool is_image(const char *from)
 {
         return !sf_fs_exists(from) && strchr(from, ':');
@@ -96,7 +129,8 @@ static bool is_image(const char *from)
 /* The digest that the image's name stands for now; *ret is owned. */
 static int image_digest(const struct making *m, char **ret, struct sf_error *err)
 {
-        const char *const argv[] = { "skopeo", "inspect", "--no-tags", "--format", "{{.Digest}}", m->from, NULL };
+        const char *const argv[] = { "skopeo",   "--override-arch", image_arch(m), "inspect", "--no-tags",
+                                     "--format", "{{.Digest}}",     m->from,       NULL };
         _cleanup_(sf_buffer_free) struct sf_buffer out = SF_BUFFER_INIT, errors = SF_BUFFER_INIT;
         const struct sf_proc proc = { .argv = argv, .output = &out, .errors = &errors, .timeout_seconds = 60 };
         int r = sf_proc_check(&proc, err);
@@ -134,7 +168,9 @@ static int check_same_image(const struct making *m, struct sf_error *err)
 static int copy_image(const struct making *m, const char *layout, struct sf_error *err)
 {
         _cleanup_free_ char *from = pinned_image(m);
-        const char *const copy[] = { "skopeo", "--insecure-policy", "copy", from, layout, NULL };
+        const char *const copy[] = {
+                "skopeo", "--insecure-policy", "--override-arch", image_arch(m), "copy", from, layout, NULL
+        };
         int r = from ? run(m, copy, err) : sf_error_set(err, SF_ERR_NOMEM, "root");
 
         return r < 0 || strncmp(m->from, DOCKER, strlen(DOCKER)) == 0 ? r : check_same_image(m, err);
@@ -230,9 +266,9 @@ static int check_name(const struct making *m, struct sf_error *err)
 
         if (r < 0)
                 return sf_error_prefix(err, "%s", m->from);
-        return strcmp(name, m->root->name) == 0
-                       ? 0
-                       : sf_error_set(err, SF_ERR_INCOMPATIBLE, "%s is %s, not %s", m->from, name, m->root->name);
+        if (strcmp(name, m->root->name) != 0)
+                return sf_error_set(err, SF_ERR_INCOMPATIBLE, "%s is %s, not %s", m->from, name, m->root->name);
+        return sf_emulator_check_root(m->tree, image_arch(m), err);
 }
 
 /* --- packages -------------------------------------------------------------------------------------------------- */
@@ -351,16 +387,23 @@ static int make_places(const struct making *m, struct sf_error *err)
         return r;
 }
 
+/* What is asked of the whole process: from now on it can run the root's programs. */
+static int enter_emulator(struct making *m, struct sf_error *err)
+{
+        return m->arch ? sf_emulator_enter(&m->root->emulator, m->tree, CLONE_NEWNS, err) : 0;
+}
+
 static int fill(struct making *m, struct sf_error *err)
 {
+        const struct sf_toolchain_place place = { .root = m->tree, .arch = m->arch };
         struct sf_toolchain toolchain;
         int r;
 
         if ((r = obtain(m, err)) < 0 || (r = check_name(m, err)) < 0 || (r = make_places(m, err)) < 0 ||
-            (!m->root->bare && (r = in_child(m, install, err)) < 0) ||
-            (r = sf_toolchain_load(m->root->toolchains, m->root->name, m->tree, &toolchain, err)) < 0)
+            (r = enter_emulator(m, err)) < 0 || (!m->root->bare && (r = in_child(m, install, err)) < 0) ||
+            (r = sf_toolchain_load(m->root->toolchains, m->root->name, &place, &toolchain, err)) < 0)
                 return r;
-        sf_log_info("root of %s: %s, %s", toolchain.name, toolchain.compiler, toolchain.libc);
+        sf_log_info("root of %s %s: %s, %s", toolchain.name, toolchain.arch, toolchain.compiler, toolchain.libc);
         sf_toolchain_free(&toolchain);
         return record_packages(m, err);
 }
@@ -417,20 +460,35 @@ static int make(struct making *m, const char *final, struct sf_error *err)
         return r;
 }
 
+/* The places of a making; `id` is the toolchain's name, and the architecture where it is another. */
+static int name_places(struct making *m, const char *id, struct sf_error *err)
+{
+        const struct sf_cache *cache = m->root->cache;
+
+        m->work = sf_format("%s/roots/.%s.new", cache->root, id);
+        m->tree = m->work ? sf_fs_join(m->work, "tree") : NULL;
+        m->log = sf_format("%s/logs/root-%s.log", cache->root, id);
+        return m->tree && m->log ? 0 : sf_error_set(err, SF_ERR_NOMEM, "root");
+}
+
 int sf_root_prepare(const struct sf_root *root, char **ret_path, struct sf_error *err)
 {
         _cleanup_(making_free) struct making m = { .root = root, .conf = SF_CONF_INIT };
-        _cleanup_free_ char *final = sf_format("%s/roots/%s", root->cache->root, root->name), *path = NULL,
-                            *name = sf_format("root-%s", root->name);
-        _cleanup_close_ int lock = -1;
-        int r;
+        int r = sf_emulator_is_needed(&root->emulator, err);
 
-        m.work = sf_format("%s/roots/.%s.new", root->cache->root, root->name);
-        m.tree = m.work ? sf_fs_join(m.work, "tree") : NULL;
-        m.log = sf_format("%s/logs/root-%s.log", root->cache->root, root->name);
-        path = final ? sf_fs_join(final, "tree") : NULL;
-        if (!m.tree || !m.log || !path || !name)
+        if (r < 0)
+                return r;
+        m.arch = r ? root->emulator.arch : NULL;
+        _cleanup_free_ char *id = sf_format("%s%s%s", root->name, m.arch ? "-" : "", m.arch ? m.arch : "");
+        _cleanup_free_ char *final = id ? sf_format("%s/roots/%s", root->cache->root, id) : NULL;
+        _cleanup_free_ char *path = final ? sf_fs_join(final, "tree") : NULL;
+        _cleanup_free_ char *name = id ? sf_format("root-%s", id) : NULL;
+        _cleanup_close_ int lock = -1;
+
+        if (!path || !name)
                 return sf_error_set(err, SF_ERR_NOMEM, "root");
+        if ((r = name_places(&m, id, err)) < 0)
+                return r;
         if ((r = prepare(&m, err)) < 0 || (r = sf_cache_lock(root->cache, name, true, &lock, err)) < 0)
                 return sf_error_prefix(err, "root of %s", root->name);
         if (is_made_already(&m, final)) {

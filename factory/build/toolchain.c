@@ -11,6 +11,7 @@
 #include "base/fs.h"
 #include "base/proc.h"
 #include "base/words.h"
+#include "factory/build/emulator.h"
 #include "release/host.h"
 
 /* Letters that hexadecimal digits never form: the linker cannot share this tail with another string. */
@@ -103,6 +104,9 @@ static int read_settings(struct sf_toolchain *tc, struct sf_error *err)
                 const char *value = sf_conf_get(&tc->conf, settings[i].section, settings[i].key);
                 *settings[i].value = value ? value : settings[i].fallback;
         }
+        /* A level of x86-64 says nothing of another architecture. */
+        if (strcmp(tc->arch, "amd64") != 0 && strncmp(tc->cpu, "x86-64", strlen("x86-64")) == 0)
+                tc->cpu = strcmp(tc->arch, "arm64") == 0 ? "armv8-a" : "";
         for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++)
                 sf_conf_get(&tc->conf, elsewhere[i][0], elsewhere[i][1]);
         for (const struct sf_conf_entry *e = NULL; (e = sf_conf_next(&tc->conf, "root", "packages", e));)
@@ -264,19 +268,21 @@ static int another_system(const struct sf_toolchain *tc, const char *wanted, str
                             wanted, tc->name, wanted, wanted);
 }
 
-int sf_toolchain_load(const char *directory, const char *name, const char *root, struct sf_toolchain *ret,
-                      struct sf_error *err)
+int sf_toolchain_load(const char *directory, const char *name, const struct sf_toolchain_place *place,
+                      struct sf_toolchain *ret, struct sf_error *err)
 {
-        _cleanup_(sf_toolchain_free) struct sf_toolchain tc = { .conf = SF_CONF_INIT,
-                                                                .arch = sf_host_arch(),
-                                                                .root = root ? root : "" };
+        const char *root = place && place->root ? place->root : "";
+        _cleanup_(sf_toolchain_free) struct sf_toolchain tc = {
+                .conf = SF_CONF_INIT, .arch = place && place->arch ? place->arch : sf_host_arch(), .root = root
+        };
         int r = sf_host_toolchain(root, &tc.name, err);
 
         if (r < 0)
                 return r;
         if (name && strcmp(name, tc.name) != 0)
                 return another_system(&tc, name, err);
-        if ((r = sf_toolchain_load_conf(directory, tc.name, &tc.conf, err)) < 0 || (r = read_settings(&tc, err)) < 0 ||
+        if ((r = sf_emulator_check_root(root, tc.arch, err)) < 0 ||
+            (r = sf_toolchain_load_conf(directory, tc.name, &tc.conf, err)) < 0 || (r = read_settings(&tc, err)) < 0 ||
             (r = ask_packages(&tc, err)) < 0 || (r = ask_compiler(&tc, err)) < 0 || (r = ask_libc(&tc, err)) < 0 ||
             (r = check_expected(&tc, err)) < 0 || (r = sf_conf_check_used(&tc.conf, err)) < 0)
                 return r;

@@ -11,7 +11,8 @@
  *     cflags = -O2 -g0
  *     cxxflags = ...
  *     ldflags = ...
- *     cpu = x86-64             the least processor that the compiler's output runs on (a level of the psABI)
+ *     cpu = x86-64             the least processor that the compiler's output runs on (a level of the psABI); for arm64
+ *                              it is armv8-a whatever level of x86-64 stands here
  *     placeholder_length = 288
  *
  *     [expect]                 a root that is not this is refused; a prefix of the measured text up to a '.' or its end
@@ -51,6 +52,12 @@ struct sf_toolchain_os {
         char *version;       /* of the package, NULL where it is not installed */
 };
 
+/* Which system: all borrowed. */
+struct sf_toolchain_place {
+        const char *root; /* NULL or "" = this machine */
+        const char *arch; /* NULL = this machine's */
+};
+
 struct sf_toolchain {
         char *name;       /* bookworm, noble, rockylinux9 */
         const char *arch; /* amd64, arm64 */
@@ -67,12 +74,11 @@ struct sf_toolchain {
         struct sf_conf conf;       /* private: owns the configured strings */
 };
 
-/* Reads the toolchain's files in DIRECTORY and asks the system below root, which programs of that root must be able
- * to run in ("" or NULL = this machine). name NULL = what that system calls itself. A system with another name,
- * another compiler or another C library than its file expects is SF_ERR_INCOMPATIBLE: its layers must be built on
- * it. */
-int sf_toolchain_load(const char *directory, const char *name, const char *root, struct sf_toolchain *ret,
-                      struct sf_error *err);
+/* Reads the toolchain's files in DIRECTORY and asks the system at `place` (NULL = this machine), whose programs must be
+ * able to run. name NULL = what that system calls itself. A system with another name, another architecture, another
+ * compiler or another C library than its file expects is SF_ERR_INCOMPATIBLE: its layers must be built on it. */
+int sf_toolchain_load(const char *directory, const char *name, const struct sf_toolchain_place *place,
+                      struct sf_toolchain *ret, struct sf_error *err);
 /* Appends default.ini, the family's and the toolchain's own file where they exist. */
 int sf_toolchain_load_conf(const char *directory, const char *name, struct sf_conf *conf, struct sf_error *err);
 /* SF_ERR_USAGE where the toolchain does not list that library, SF_ERR_NOT_FOUND where its package is not installed: the

@@ -67,6 +67,7 @@ static int session_open(const struct sf_factory *factory, const struct sf_comman
                         struct sf_error *err)
 {
         _cleanup_free_ char *toolchains = sf_fs_join(factory->data, "toolchains");
+        const char *arch = sf_option_get(line, "arch");
         int r;
 
         if (!toolchains)
@@ -76,9 +77,12 @@ static int session_open(const struct sf_factory *factory, const struct sf_comman
         umask(022);
         s->factory = factory;
         if ((r = sf_cache_open(factory->cache, &s->cache, err)) < 0 ||
-            (r = sf_root_find(&s->cache, factory->toolchain, &s->root, err)) < 0 ||
-            (r = sf_build_sandbox_open(&s->cache, s->root, &s->sandbox, err)) < 0 ||
-            (r = sf_toolchain_load(toolchains, factory->toolchain, s->root, &s->toolchain, err)) < 0 ||
+            (r = sf_root_find(&s->cache, factory->toolchain, arch, &s->root, err)) < 0)
+                return r;
+        const struct sf_build_system system = { .root = s->root, .emulator = { arch, factory->qemu } };
+        const struct sf_toolchain_place place = { .root = s->root, .arch = arch };
+        if ((r = sf_build_sandbox_open(&s->cache, &system, &s->sandbox, err)) < 0 ||
+            (r = sf_toolchain_load(toolchains, factory->toolchain, &place, &s->toolchain, err)) < 0 ||
             (r = sf_build_sandbox_prepare(&s->cache, &s->toolchain, &s->sandbox, err)) < 0 ||
             (r = open_source(s, line, err)) < 0)
                 return r;
@@ -389,6 +393,7 @@ int sf_command_root(const struct sf_factory *factory, const struct sf_command_li
                 .name = line->arguments[0],
                 .from = sf_option_get(line, "from"),
                 .registry = factory->registry,
+                .emulator = { .arch = sf_option_get(line, "arch"), .program = factory->qemu },
                 .bare = sf_option_given(line, "no-packages"),
         };
         int r;

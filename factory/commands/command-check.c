@@ -9,7 +9,8 @@
 /* Options that decide what is built and what is said; those that decide how go to the first build alone. */
 static bool decides_result(const char *option)
 {
-        static const char *const names[] = { "slurm-version", "toolchain", "profile", "mirror", "quiet", "verbose" };
+        static const char *const names[] = { "slurm-version", "toolchain", "arch",  "qemu",
+                                             "profile",       "mirror",    "quiet", "verbose" };
 
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
                 if (strcmp(option, names[i]) == 0)
@@ -46,6 +47,9 @@ static int begin_second(const struct sf_factory *factory, const struct sf_comman
         if (r == 0 && factory->toolchain && !sf_option_given(line, "toolchain"))
                 if ((r = sf_words_append(words, "--toolchain", err)) == 0)
                         r = sf_words_append(words, factory->toolchain, err);
+        if (r == 0 && factory->qemu && !sf_option_given(line, "qemu"))
+                if ((r = sf_words_append(words, "--qemu", err)) == 0)
+                        r = sf_words_append(words, factory->qemu, err);
         return r;
 }
 
@@ -78,6 +82,7 @@ int sf_command_check(const struct sf_factory *factory, const struct sf_command_l
                 .cache = &cache,
                 .data = factory->data,
                 .toolchain = factory->toolchain,
+                .arch = sf_option_get(line, "arch"),
                 .first = &first,
                 .second = &second,
                 .packages = &packages,

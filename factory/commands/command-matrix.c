@@ -8,6 +8,7 @@
 #include "base/output.h"
 #include "factory/commands/command.h"
 #include "factory/commands/matrix.h"
+#include "release/host.h"
 
 static json_t *row_to_json(const struct sf_matrix_row *row, bool has_repository)
 {
@@ -40,8 +41,11 @@ static void print_row(const struct sf_matrix_row *row, bool has_repository)
 /* One element of a CI matrix, or one line for a shell. */
 static int plan_row(const struct sf_matrix_row *row, json_t *include, struct sf_error *err)
 {
-        _cleanup_free_ char *command = sf_format("slurm-factory build-slurm --slurm-version %s --toolchain %s",
-                                                 row->name.version, row->name.toolchain);
+        /* Where it is built by a machine of that architecture, saying so does no harm. */
+        bool other = strcmp(row->name.arch, sf_host_arch()) != 0;
+        _cleanup_free_ char *command = sf_format("slurm-factory build-slurm --slurm-version %s --toolchain %s%s%s",
+                                                 row->name.version, row->name.toolchain, other ? " --arch " : "",
+                                                 other ? row->name.arch : "");
         _cleanup_free_ char *platform = sf_format("linux/%s", row->name.arch);
 
         if (!command || !platform)

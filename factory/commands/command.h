@@ -25,6 +25,7 @@ struct sf_factory {
         const char *repository;      /* directory or s3:// URL; NULL = not configured */
         const char *endpoint;        /* of an S3 store; NULL = found */
         const char *registry;        /* where toolchain images come from, "docker://..."; NULL = not configured */
+        const char *qemu;            /* runs another architecture's programs; NULL = found in PATH */
         const char *gpg_key;         /* what tar files are signed with; NULL = not signed */
         const char *offline_keys;    /* directory of root's and targets' keys; NULL = with the others */
         struct sf_words keys;        /* directories of private keys, the offline one last */

@@ -11,6 +11,7 @@
 #include "base/conf.h"
 #include "base/fs.h"
 #include "base/words.h"
+#include "factory/build/emulator.h"
 #include "factory/build/toolchain.h"
 #include "factory/publish/repo.h"
 #include "release/host.h"
@@ -321,12 +322,17 @@ static int read_image(const struct making *m, struct sf_matrix_row *row, struct 
 static void explain_unbuilt(struct sf_matrix_row *row, bool foreign, bool has_root)
 {
         const char *toolchain = row->name.toolchain;
+        const struct sf_emulator emulator = { .arch = row->name.arch };
+        int other = sf_emulator_is_needed(&emulator, NULL);
 
         if (!row->has_recipe)
                 snprintf(row->why, sizeof row->why, "there is no slurm/%s.ini or no toolchains/%s.ini",
                          row->name.version, toolchain);
-        else if (strcmp(row->name.arch, sf_host_arch()) != 0)
+        else if (other < 0)
                 snprintf(row->why, sizeof row->why, "needs an %s machine", row->name.arch);
+        else if (other && !has_root)
+                snprintf(row->why, sizeof row->why, "needs an %s machine, or here: slurm-factory root %s --arch %s",
+                         row->name.arch, toolchain, row->name.arch);
         else if (foreign && !has_root)
                 snprintf(row->why, sizeof row->why, "no root: slurm-factory root %s", toolchain);
         else if (row->is_cached)
@@ -338,7 +344,9 @@ static void explain_unbuilt(struct sf_matrix_row *row, bool foreign, bool has_ro
 static int explain(const struct making *m, struct sf_matrix_row *row, struct sf_error *err)
 {
         bool foreign = strcmp(row->name.toolchain, m->host) != 0;
-        _cleanup_free_ char *root = sf_format("%s/roots/%s/tree", m->cache->root, row->name.toolchain);
+        bool other = strcmp(row->name.arch, sf_host_arch()) != 0;
+        _cleanup_free_ char *root = sf_format("%s/roots/%s%s%s/tree", m->cache->root, row->name.toolchain,
+                                              other ? "-" : "", other ? row->name.arch : "");
         int r;
 
         if (!root)
@@ -346,7 +354,7 @@ static int explain(const struct making *m, struct sf_matrix_row *row, struct sf_
         if ((r = read_image(m, row, err)) < 0)
                 return r;
         bool has_root = sf_fs_exists(root);
-        row->is_buildable = row->has_recipe && strcmp(row->name.arch, sf_host_arch()) == 0 && (!foreign || has_root);
+        row->is_buildable = row->has_recipe && ((!foreign && !other) || has_root);
         if (!row->is_built && !row->is_published)
                 explain_unbuilt(row, foreign, has_root);
         else if (m->query->repository && !row->is_published)

@@ -238,7 +238,7 @@ static int build_second(struct check *c, const char *data, json_t *said, struct 
         /* Whether another user can come to the cache is asked where that user may write. */
         c->conditions = (struct sf_conditions){ .other_user = geteuid() == 0, .uid = 65534, .gid = 65534 };
         if ((r = hand_over(c, err)) < 0 ||
-            (r = sf_root_find(c->rebuild->cache, c->rebuild->toolchain, &root, err)) < 0 ||
+            (r = sf_root_find(c->rebuild->cache, c->rebuild->toolchain, c->rebuild->arch, &root, err)) < 0 ||
             (r = sf_conditions_choose(paths, root, c->rebuild->jobs, &c->conditions, &kept, err)) < 0)
                 return r;
         c->conditions.directory = c->directory;

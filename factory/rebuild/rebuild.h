@@ -18,6 +18,7 @@ struct sf_rebuild {
         const struct sf_cache *cache;
         const char *data;                /* recipes */
         const char *toolchain;           /* NULL = this machine's */
+        const char *arch;                /* NULL = this machine's */
         const struct sf_words *first;    /* arguments of the first build: verb and options, without --check */
         const struct sf_words *second;   /* of the second one: what decides the result only */
         const struct sf_words *packages; /* build only these again; empty = all */

@@ -30,7 +30,7 @@ int main(int argc, char **argv)
         name = name ? name + 1 : argv[0];
         if (strcmp(name, "gcc") == 0) puts("14.2.0");
         if (strcmp(name, "getconf") == 0) puts("glibc 2.41");
-        if (strcmp(name, "dpkg-query") == 0) puts("small 1.0\nlibssl-dev 3.5.0");
+        if (strcmp(name, "dpkg-query") == 0) puts("small 1.0\nlibssl-dev 3.5.0\nzlib1g-dev 1\nlibbz2-dev 1");
         if (strcmp(name, "apt-get") == 0) puts(argv[1]);
         return 0;
 }
@@ -177,5 +177,77 @@ if command -v umoci >/dev/null && command -v skopeo >/dev/null; then
         fi
 else
         echo "   skipped: no umoci or skopeo here"
+fi
+
+echo "== for another architecture: refused without what runs its programs"
+case $(uname -m) in x86_64) other=arm64 qemu=qemu-aarch64-static gcc=aarch64-linux-gnu-gcc ;; *) other=amd64 qemu=qemu-x86_64-static gcc=x86_64-linux-gnu-gcc ;; esac
+tools=$scratch/tools
+mkdir "$tools"
+for tool in cp tar; do ln -s "$(command -v $tool)" "$tools/"; done
+run 2 root trixie --arch sparc --from trixie
+says 'amd64 or arm64 is expected'
+run 3 root trixie --arch $other --from trixie
+says "is a system for $([ $other = arm64 ] && echo amd64 || echo arm64), not $other"
+run 3 build-deps --toolchain trixie --arch $other --dry-run
+says "slurm-factory root trixie --arch $other"
+run 3 build-deps --arch $other --dry-run
+says "--arch $other"
+if ! command -v $qemu >/dev/null || ! command -v $gcc >/dev/null; then
+        echo "   skipped: no $qemu or $gcc here"
+        echo "all well"
+        exit 0
+fi
+$gcc -static -O1 -o answers answers.c
+mkdir here
+mv cache/roots/trixie here/
+rm -r trixie
+system trixie trixie
+run 3 root trixie --from trixie
+says "is a system for $other"
+PATH=$tools run 3 root trixie --arch $other --from trixie
+says "neither $qemu nor ${qemu%-static} is in PATH"
+run 3 root trixie --arch $other --from trixie --qemu /bin/sh
+says 'linked dynamically'
+# A kernel before 6.7 refuses this mount.
+printf '#include <errno.h>\nint fsconfig(void); int fsconfig(void) { errno = EPERM; return -1; }\n' |
+        ${CC:-cc} -shared -fPIC -o old.so -x c -
+old_kernel() { LD_PRELOAD=$scratch/old.so run "$@"; }
+old_kernel 3 root trixie --arch $other --from trixie
+says 'Linux 6.7 or later is needed'
+[ -z "$(ls -A cache/roots)" ] || fail "left: $(ls -A cache/roots)"
+
+echo "== for another architecture: under qemu-user, in this program's own user namespace"
+if unshare -Urm mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc 2>/dev/null; then
+        table() { cat /proc/sys/fs/binfmt_misc/* 2>/dev/null | sha256sum; grep -c binfmt_misc /proc/mounts || :; }
+        before=$(table)
+        run 0 root trixie --arch $other --from trixie
+        says "root of trixie $other: gcc 14.2.0, glibc 2.41"
+        [ "$(ls -A cache/roots)" = trixie-$other ] || fail "roots: $(ls -A cache/roots)"
+        grep -qx install cache/logs/root-trixie-$other.log || fail "nothing was installed in it"
+        printf '[factory]\nqemu = %s\n' "$(command -v $qemu)" >conf
+        run 0 -v build-deps --toolchain trixie --arch $other --dry-run --profile minimal
+        says "programs for $other are run by "
+        says "build  munge"
+        printf '' >conf
+        PATH=$tools run 3 build-deps --toolchain trixie --arch $other --dry-run
+        says 'need an emulator' # never at a path in the cache instead
+        # A cache whose file system forbids set-user-id programs and devices: a user namespace has to leave that as it is.
+        mkdir strict
+        unshare -m bash -euc 'mount -t tmpfs -o nosuid,nodev strict strict; cp -a cache/roots strict/; exec "$@"' bash \
+                "$top_builddir/slurm-factory" --config conf --data data --cache strict build-deps --toolchain trixie --arch $other \
+                --dry-run --profile minimal >out 2>&1 || fail "in a cache on a file system with nosuid"
+        # What an old machine has registered for itself is good enough.
+        unshare -Urm bash -euc 'mount -t binfmt_misc b /proc/sys/fs/binfmt_misc; printf "$1" >/proc/sys/fs/binfmt_misc/register
+                export LD_PRELOAD=$2; shift 2; exec "$@"' bash \
+                ":x:M:18:\\x$([ $other = arm64 ] && echo b7 || echo 3e)\\x00::$(command -v $qemu):PF" "$scratch/old.so" \
+                "$top_builddir/slurm-factory" --config conf --data data --cache cache -v build-deps --toolchain trixie --arch $other \
+                --dry-run --profile minimal >out 2>&1 || fail "with what the machine has registered"
+        says 'by what the machine has registered'
+        # This machine's own layers and roots are another matter.
+        mv here/trixie cache/roots/
+        run 0 build-deps --toolchain trixie --dry-run --profile minimal
+        [ "$(table)" = "$before" ] || fail "the machine's own binfmt_misc has changed"
+else
+        echo "   skipped: this kernel has no binfmt_misc of a user namespace"
 fi
 echo "all well"
