@@ -127,6 +127,8 @@ wanted=$(($(wc -w <<<"$packages") + 2))
 [ "$foreign" -ge "$wanted" ] || fail "only $foreign programs and libraries"
 [ "$(cat cache/buildcache/*/key | grep -c '^toolchain bookworm arm64$')" = "$wanted" ] || fail "a key without the architecture"
 grep -h '"cpu":"armv8-a"' cache/builds/9.9.1-bookworm-arm64/release.json >/dev/null || fail "the release does not ask for armv8-a"
+grep -rF "\"emulated-on\":\"$(dpkg --print-architecture)\"" cache/builds/9.9.1-bookworm-arm64/blobs >/dev/null ||
+        fail "the provenance does not say where it was built"
 if factory build-slurm --slurm-version 9.9.1 --dry-run >out 2>&1; then
         ! grep '^reuse' out >/dev/null || fail "this machine would use a layer for arm64"
 fi
