@@ -13,7 +13,7 @@ void sf_archive_close_reader(struct archive **archive);
 void sf_archive_close_writer(struct archive **archive);
 
 /* Writes one member, whose header was read from `in`, to `out`. SF_ERR_CORRUPT where it cannot be read; what cannot
- * be written is SF_ERR_IO. */
+ * be written whole is SF_ERR_NO_SPACE or SF_ERR_IO, with the entry's path. */
 int sf_archive_copy_member(struct archive *in, struct archive *out, struct archive_entry *entry, struct sf_error *err);
 
 #endif

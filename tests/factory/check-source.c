@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/factory/check-source.c - where sources come from and what is refused: directories, a web server that lies in
- * several ways, archives that want out.
+ * several ways.
  */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <archive.h>
-#include <archive_entry.h>
 #include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,7 +20,6 @@
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
-#include "factory/build/extract.h"
 #include "factory/build/source.h"
 
 #define CONTENT "the real source\n"
@@ -281,121 +278,6 @@ static void apt_names_its_archives(void **state)
         sf_words_free(&bases);
 }
 
-/* --- extracting ------------------------------------------------------------------------------------------------- */
-
-struct member {
-        const char *path, *link;
-        time_t time;
-};
-
-static char *make_archive(const struct member *members, size_t count)
-{
-        static unsigned number;
-        char *path = sf_format("%s/archive%u.tar.gz", scratch, number++);
-        struct archive *a = archive_write_new();
-
-        archive_write_add_filter_gzip(a);
-        archive_write_set_format_pax_restricted(a);
-        assert_int_equal(archive_write_open_filename(a, path), ARCHIVE_OK);
-        for (size_t i = 0; i < count; i++) {
-                struct archive_entry *e = archive_entry_new();
-
-                archive_entry_set_pathname(e, members[i].path);
-                archive_entry_set_filetype(e, members[i].link ? AE_IFLNK : AE_IFREG);
-                archive_entry_set_perm(e, 0644);
-                archive_entry_set_mtime(e, members[i].time, 0);
-                if (members[i].link)
-                        archive_entry_set_symlink(e, members[i].link);
-                else
-                        archive_entry_set_size(e, 1);
-                archive_write_header(a, e);
-                if (!members[i].link)
-                        archive_write_data(a, "x", 1);
-                archive_entry_free(e);
-        }
-        archive_write_free(a);
-        return path;
-}
-
-static void archives_lose_their_top_and_keep_their_times(void **state)
-{
-        static const struct member members[] = { { "top-1/a", NULL, 1000 },
-                                                 { "top-1/sub/b", NULL, 3000 },
-                                                 { "./top-1/c", NULL, 2000 } };
-        _cleanup_free_ char *archive = make_archive(members, 3), *to = sf_format("%s/extracted", scratch);
-        _cleanup_free_ char *b = sf_fs_join(to, "sub/b"), *c = sf_fs_join(to, "c");
-        struct stat st;
-        int64_t epoch = 0;
-
-        (void)state;
-        assert_int_equal(sf_fs_mkdirs(to, 0755, NULL), 0);
-        assert_int_equal(sf_extract(archive, to, "", &epoch, NULL), 0);
-        assert_int_equal(epoch, 3000);
-        assert_int_equal(stat(b, &st), 0);
-        assert_int_equal(st.st_mtime, 3000);
-        assert_int_equal(stat(c, &st), 0);
-        assert_int_equal(st.st_mtime, 2000);
-}
-
-static void one_directory_of_an_archive_is_enough(void **state)
-{
-        static const struct member members[] = { { "top-1/a", NULL, 1000 },
-                                                 { "top-1/3rd-party/x/b", NULL, 3000 },
-                                                 { "top-1/3rd-party/xy/c", NULL, 4000 },
-                                                 { "top-1/3rd-party/x/sub/d", NULL, 2000 } };
-        _cleanup_free_ char *archive = make_archive(members, 4), *to = sf_format("%s/part", scratch);
-        _cleanup_free_ char *b = sf_fs_join(to, "b"), *d = sf_fs_join(to, "sub/d"), *a = sf_fs_join(to, "a");
-        _cleanup_free_ char *c = sf_fs_join(to, "c"), *empty = sf_format("%s/none", scratch);
-        struct sf_error err = SF_ERROR_INIT;
-        int64_t epoch = 0;
-
-        (void)state;
-        assert_int_equal(sf_fs_mkdirs(to, 0755, NULL), 0);
-        assert_int_equal(sf_extract(archive, to, "3rd-party/x", &epoch, NULL), 0);
-        assert_int_equal(epoch, 3000);
-        assert_true(sf_fs_exists(b) && sf_fs_exists(d));
-        assert_false(sf_fs_exists(a) || sf_fs_exists(c));
-        assert_int_equal(sf_fs_mkdirs(empty, 0755, NULL), 0);
-        assert_int_equal(sf_extract(archive, empty, "3rd-party/nothing", &epoch, &err), SF_ERR_CORRUPT);
-        assert_non_null(strstr(err.text, "3rd-party/nothing"));
-}
-
-static void archives_may_not_lead_out(void **state)
-{
-        static const struct member up[] = { { "top/../../out", NULL, 1 } };
-        static const struct member through[] = { { "top/way", "../..", 1 }, { "top/way/out", NULL, 1 } };
-        static const struct member absolute[] = { { "/top/out", NULL, 1 } };
-        const struct {
-                const struct member *members;
-                size_t count;
-        } cases[] = { { up, 1 }, { through, 2 }, { absolute, 1 } };
-        _cleanup_free_ char *to = sf_format("%s/a/b", scratch), *out = sf_format("%s/out", scratch);
-
-        (void)state;
-        assert_int_equal(sf_fs_mkdirs(to, 0755, NULL), 0);
-        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-                _cleanup_free_ char *archive = make_archive(cases[i].members, cases[i].count);
-                struct sf_error err = SF_ERROR_INIT;
-                int64_t epoch;
-
-                assert_true(sf_extract(archive, to, "", &epoch, &err) < 0);
-                assert_non_null(strstr(err.text, archive));
-                assert_false(sf_fs_exists(out));
-        }
-        assert_false(sf_fs_exists("/top/out"));
-}
-
-static void what_is_no_archive_is_refused(void **state)
-{
-        _cleanup_free_ char *path = sf_format("%s/not-an-archive", scratch), *to = sf_format("%s/nowhere", scratch);
-        int64_t epoch;
-
-        (void)state;
-        assert_int_equal(sf_fs_mkdirs(to, 0755, NULL), 0);
-        assert_int_equal(sf_fs_write(path, CONTENT, strlen(CONTENT), 0644, NULL), 0);
-        assert_int_equal(sf_extract(path, to, "", &epoch, NULL), SF_ERR_CORRUPT);
-}
-
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -404,10 +286,6 @@ int main(void)
                 cmocka_unit_test(a_bad_mirror_does_not_stop_the_search),
                 cmocka_unit_test(an_alternative_in_the_cache_is_preferred),
                 cmocka_unit_test(apt_names_its_archives),
-                cmocka_unit_test(archives_lose_their_top_and_keep_their_times),
-                cmocka_unit_test(one_directory_of_an_archive_is_enough),
-                cmocka_unit_test(archives_may_not_lead_out),
-                cmocka_unit_test(what_is_no_archive_is_refused),
         };
         return cmocka_run_group_tests(tests, start, stop);
 }
