@@ -97,7 +97,7 @@ static const char *const build_slurm_options[] = {
         "slurm-version", "toolchain",  "arch",          "qemu",        "profile", "mirror",     "jobs", "keep-going",
         "dry-run",       "buildcache", "no-buildcache", "local-cache", "check",   "check-only", NULL
 };
-static const char *const mirror_options[] = { "slurm-version", "toolchain", "arch", "qemu", "profile", "mirror", NULL };
+static const char *const mirror_options[] = { "slurm-version", "profile", "mirror", NULL };
 static const char *const trust_options[] = { "force", NULL };
 static const char *const root_options[] = { "from", "arch", "qemu", "no-packages", NULL };
 static const char *const keys_options[] = { "repo",   "endpoint", "keys", "offline-keys", "root-keys", "root-threshold",

@@ -54,7 +54,8 @@ static void tell_notice(void *ctx, const char *text)
         sf_log_detail("%s", text);
 }
 
-/* Writes a stream to a file and hashes it. total: bytes that are expected, for the progress line; 0 = unknown. */
+/* Hashes a stream and writes it to a file, where one is named, until it is on the disk. total: bytes that are
+ * expected, for the progress line; 0 = unknown. */
 static int save(struct sf_stream *in, const char *to, const char *what, uint64_t total, struct sf_digest *ret,
                 struct sf_error *err)
 {
@@ -69,15 +70,17 @@ static int save(struct sf_stream *in, const char *to, const char *what, uint64_t
                 return sf_error_set(err, SF_ERR_NOMEM, "%s: no memory", what);
         if ((r = sf_digester_new(&digester, err)) < 0)
                 return r;
-        if ((fd = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) < 0)
+        if (to && (fd = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) < 0)
                 return sf_error_errno(err, "cannot create %s", to);
         while (r == 0 && (n = sf_stream_read(in, chunk, CHUNK, err)) != 0) {
                 if (n < 0)
                         return (int)n;
                 sf_digester_update(digester, chunk, (size_t)n);
-                r = sf_fs_write_all(fd, chunk, (size_t)n, to, err);
+                r = to ? sf_fs_write_all(fd, chunk, (size_t)n, to, err) : 0;
                 sf_progress_show(what, done += (uint64_t)n, total);
         }
+        if (r == 0 && to && fsync(fd) < 0)
+                r = sf_error_errno(err, "cannot write %s", to);
         if (r == 0)
                 sf_digester_finish(digester, ret);
         return r;
@@ -112,22 +115,39 @@ static int download(const char *url, const char *to, const char *what, struct sf
         return save(in, to, what, total, ret, err);
 }
 
+static int check_digest(const struct sf_digest *is, const struct sf_recipe_source *source, struct sf_error *err)
+{
+        char got[SF_DIGEST_HEX + 1], wanted[SF_DIGEST_HEX + 1];
+
+        return sf_digest_equal(is, &source->digest)
+                       ? 0
+                       : sf_error_set(err, SF_ERR_CORRUPT, "sha256 is %.16s…, not %.16s…", sf_digest_hex(is, got),
+                                      sf_digest_hex(&source->digest, wanted));
+}
+
+/* Gives a whole file its name. */
+static int settle(const char *partial, const char *final, struct sf_error *err)
+{
+        const char *slash = strrchr(final, '/');
+        _cleanup_free_ char *directory = slash ? strndup(final, (size_t)(slash - final) + 1) : strdup(".");
+
+        if (!directory)
+                return sf_error_set(err, SF_ERR_NOMEM, "source");
+        if (rename(partial, final) < 0)
+                return sf_error_errno(err, "cannot move %s to %s", partial, final);
+        return sf_fs_sync_dir(directory, err);
+}
+
 /* Fetches one place into the partial file and accepts it when the digest is right. `place` is a path or a URL. */
 static int take(const struct search *s, const char *place, struct sf_error *err)
 {
-        char is[SF_DIGEST_HEX + 1], wanted[SF_DIGEST_HEX + 1];
         struct sf_digest digest;
         int r = (strstr(place, "://") ? download : copy_file)(place, s->partial, s->source->file, &digest, err);
 
         sf_log_progress_end();
-        if (r < 0)
-                return r;
-        if (!sf_digest_equal(&digest, &s->source->digest))
-                return sf_error_set(err, SF_ERR_CORRUPT, "sha256 is %.16s…, not %.16s…", sf_digest_hex(&digest, is),
-                                    sf_digest_hex(&s->source->digest, wanted));
-        if (rename(s->partial, s->final) < 0)
-                return sf_error_errno(err, "cannot move %s to %s", s->partial, s->final);
-        return 0;
+        if (r == 0)
+                r = check_digest(&digest, s->source, err);
+        return r < 0 ? r : settle(s->partial, s->final, err);
 }
 
 /* Returns 0 when the source is there, 1 to go on searching, or an error that ends the search. */
@@ -237,6 +257,26 @@ static int search_begin(struct search *s, const struct sf_cache *cache, const st
         return s->final && s->partial ? 0 : sf_error_set(err, SF_ERR_NOMEM, "source");
 }
 
+/* A file that a full disk or a power cut left short, or that somebody changed, is no source: it goes. */
+static bool is_cached(const struct search *s)
+{
+        struct sf_error why = SF_ERROR_INIT;
+        struct sf_digest digest;
+        int r;
+
+        if (!sf_fs_exists(s->final))
+                return false;
+        r = copy_file(s->final, NULL, s->source->file, &digest, &why);
+        sf_log_progress_end();
+        if (r == 0)
+                r = check_digest(&digest, s->source, &why);
+        if (r == 0)
+                return true;
+        sf_log_warning("%s: %s; it is taken from elsewhere", s->final, why.text);
+        unlink(s->final);
+        return false;
+}
+
 /* Returns like try_place. cache_only: no alternative is downloaded while another one is already here. */
 static int try_source(const struct sf_cache *cache, const struct sf_words *mirrors,
                       const struct sf_recipe_source *source, bool cache_only, char **ret_path, struct sf_buffer *report,
@@ -247,10 +287,10 @@ static int try_source(const struct sf_cache *cache, const struct sf_words *mirro
 
         if (r < 0)
                 return r;
-        if (sf_fs_exists(s.final))
-                r = 0;
+        if (cache_only)
+                r = is_cached(&s) ? 0 : 1;
         else
-                r = cache_only ? 1 : try_all(&s, mirrors, err);
+                r = try_all(&s, mirrors, err);
         if (r == 0)
                 *ret_path = sf_steal_pointer(s.final);
         if (r != 1 || cache_only)
@@ -277,26 +317,40 @@ int sf_source_fetch(const struct sf_cache *cache, const struct sf_words *mirrors
                             sf_buffer_text(&report));
 }
 
+/* A copy of a source under its own name, which is right when it gets it. Returns 1. */
+static int copy_source(const struct sf_recipe_source *source, const char *archive, const char *copy,
+                       struct sf_error *err)
+{
+        _cleanup_free_ char *partial = sf_format("%s.%ld.partial", copy, (long)getpid());
+        struct sf_digest digest;
+        int r;
+
+        if (!partial)
+                return sf_error_set(err, SF_ERR_NOMEM, "mirror");
+        r = copy_file(archive, partial, source->file, &digest, err);
+        if (r == 0 && (r = check_digest(&digest, source, err)) < 0)
+                sf_error_prefix(err, "%s", copy);
+        if (r == 0)
+                r = settle(partial, copy, err);
+        if (r < 0)
+                unlink(partial);
+        return r < 0 ? r : 1;
+}
+
 int sf_source_mirror(const struct sf_cache *cache, const struct sf_words *mirrors, const struct sf_recipe *recipe,
                      const char *directory, struct sf_error *err)
 {
-        _cleanup_free_ char *archive = NULL, *copy = NULL, *partial = NULL;
+        _cleanup_free_ char *archive = NULL, *copy = NULL;
         const struct sf_recipe_source *source;
         struct sf_digest digest;
         int r = sf_source_fetch(cache, mirrors, recipe, &archive, &source, err);
 
         if (r < 0)
                 return r;
-        copy = sf_fs_join(directory, source->file);
-        partial = copy ? sf_format("%s.%ld.partial", copy, (long)getpid()) : NULL;
-        if (!partial)
+        if (!(copy = sf_fs_join(directory, source->file)))
                 return sf_error_set(err, SF_ERR_NOMEM, "mirror");
-        if (sf_fs_exists(copy) && copy_file(copy, "/dev/null", source->file, &digest, NULL) == 0 &&
+        if (sf_fs_exists(copy) && copy_file(copy, NULL, source->file, &digest, NULL) == 0 &&
             sf_digest_equal(&digest, &source->digest))
                 return 0;
-        if ((r = copy_file(archive, partial, source->file, &digest, err)) < 0)
-                return r;
-        if (rename(partial, copy) < 0)
-                return sf_error_errno(err, "cannot move %s to %s", partial, copy);
-        return 1;
+        return copy_source(source, archive, copy, err);
 }

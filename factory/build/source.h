@@ -3,7 +3,8 @@
  *
  * Places, in this order, for each of a recipe's alternatives: the cache; the mirrors given by option or configuration
  * (directories or URLs, laid out flat or as a Debian pool); the mirrors this machine's apt is configured for, where the
- * recipe names a pool path; the recipe's own URLs. Only content with the right digest is ever used.
+ * recipe names a pool path; the recipe's own URLs. Only content with the right digest is ever used: what lies in the
+ * cache is hashed again each time, and goes where it is something else.
  */
 #ifndef SF_FACTORY_BUILD_SOURCE_H
 #define SF_FACTORY_BUILD_SOURCE_H
@@ -19,7 +20,7 @@ int sf_source_fetch(const struct sf_cache *cache, const struct sf_words *mirrors
                     char **ret_path, const struct sf_recipe_source **ret_source, struct sf_error *err);
 
 /* The same, and a copy of it under its plain name in the existing directory. Returns 1 where the copy was made, 0
- * where it was there. */
+ * where it was there already with the right content; SF_ERR_CORRUPT where the copy came out as something else. */
 int sf_source_mirror(const struct sf_cache *cache, const struct sf_words *mirrors, const struct sf_recipe *recipe,
                      const char *directory, struct sf_error *err);
 

@@ -409,11 +409,13 @@ int sf_command_root(const struct sf_factory *factory, const struct sf_command_li
         return 0;
 }
 
-/* Every archive that building a release here would need, from wherever it can be had, flat in one directory. */
+/* Every archive that a release is built from, flat in one directory: recipes say enough, no toolchain is needed. */
 int sf_command_mirror(const struct sf_factory *factory, const struct sf_command_line *line, json_t *result,
                       struct sf_error *err)
 {
-        _cleanup_(session_close) struct session s = { 0 };
+        _cleanup_(sf_cache_close) struct sf_cache cache = { NULL };
+        _cleanup_(sf_plan_free) struct sf_plan plan = { .data = factory->data,
+                                                        .profile = sf_option_get(line, "profile") };
         const char *version = sf_option_get(line, "slurm-version"), *directory = line->arguments[1];
         size_t copied = 0;
         int r;
@@ -421,15 +423,15 @@ int sf_command_mirror(const struct sf_factory *factory, const struct sf_command_
         if (strcmp(line->arguments[0], "create") != 0)
                 return sf_error_set(err, SF_ERR_USAGE, "mirror %s: only \"mirror create DIR\" is known",
                                     line->arguments[0]);
-        if ((r = sf_fs_mkdirs(directory, 0755, err)) < 0 || (r = session_open(factory, line, &s, err)) < 0 ||
-            (r = version ? sf_plan_slurm(&s.plan, version, err) : sf_plan_deps(&s.plan, err)) < 0)
+        sf_stop_catch();
+        umask(022);
+        if ((r = sf_fs_mkdirs(directory, 0755, err)) < 0 || (r = sf_cache_open(factory->cache, &cache, err)) < 0 ||
+            (r = version ? sf_plan_slurm(&plan, version, err) : sf_plan_deps(&plan, err)) < 0)
                 return r;
-        for (size_t i = 0; i < s.plan.count; i++)
-                if ((r = sf_source_mirror(&s.cache, &factory->mirrors, &s.plan.layers[i].recipe, directory, err)) < 0)
+        for (size_t i = 0; i < plan.count; copied += (size_t)r, i++)
+                if ((r = sf_source_mirror(&cache, &factory->mirrors, &plan.layers[i].recipe, directory, err)) < 0)
                         return r;
-                else
-                        copied += (size_t)r;
-        sf_log_info("%s: %zu packages' sources, %zu archives new", directory, s.plan.count, copied);
+        sf_log_info("%s: %zu packages' sources, %zu archives new", directory, plan.count, copied);
         json_object_set_new(result, "archives", json_integer((json_int_t)copied));
         return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/factory/check-source.c - where sources come from and what is refused: directories, a web server that lies in
- * several ways.
+ * several ways, a cache that is damaged.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -240,6 +241,78 @@ static void a_bad_mirror_does_not_stop_the_search(void **state)
         finish(&f);
 }
 
+/* What the cache holds instead of CONTENT; returns its path. */
+static char *spoil(const struct fixture *f, const char *content)
+{
+        char hex[SF_DIGEST_HEX + 1];
+        char *path = sf_format("%s/sources/%s-x.tar.gz", f->cache.root, sf_digest_hex(&f->source.digest, hex));
+
+        assert_int_equal(sf_fs_write(path, content, strlen(content), 0644, NULL), 0);
+        return path;
+}
+
+static void a_damaged_file_in_the_cache_is_fetched_again(void **state)
+{
+        _cleanup_free_ char *url = sf_format("http://127.0.0.1:%u/good/x.tar.gz", port), *there = NULL, *lost = NULL;
+        struct fixture f;
+
+        (void)state;
+        prepare(&f, NULL, url);
+        there = spoil(&f, "the real");
+        assert_int_equal(fetch(&f), 0);
+        assert_string_equal(f.path, there);
+        assert_content(f.path);
+        finish(&f);
+        /* Nowhere else: it is gone, and nobody takes it. */
+        prepare(&f, NULL, NULL);
+        lost = spoil(&f, "the evil source\n");
+        assert_int_equal(fetch(&f), SF_ERR_NOT_FOUND);
+        assert_false(sf_fs_exists(lost));
+        finish(&f);
+}
+
+/* Writes the one content for the first who reads the pipe and another one for the next. */
+static void feed(const char *fifo)
+{
+        int fd = open(fifo, O_WRONLY);
+
+        if (write(fd, CONTENT, strlen(CONTENT)) < 0)
+                _exit(1);
+        close(fd);
+        while ((fd = open(fifo, O_WRONLY | O_NONBLOCK)) >= 0) {
+                close(fd);
+                usleep(1000);
+        }
+        fd = open(fifo, O_WRONLY);
+        if (write(fd, "the evil source\n", 16) < 0)
+                _exit(1);
+        _exit(0);
+}
+
+static void a_mirror_gets_no_damaged_copy(void **state)
+{
+        _cleanup_free_ char *to = sf_format("%s/collected", scratch), *there = NULL;
+        struct fixture f;
+        pid_t feeder;
+
+        (void)state;
+        prepare(&f, NULL, NULL);
+        there = spoil(&f, "");
+        assert_int_equal(unlink(there), 0);
+        assert_int_equal(mkfifo(there, 0600), 0);
+        assert_int_equal(sf_fs_mkdirs(to, 0755, NULL), 0);
+        if ((feeder = fork()) == 0)
+                feed(there);
+        assert_int_equal(sf_source_mirror(&f.cache, &f.mirrors, &f.recipe, to, &f.err), SF_ERR_CORRUPT);
+        kill(feeder, SIGKILL);
+        waitpid(feeder, NULL, 0);
+        if (!strstr(f.err.text, "/collected/x.tar.gz: sha256 is ") || !strstr(f.err.text, ", not "))
+                fail_msg("%s", f.err.text);
+        /* Neither the copy nor a part of it. */
+        assert_int_equal(rmdir(to), 0);
+        finish(&f);
+}
+
 static void an_alternative_in_the_cache_is_preferred(void **state)
 {
         struct sf_recipe_source both[2];
@@ -284,6 +357,8 @@ int main(void)
                 cmocka_unit_test(urls_are_tried_and_judged),
                 cmocka_unit_test(mirrors_are_flat_or_a_pool),
                 cmocka_unit_test(a_bad_mirror_does_not_stop_the_search),
+                cmocka_unit_test(a_damaged_file_in_the_cache_is_fetched_again),
+                cmocka_unit_test(a_mirror_gets_no_damaged_copy),
                 cmocka_unit_test(an_alternative_in_the_cache_is_preferred),
                 cmocka_unit_test(apt_names_its_archives),
         };

@@ -210,6 +210,24 @@ run 0 mirror create offline --slurm-version 9.9.1
 run 0 mirror create offline --slurm-version 9.9.1
 expect ' 0 archives new'
 run 2 mirror delete offline
+cp conf conf.good
+mv data/toolchains toolchains.aside
+printf '[buildcache]\nurl = http://127.0.0.1:9/\n' >>conf
+cp offline/c-1.0.tar.gz mirrored
+echo damage >offline/c-1.0.tar.gz
+rm cache/sources/*-both-1.0.tar.gz offline/both-1.0.tar.gz
+run 0 mirror create offline --slurm-version 9.9.1
+expect ' 2 archives new'
+cmp mirrored offline/c-1.0.tar.gz || fail "a damaged file of the mirror was left"
+mv toolchains.aside data/toolchains
+cp conf.good conf
+for file in cache/sources/*-c-1.0.tar.gz; do
+        truncate -s 100 "$file"
+done
+run 0 mirror create offline --slurm-version 9.9.1
+expect 'warning: .*-c-1.0.tar.gz: sha256 is .*; it is taken from elsewhere'
+expect ' 0 archives new'
+cmp mirrored cache/sources/*-c-1.0.tar.gz || fail "a damaged file of the cache was left"
 offline="unshare -n"
 $offline true 2>/dev/null || offline="unshare -rn"
 if $offline true 2>/dev/null; then
