@@ -5,7 +5,7 @@
  *     CACHE/buildcache/<name>-<version>-<key>/tree/   one layer: what a package installs, at its placeholder prefix
  *     CACHE/buildcache/<name>-<version>-<key>/key     the text whose SHA-256 is <key>: everything the layer depends on
  *     CACHE/builds/<release>/             packed releases (factory/pack/pack.h); `from` names the layers
- *     CACHE/logs/<name>-<version>/        one log per step of the last build
+ *     CACHE/logs/<name>-<version>-<toolchain>-<arch>-<8 digits of key>/   one log per step of the layer's last build
  *     CACHE/roots/<toolchain>/            other distributions' systems to build in (factory/build/root.h)
  *     CACHE/ccache/<toolchain>/           what compilers made, kept by ccache
  *     CACHE/work/, CACHE/locks/           builds in progress
@@ -48,7 +48,8 @@ void sf_cache_key_free(struct sf_cache_key *key);
 /* The layer's tree where it is cached; owned by the caller. SF_ERR_NOT_FOUND. */
 int sf_cache_find(const struct sf_cache *cache, const struct sf_cache_key *key, char **ret_tree, struct sf_error *err);
 
-/* Takes `tree` (a directory on the cache's file system) as the layer of the key. */
+/* Takes `tree` (a directory on the cache's file system) as the layer of the key, whose lock the caller holds. A layer
+ * without a tree makes room for it. */
 int sf_cache_store(const struct sf_cache *cache, const struct sf_cache_key *key, const char *tree,
                    struct sf_error *err);
 

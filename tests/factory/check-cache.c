@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
@@ -262,6 +263,75 @@ static void a_layer_is_stored_and_found(void **state)
         sf_cache_close(&cache);
 }
 
+/* A kill in clean, or a damaged disk, leaves the directory without its tree. */
+static void an_entry_without_a_tree_is_replaced(void **state)
+{
+        struct sf_recipe recipe = example_recipe();
+        struct sf_toolchain tc = example();
+        struct sf_cache_key key;
+        struct sf_cache cache;
+        _cleanup_free_ char *root = sf_fs_join(scratch, "ruin"), *built = sf_fs_join(root, "work/built");
+        _cleanup_free_ char *entry = NULL, *rest = NULL, *tree = NULL, *work = NULL;
+
+        (void)state;
+        assert_int_equal(sf_cache_open(root, &cache, NULL), 0);
+        assert_int_equal(sf_cache_key_make(&recipe, &tc, "/p", NULL, 0, &key, NULL), 0);
+        entry = sf_cache_path(&cache, "buildcache", key.name);
+        touch(entry, "key", "old", 0644);
+        touch(entry, "rest/of/it", "old", 0644);
+        touch(built, "bin/tool", "tool", 0755);
+        assert_int_equal(sf_cache_store(&cache, &key, built, NULL), 0);
+        assert_int_equal(sf_cache_find(&cache, &key, &tree, NULL), 0);
+        rest = sf_fs_join(entry, "rest");
+        assert_false(sf_fs_exists(rest));
+        work = sf_cache_path(&cache, "work", NULL);
+        assert_int_equal(rmdir(work), 0);
+        sf_cache_key_free(&key);
+        sf_cache_close(&cache);
+}
+
+/* 0 where a removal that cannot go on leaves no half layer behind. */
+static int clean_in_vain(const char *root)
+{
+        struct sf_recipe recipe = example_recipe();
+        struct sf_toolchain tc = example();
+        struct sf_cache_key key;
+        struct sf_cache cache;
+        _cleanup_free_ char *built = sf_fs_join(root, "work/built"), *fixed = sf_fs_join(built, "fixed");
+        _cleanup_free_ char *tree = NULL;
+        uint64_t freed;
+
+        if (geteuid() == 0 && setuid(65534) < 0)
+                return 1;
+        if (sf_cache_open(root, &cache, NULL) < 0 || sf_cache_key_make(&recipe, &tc, "/p", NULL, 0, &key, NULL) < 0)
+                return 2;
+        touch(built, "fixed/file", "old", 0644);
+        if (chmod(fixed, 0555) < 0 || sf_cache_store(&cache, &key, built, NULL) < 0)
+                return 3;
+        if (sf_cache_clean(&cache, false, &freed, NULL) == 0)
+                return 4;
+        return sf_cache_find(&cache, &key, &tree, NULL) == SF_ERR_NOT_FOUND ? 0 : 5;
+}
+
+static void clean_leaves_no_half_layer(void **state)
+{
+        _cleanup_free_ char *root = sf_fs_join(scratch, "fixed");
+        int status;
+
+        (void)state;
+        assert_int_equal(sf_fs_mkdirs(root, 0755, NULL), 0);
+        assert_int_equal(chmod(scratch, 0755) | chmod(root, 0777), 0);
+        pid_t pid = fork();
+        if (pid == 0)
+                _exit(clean_in_vain(root));
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+        if (geteuid() != 0) {
+                _cleanup_free_ char *command = sf_format("chmod -R u+w '%s'", root);
+                assert_int_equal(system(command), 0);
+        }
+}
+
 static void a_lock_keeps_others_out(void **state)
 {
         struct sf_error err = SF_ERROR_INIT;
@@ -351,6 +421,8 @@ int main(void)
                 cmocka_unit_test(toolchain_is_measured_and_configured),
                 cmocka_unit_test(a_key_covers_everything_that_matters),
                 cmocka_unit_test(a_layer_is_stored_and_found),
+                cmocka_unit_test(an_entry_without_a_tree_is_replaced),
+                cmocka_unit_test(clean_leaves_no_half_layer),
                 cmocka_unit_test(a_lock_keeps_others_out),
                 cmocka_unit_test(trees_are_added_and_taken_out),
                 cmocka_unit_test(patterns_remove_at_any_depth),
