@@ -360,7 +360,9 @@ static int in_child(struct making *m, int (*work)(struct making *m, struct sf_er
         pid_t pid = fork();
         if (pid == 0) {
                 bool failed = work(m, &said) < 0;
-                _exit(failed && write(ends[1], &said, sizeof said) >= 0);
+                if (failed && write(ends[1], &said, sizeof said) != sizeof said)
+                        sf_log_error("root of %s: %s", m->root->name, said.text);
+                _exit(failed);
         }
         close(ends[1]);
         ssize_t n = pid < 0 ? -1 : read(ends[0], &said, sizeof said);
