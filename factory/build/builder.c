@@ -44,7 +44,9 @@ static int bench_make(struct bench *b, struct sf_error *err)
         b->root = sf_cache_path(plan->cache, "work", b->layer->key.name);
         b->prefix = b->root ? sf_fs_join(b->root, "prefix") : NULL;
         b->build = b->root ? sf_fs_join(b->root, "build") : NULL;
-        b->logs = sf_format("%s/logs/%s-%s", plan->cache->root, recipe->name, recipe->version);
+        /* Locks are per key: so are the logs that a build removes. */
+        b->logs = sf_format("%s/logs/%s-%s-%s-%s-%.8s", plan->cache->root, recipe->name, recipe->version,
+                            plan->toolchain->name, plan->toolchain->arch, strrchr(b->layer->key.name, '-') + 1);
         b->patches = sf_format("%s/recipes/patches", plan->data);
         if (!b->prefix || !b->build || !b->logs || !b->patches)
                 return sf_error_set(err, SF_ERR_NOMEM, "build");

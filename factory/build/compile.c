@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -113,6 +114,25 @@ static int make_environment(const struct sf_compile *c, const struct sf_recipe_s
         return r < 0 ? r : substitute(c, env, err);
 }
 
+/* Less than this much left after a failed step: it failed for want of space, or soon will. */
+#define FULL_BELOW ((uint64_t)4 << 20)
+
+/* Says so where the cache's file system is full: a log that lies on it ends before the reason. */
+static int judge_failure(const struct sf_compile *c, int code, struct sf_error *err)
+{
+        struct statvfs fs;
+
+        if (code != SF_ERR_FAILED || !err || statvfs(c->logs, &fs) < 0)
+                return code;
+        uint64_t left = (uint64_t)fs.f_frsize * (geteuid() == 0 ? fs.f_bfree : fs.f_bavail);
+        bool no_inodes = fs.f_files > 0 && fs.f_ffree == 0;
+        if (left >= FULL_BELOW && !no_inodes)
+                return code;
+        struct sf_error was = *err;
+        return sf_error_set(err, SF_ERR_NO_SPACE, "%.1500s; the file system of the cache is full: %llu KiB%s left",
+                            was.text, (unsigned long long)left / 1024, no_inodes ? ", no inode" : "");
+}
+
 /* Runs one command inside, with its output in `log`. */
 static int run_inside(const struct sf_compile *c, const struct sf_recipe_step *step, const char *log,
                       struct sf_error *err)
@@ -138,7 +158,8 @@ static int run_inside(const struct sf_compile *c, const struct sf_recipe_step *s
                 .log = log,
                 .stop = &sf_stop_requested,
         };
-        return sf_proc_check(&proc, err);
+        r = sf_proc_check(&proc, err);
+        return r < 0 ? judge_failure(c, r, err) : r;
 }
 
 static int run_step(const struct sf_compile *c, size_t number, struct sf_error *err)

@@ -167,9 +167,28 @@ sed "s/greet-1.0/greet-1.1/; s/^version = .*/version = 1.1/; s/^sha256 = .*/sha2
 run 3 build-deps
 expect 'greet 1.1: step make: '
 expect 'greet.c:3:.*undeclared_thing'
-log=$(grep -o '/[^ ]*/logs/greet-1.1/1-make.log' out | head -1)
+log=$(grep -o '/[^ ]*/logs/greet-1.1-[^ ]*/1-make.log' out | head -1)
 grep -q undeclared_thing "$log" || fail "the log $log does not show the error"
+sed -i 's/-O1/-O2/' data/toolchains/default.ini
+run 3 build-deps
+other=$(grep -o '/[^ ]*/logs/greet-1.1-[^ ]*/1-make.log' out | head -1)
+[ "$log" != "$other" ] && [ -s "$log" ] && [ -s "$other" ] || fail "two layers of one version share their logs"
 [ ! -e cache/buildcache/greet-1.1-* ] || fail "a failed build was cached"
+
+echo "== a disk that is full"
+if unshare -rm sh -c 'mount -t tmpfs -o size=1m none /mnt' 2>/dev/null; then
+        mkdir small
+        cp good.ini data/recipes/greet.ini
+        printf '[step fill]\nrun = sh -c "head -c 100000000 /dev/zero"\n' >>data/recipes/greet.ini
+        code=0
+        # shellcheck disable=SC2016
+        unshare -rm sh -c 'mount -t tmpfs -o size=24m none small && exec "$@"' \
+                sh "$factory" --config conf --data data --cache small build-deps >out 2>&1 || code=$?
+        [ "$code" = 3 ] || fail "exit code $code"
+        expect 'greet 1.0: step fill: .*; the file system of the cache is full: [0-9]* KiB left'
+else
+        echo "   skipped: needs mount namespaces"
+fi
 
 echo "== a damaged and a missing source"
 cp good.ini data/recipes/greet.ini
