@@ -69,6 +69,18 @@ static int look_up(const struct sf_plan *plan, struct sf_plan_layer *layer, stru
         return 0;
 }
 
+/* Adds DATA/options/OPTION.ini, or DATA/options/RECIPE/OPTION.ini, where there is one. */
+static int add_option(const struct sf_plan *plan, const char *recipe, const char *option, struct sf_words *files,
+                      struct sf_error *err)
+{
+        _cleanup_free_ char *path = sf_format("%s/options/%s%s%s" SUFFIX, plan->data, recipe ? recipe : "",
+                                              recipe ? "/" : "", option);
+
+        if (!path)
+                return sf_error_set(err, SF_ERR_NOMEM, "plan");
+        return sf_fs_exists(path) ? sf_words_append(files, path, err) : 0;
+}
+
 static int add_recipes(struct sf_plan *plan, const char *owner, const struct sf_words *names, unsigned depth,
                        struct sf_error *err);
 
@@ -117,21 +129,29 @@ static int add_layer(struct sf_plan *plan, struct sf_recipe *recipe, unsigned de
         return add_recipes(plan, recipe->name, &also, depth, err);
 }
 
+/* The recipe, and what the profile's options change of it. */
+static int load_recipe(const struct sf_plan *plan, const char *name, struct sf_recipe *ret, struct sf_error *err)
+{
+        _cleanup_(sf_words_free) struct sf_words files = SF_WORDS_INIT;
+        int r = sf_words_printf(&files, err, "%s/recipes/%s" SUFFIX, plan->data, name);
+
+        for (size_t i = 0; i < plan->options.count && r == 0; i++)
+                r = add_option(plan, name, plan->options.items[i], &files, err);
+        return r < 0 ? r : sf_recipe_load(sf_words_argv(&files), files.count, ret, err);
+}
+
 static int add_recipes(struct sf_plan *plan, const char *owner, const struct sf_words *names, unsigned depth,
                        struct sf_error *err)
 {
         if (depth > DEPTH_MAX)
                 return sf_error_set(err, SF_ERR_USAGE, "recipe %s depends on itself", owner);
         for (size_t i = 0; i < names->count; i++) {
-                _cleanup_free_ char *path = sf_format("%s/recipes/%s" SUFFIX, plan->data, names->items[i]);
                 struct sf_recipe recipe;
                 int r;
 
                 if (sf_plan_find(plan, names->items[i]))
                         continue;
-                if (!path)
-                        return sf_error_set(err, SF_ERR_NOMEM, "plan");
-                if ((r = sf_recipe_load((const char *const[]){ path }, 1, &recipe, err)) < 0)
+                if ((r = load_recipe(plan, names->items[i], &recipe, err)) < 0)
                         return sf_error_prefix(err, "%s needs %s", owner, names->items[i]);
                 r = check_called(&recipe, "name", "the package is named", recipe.name, names->items[i], err);
                 if (r < 0)
@@ -230,26 +250,46 @@ static int refuse_option(const char *file, const char *name, struct sf_error *er
         return reason ? sf_error_set(err, SF_ERR_UNSUPPORTED, "option %s: %s (%s)", name, reason, file) : 0;
 }
 
-/* The options that the profile selects, before the profile itself: it has the last word. */
-static int add_options(const struct sf_plan *plan, const char *profile, struct sf_words *files, struct sf_error *err)
+/* The options that the profile selects. Their part for Slurm stands before the profile itself: it has the last word. */
+static int add_options(struct sf_plan *plan, const char *profile, struct sf_words *files, struct sf_error *err)
 {
         _cleanup_(sf_conf_free) struct sf_conf conf = SF_CONF_INIT;
-        _cleanup_(sf_words_free) struct sf_words options = SF_WORDS_INIT;
+        struct sf_words *options = &plan->options;
         int r = sf_conf_load(&conf, profile, err);
 
         for (const struct sf_conf_entry *e = NULL; r == 0 && (e = sf_conf_next(&conf, "package", "options", e));)
-                r = sf_words_split(&options, e->value, err);
-        for (size_t i = 0; i < options.count && r == 0; i++) {
-                if (strchr(options.items[i], '/') || (r = add_file(plan, "options", options.items[i], files, err)) < 0)
-                        return r < 0 ? r
-                                     : sf_error_set(err, SF_ERR_USAGE, "%s: \"%s\" is not the name of an option",
-                                                    profile, options.items[i]);
-                if (!sf_fs_exists(files->items[files->count - 1]))
-                        return sf_error_set(err, SF_ERR_USAGE, "%s: there is no option %s: no %s", profile,
-                                            options.items[i], files->items[files->count - 1]);
-                r = refuse_option(files->items[files->count - 1], options.items[i], err);
+                r = sf_words_split(options, e->value, err);
+        for (size_t i = 0; i < options->count && r == 0; i++) {
+                size_t before = files->count;
+
+                if (strchr(options->items[i], '/'))
+                        return sf_error_set(err, SF_ERR_USAGE, "%s: \"%s\" is not the name of an option", profile,
+                                            options->items[i]);
+                if ((r = add_option(plan, NULL, options->items[i], files, err)) == 0 && files->count > before)
+                        r = refuse_option(files->items[before], options->items[i], err);
         }
         return r;
+}
+
+/* An option that no package's recipe has a file of would silently have no effect. */
+static int check_options(const struct sf_plan *plan, struct sf_error *err)
+{
+        for (size_t i = 0; i < plan->options.count; i++) {
+                _cleanup_(sf_words_free) struct sf_words files = SF_WORDS_INIT;
+                const char *option = plan->options.items[i];
+                int r = add_option(plan, NULL, option, &files, err);
+
+                for (size_t k = 0; k < plan->count && r == 0 && files.count == 0; k++)
+                        r = add_option(plan, plan->layers[k].recipe.name, option, &files, err);
+                if (r < 0)
+                        return r;
+                if (files.count == 0)
+                        return sf_error_set(err, SF_ERR_USAGE,
+                                            "profile %s: there is no option %s for what this release holds: no "
+                                            "%s/options/%s" SUFFIX ", nor options/PACKAGE/%s" SUFFIX,
+                                            plan->profile, option, plan->data, option, option);
+        }
+        return 0;
 }
 
 /* The release is named when everything is built: too late to learn that it cannot have the profile's word. */
@@ -296,7 +336,7 @@ int sf_plan_slurm(struct sf_plan *plan, const char *version, struct sf_error *er
 
         if ((r = resolve_version(plan, version, &plan->version, err)) < 0 || (r = load_slurm(plan, &slurm, err)) < 0)
                 return r;
-        if ((r = add_layer(plan, &slurm, 0, err)) < 0)
+        if ((r = add_layer(plan, &slurm, 0, err)) < 0 || (r = check_options(plan, err)) < 0)
                 return r;
         plan->build = sf_plan_find(plan, "slurm")->recipe.build;
         return 0;
@@ -312,6 +352,8 @@ int sf_plan_deps(struct sf_plan *plan, struct sf_error *err)
                 return r;
         if ((r = add_recipes(plan, slurm.name, &slurm.depends, 0, err)) == 0)
                 r = add_recipes(plan, slurm.name, &slurm.also, 0, err);
+        if (r == 0)
+                r = check_options(plan, err);
         sf_recipe_free(&slurm);
         free(plan->version);
         plan->version = NULL;
@@ -324,6 +366,7 @@ void sf_plan_free(struct sf_plan *plan)
                 layer_free(&plan->layers[i]);
         free(plan->layers);
         free(plan->version);
+        sf_words_free(&plan->options);
         plan->layers = NULL;
         plan->version = NULL;
         plan->count = 0;

@@ -35,6 +35,7 @@ struct sf_plan {
         /* filled */
         char *version;     /* of Slurm, whole; NULL where Slurm is not part of it */
         const char *build; /* the word that the profile adds to the release's name; "" */
+        struct sf_words options; /* that the profile selects */
         struct sf_plan_layer *layers;
         size_t count;
 };

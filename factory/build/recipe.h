@@ -32,7 +32,8 @@
  *     directory = sub          below the unpacked source, default "."
  *     env = NAME=value         repeats; added to the build environment
  *
- * An option's file may say only why it cannot be had: `refuse = REASON` in [package].
+ * An option's file may say only why it cannot be had: `refuse = REASON` in [package]. What an option changes of another
+ * recipe than Slurm's is in etc/options/RECIPE/NAME.ini, read after etc/recipes/RECIPE.ini.
  *
  * `depends`, `also`, `os` and `remove` are lists like `run`: drop-depends, drop-also, ... take words away; drop-steps
  * in [package] takes whole steps away. A word without a wildcard that drops nothing is an error.

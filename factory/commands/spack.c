@@ -67,7 +67,6 @@ static const struct {
         { "pmix", "--without-munge", "~munge", NULL },
         { "libevent", "--disable-openssl", "~openssl", NULL },
         { "openmpi", "--with-slurm", "schedulers=slurm", NULL },
-        { "openmpi", "--without-ucx", "fabrics=none", NULL },
         { "openmpi", "--disable-mpi-fortran", "~fortran", "+fortran" },
         { "openmpi", "--disable-io-romio", "~romio", "+romio" },
         { "prrte", "--with-slurm", "schedulers=slurm", NULL },
@@ -118,6 +117,15 @@ static bool has_os(const struct sf_recipe *recipe, const char *library)
         return false;
 }
 
+/* One variant with several values. */
+static int append_fabrics(const struct sf_recipe *recipe, struct sf_buffer *ret, struct sf_error *err)
+{
+        const char *ucx = find_word(recipe, "--with-ucx*") ? "ucx" : "",
+                   *ofi = find_word(recipe, "--with-ofi*") ? "ofi" : "";
+
+        return sf_buffer_printf(ret, err, " fabrics=%s%s%s", ucx, *ucx && *ofi ? "," : "", *ucx || *ofi ? ofi : "none");
+}
+
 static int append_variants(const struct sf_recipe *recipe, struct sf_buffer *ret, struct sf_error *err)
 {
         int r = 0;
@@ -135,6 +143,8 @@ static int append_variants(const struct sf_recipe *recipe, struct sf_buffer *ret
         /* cgroup/v2 has no option in Slurm up to 24.05: it is built where the headers of dbus are. */
         if (r == 0 && strcmp(recipe->name, "slurm") == 0)
                 r = sf_buffer_puts(ret, has_os(recipe, "dbus") ? " +cgroup" : " ~cgroup", err);
+        if (r == 0 && strcmp(recipe->name, "openmpi") == 0)
+                r = append_fabrics(recipe, ret, err);
         return r;
 }
 

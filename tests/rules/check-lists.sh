@@ -15,7 +15,7 @@ unnamed() {
 shopt -s nullglob
 mapfile -t files < <(find base release tuf transport rpath delta installer agent factory static packages fuzz bench tests \( -name '*.[ch]' -o -name '*.sh' -o -name '*.py' \) \
         -not -path 'tests/cache/*' | sort)
-files+=(etc/*.* etc/*/*.ini man/*.8 units/*.{in,catalog} packages/deb/* packages/*.in)
+files+=(etc/*.* etc/*/*.ini etc/*/*/*.ini man/*.8 units/*.{in,catalog} packages/deb/* packages/*.in)
 [ "${#files[@]}" -gt 100 ] || { echo "only ${#files[@]} files found"; exit 1; }
 # The test must see a missing line where there is one.
 [ -n "$(unnamed base/no-such-file.c)" ] || { echo "the test is blind"; exit 1; }

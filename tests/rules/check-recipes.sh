@@ -21,8 +21,8 @@ for f in etc/slurm/*.ini; do
         [ "$(value "$f" version)" = "$(basename "$f" .ini)" ] || wrong "$f: its version is $(value "$f" version)"
 done
 grep -q '^\[step built\]$' etc/recipes/slurm.ini || wrong "etc/recipes/slurm.ini: nothing is asserted after the build"
-for f in etc/options/*.ini; do
-        grep -q '^refuse = \|^\[step built\]$' "$f" || wrong "$f: what it adds is not asserted after the build"
+for f in etc/options/*.ini etc/options/*/*.ini; do
+        grep -q '^refuse = \|^\[step built[]-]' "$f" || wrong "$f: what it adds is not asserted after the build"
 done
 # A toolchain's own file, in contrast to a family's, says what it expects.
 for f in $(grep -l '^\[expect\]' etc/toolchains/*.ini); do

@@ -125,12 +125,22 @@ printf '[package]\nbuild = more\noptions = words\n' >data/profiles/more.ini
 run 0 build-slurm --slurm-version 9.9.1 --profile more
 [ -d "$release-more" ] || fail "no release with the option: $(ls cache/builds)"
 [ "$(cat cache/buildcache/slurm-9.9.1-*/tree/words | sort | xargs)" = "one one optional" ] || fail "the option's words: $(cat cache/buildcache/slurm-9.9.1-*/tree/words)"
-for o in s2n llhttp ucx libfabric nvml; do
+for o in s2n llhttp nvml; do
         cp "$top_srcdir/etc/options/$o.ini" data/options/
         printf '[package]\nbuild = more\noptions = words %s\n' $o >data/profiles/more.ini
         run 3 build-slurm --slurm-version 9.9.1 --profile more --dry-run
         expect "option $o: .* (.*options/$o.ini)"
 done
+mkdir data/options/c
+printf '[step more]\nrun = install -D -m 644 Makefile @PREFIX@/mpi/share/more\n' >data/options/c/other.ini
+printf '[package]\nbuild = more\noptions = words other\n' >data/profiles/more.ini
+run 0 build-slurm --slurm-version 9.9.1 --profile more --dry-run
+[ "$(grep -c '^build ' out)" = 1 ] || fail "an option of another package changes more than that"
+run 0 build-slurm --slurm-version 9.9.1 --profile more
+grep -q ' mpi/share/more$' "$release-more/filelist" || fail "what an option changes of another package is not in the release"
+printf '[package]\nbuild = more\noptions = words other\ndrop-also = c\n' >data/profiles/more.ini
+run 2 build-slurm --slurm-version 9.9.1 --profile more --dry-run
+expect 'there is no option other for what this release holds'
 printf '[package]\nbuild = more\noptions = words nothing\n' >data/profiles/more.ini
 run 2 build-slurm --slurm-version 9.9.1 --profile more
 expect 'there is no option nothing'
