@@ -14,6 +14,8 @@
 /* Deeper than any sane chain of recipes: a cycle. */
 #define DEPTH_MAX 32
 #define SUFFIX    ".ini"
+/* What --gpu selects. */
+#define GPU_OPTION "nvml"
 
 const struct sf_plan_layer *sf_plan_find(const struct sf_plan *plan, const char *name)
 {
@@ -250,15 +252,18 @@ static int refuse_option(const char *file, const char *name, struct sf_error *er
         return reason ? sf_error_set(err, SF_ERR_UNSUPPORTED, "option %s: %s (%s)", name, reason, file) : 0;
 }
 
-/* The options that the profile selects. Their part for Slurm stands before the profile itself: it has the last word. */
+/* The options that the profile selects, and --gpu. Their part for Slurm stands before the profile itself: it has the
+ * last word. profile: NULL = full. */
 static int add_options(struct sf_plan *plan, const char *profile, struct sf_words *files, struct sf_error *err)
 {
         _cleanup_(sf_conf_free) struct sf_conf conf = SF_CONF_INIT;
         struct sf_words *options = &plan->options;
-        int r = sf_conf_load(&conf, profile, err);
+        int r = profile ? sf_conf_load(&conf, profile, err) : 0;
 
         for (const struct sf_conf_entry *e = NULL; r == 0 && (e = sf_conf_next(&conf, "package", "options", e));)
                 r = sf_words_split(options, e->value, err);
+        if (r == 0 && plan->gpu)
+                r = sf_words_append(options, GPU_OPTION, err);
         for (size_t i = 0; i < options->count && r == 0; i++) {
                 size_t before = files->count;
 
@@ -287,7 +292,7 @@ static int check_options(const struct sf_plan *plan, struct sf_error *err)
                         return sf_error_set(err, SF_ERR_USAGE,
                                             "profile %s: there is no option %s for what this release holds: no "
                                             "%s/options/%s" SUFFIX ", nor options/PACKAGE/%s" SUFFIX,
-                                            plan->profile, option, plan->data, option, option);
+                                            plan->profile ? plan->profile : "full", option, plan->data, option, option);
         }
         return 0;
 }
@@ -315,7 +320,7 @@ static int load_slurm(struct sf_plan *plan, struct sf_recipe *ret, struct sf_err
 
         if ((r = profile_path(plan, &profile, err)) < 0 || (r = add_file(plan, "recipes", "slurm", &files, err)) < 0 ||
             (r = add_file(plan, "slurm", plan->version, &files, err)) < 0 ||
-            (profile && (r = add_options(plan, profile, &files, err)) < 0) ||
+            (r = add_options(plan, profile, &files, err)) < 0 ||
             (profile && (r = sf_words_append(&files, profile, err)) < 0))
                 return r;
         if ((r = sf_recipe_load(sf_words_argv(&files), files.count, ret, err)) < 0)
@@ -325,6 +330,18 @@ static int load_slurm(struct sf_plan *plan, struct sf_recipe *ret, struct sf_err
             (r = check_build(ret, err)) < 0)
                 sf_recipe_free(ret);
         return r;
+}
+
+/* A release with --gpu is another one than the profile's own. */
+static int name_gpu(struct sf_plan *plan, struct sf_error *err)
+{
+        struct sf_release_name name;
+
+        plan->gpu_build = sf_format("%s%sgpu", plan->build, *plan->build ? "-" : "");
+        if (!plan->gpu_build)
+                return sf_error_set(err, SF_ERR_NOMEM, "plan");
+        plan->build = plan->gpu_build;
+        return sf_release_name_make("1.1.1", "any", "any", plan->build, &name, err);
 }
 
 /* --- entries --------------------------------------------------------------------------------------------------- */
@@ -339,7 +356,7 @@ int sf_plan_slurm(struct sf_plan *plan, const char *version, struct sf_error *er
         if ((r = add_layer(plan, &slurm, 0, err)) < 0 || (r = check_options(plan, err)) < 0)
                 return r;
         plan->build = sf_plan_find(plan, "slurm")->recipe.build;
-        return 0;
+        return plan->gpu ? name_gpu(plan, err) : 0;
 }
 
 int sf_plan_deps(struct sf_plan *plan, struct sf_error *err)
@@ -367,6 +384,8 @@ void sf_plan_free(struct sf_plan *plan)
         free(plan->layers);
         free(plan->version);
         sf_words_free(&plan->options);
+        free(plan->gpu_build);
+        plan->gpu_build = NULL;
         plan->layers = NULL;
         plan->version = NULL;
         plan->count = 0;

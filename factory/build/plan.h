@@ -7,6 +7,8 @@
 #ifndef SF_FACTORY_BUILD_PLAN_H
 #define SF_FACTORY_BUILD_PLAN_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 #include "factory/build/build_sandbox.h"
 #include "factory/build/cache.h"
@@ -32,10 +34,12 @@ struct sf_plan {
         const char *data;                     /* directory with recipes/, slurm/ and profiles/ */
         const struct sf_layer_source *source; /* layers that others built; NULL = none */
         const char *profile;                  /* NULL = everything the recipes say */
+        bool gpu;                             /* with the option nvml, and "gpu" in the release's name */
         /* filled */
         char *version;     /* of Slurm, whole; NULL where Slurm is not part of it */
         const char *build; /* the word that the profile adds to the release's name; "" */
-        struct sf_words options; /* that the profile selects */
+        char *gpu_build;         /* that word with --gpu; NULL without */
+        struct sf_words options; /* that the profile selects, and --gpu */
         struct sf_plan_layer *layers;
         size_t count;
 };

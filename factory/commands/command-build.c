@@ -99,6 +99,7 @@ static int session_open(const struct sf_factory *factory, const struct sf_comman
                 .data = factory->data,
                 .source = &s->source,
                 .profile = sf_option_get(line, "profile"),
+                .gpu = sf_option_given(line, "gpu"),
                 .build = "",
         };
         return 0;

@@ -9,8 +9,8 @@
 /* Options that decide what is built and what is said; those that decide how go to the first build alone. */
 static bool decides_result(const char *option)
 {
-        static const char *const names[] = { "slurm-version", "toolchain", "arch",  "qemu",
-                                             "profile",       "mirror",    "quiet", "verbose" };
+        static const char *const names[] = { "slurm-version", "toolchain", "arch",  "qemu",   "profile",
+                                             "gpu",           "mirror",    "quiet", "verbose" };
 
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
                 if (strcmp(option, names[i]) == 0)

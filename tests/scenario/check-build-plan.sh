@@ -131,6 +131,13 @@ for o in s2n llhttp nvml; do
         run 3 build-slurm --slurm-version 9.9.1 --profile more --dry-run
         expect "option $o: .* (.*options/$o.ini)"
 done
+run 3 build-slurm --slurm-version 9.9.1 --gpu --dry-run
+expect "option nvml: .* (.*options/nvml.ini)"
+printf '[step install]\ndrop = WORDS=*\nrun = "WORDS=gpu"\n' >data/options/nvml.ini
+run 0 build-slurm --slurm-version 9.9.1 --gpu
+[ -d "$release-gpu" ] || fail "no release for --gpu: $(ls cache/builds)"
+run 0 build-slurm --slurm-version 9.9.1 --profile less --gpu
+[ -d "$release-less-gpu" ] || fail "no release for a profile and --gpu: $(ls cache/builds)"
 mkdir data/options/c
 printf '[step more]\nrun = install -D -m 644 Makefile @PREFIX@/mpi/share/more\n' >data/options/c/other.ini
 printf '[package]\nbuild = more\noptions = words other\n' >data/profiles/more.ini
