@@ -30,8 +30,7 @@ static const struct sf_option options[] = {
         { "slurm-version", 0, "V", "Slurm release to build, e.g. 24.11.5", false, NULL },
         { "mirror", 'm', "DIR_OR_URL", "look here for source files first; may be repeated", true, NULL },
         { "jobs", 'j', "N", "compile N files at once; default: the number of processors", false, NULL },
-        { "profile", 0, "P", "another selection than full: compute, login, control, minimal, extra; a file of profiles/",
-          false, NULL },
+        { "profile", 0, "P", "another selection than full: compute, login, control, minimal, extra", false, NULL },
         { "gpu", 0, NULL, "with gpu/nvml, for which a site's options/nvml.ini says where NVIDIA's header is", false,
           NULL },
         { "check", 0, NULL, "build twice, under different conditions, and compare", false, NULL },
@@ -96,10 +95,10 @@ static const char *const global_options[] = { "config", "cache", "data", "json",
 static const char *const build_deps_options[] = { "toolchain",  "arch",          "qemu",        "profile",
                                                   "mirror",     "jobs",          "keep-going",  "dry-run",
                                                   "buildcache", "no-buildcache", "local-cache", NULL };
-static const char *const build_slurm_options[] = {
-        "slurm-version", "toolchain", "arch",       "qemu",          "profile",     "gpu",   "mirror",     "jobs",
-        "keep-going",    "dry-run",   "buildcache", "no-buildcache", "local-cache", "check", "check-only", NULL
-};
+static const char *const build_slurm_options[] = { "slurm-version", "toolchain", "arch",       "qemu",
+                                                   "profile",       "gpu",       "mirror",     "jobs",
+                                                   "keep-going",    "dry-run",   "buildcache", "no-buildcache",
+                                                   "local-cache",   "check",     "check-only", NULL };
 static const char *const mirror_options[] = { "slurm-version", "profile", "mirror", NULL };
 static const char *const trust_options[] = { "force", NULL };
 static const char *const root_options[] = { "from", "arch", "qemu", "no-packages", NULL };

@@ -36,8 +36,8 @@ struct sf_plan {
         const char *profile;                  /* NULL = everything the recipes say */
         bool gpu;                             /* with the option nvml, and "gpu" in the release's name */
         /* filled */
-        char *version;     /* of Slurm, whole; NULL where Slurm is not part of it */
-        const char *build; /* the word that the profile adds to the release's name; "" */
+        char *version;           /* of Slurm, whole; NULL where Slurm is not part of it */
+        const char *build;       /* the word that the profile adds to the release's name; "" */
         char *gpu_build;         /* that word with --gpu; NULL without */
         struct sf_words options; /* that the profile selects, and --gpu */
         struct sf_plan_layer *layers;
