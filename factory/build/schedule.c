@@ -91,7 +91,7 @@ static void warn_of_missing_packages(const struct sf_plan *plan)
 
         for (size_t i = 0; i < plan->count; i++)
                 if (plan->layers[i].state == SF_PLAN_BUILD) {
-                        sf_toolchain_advise(plan->toolchain, &advice, NULL);
+                        sf_toolchain_advise(plan->toolchain, NULL, &advice, NULL);
                         if (advice.len > 0)
                                 sf_log_warning("toolchain %s%s", plan->toolchain->name, sf_buffer_text(&advice));
                         return;

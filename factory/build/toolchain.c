@@ -72,8 +72,6 @@ static int read_os(struct sf_toolchain *tc, struct sf_error *err)
                 if (!os.package)
                         return sf_error_set(err, SF_ERR_USAGE, "%s: [%s] has no package", tc->conf.entries[i].file,
                                             section);
-                if (!words_hold(&tc->missing, os.package) && sf_words_append(&tc->missing, os.package, err) < 0)
-                        return SF_ERR_NOMEM;
                 if (!(grown = realloc(tc->os, (tc->os_count + 1) * sizeof *grown)))
                         return sf_error_set(err, SF_ERR_NOMEM, "toolchain");
                 tc->os = grown;
@@ -155,7 +153,7 @@ static int ask_compiler(struct sf_toolchain *tc, struct sf_error *err)
                 tc->compiler = sf_format("%s %s", tc->cc, version);
                 return tc->compiler ? 0 : sf_error_set(err, SF_ERR_NOMEM, "toolchain");
         }
-        sf_toolchain_advise(tc, &advice, NULL);
+        sf_toolchain_advise(tc, NULL, &advice, NULL);
         return r < 0 ? sf_error_prefix(err, "toolchain %s%s: compiler", tc->name, sf_buffer_text(&advice))
                      : sf_error_set(err, SF_ERR_FAILED, "toolchain %s: %s does not tell its version", tc->name, tc->cc);
 }
@@ -212,12 +210,15 @@ static int ask_packages(struct sf_toolchain *tc, struct sf_error *err)
         _cleanup_(sf_buffer_free) struct sf_buffer out = SF_BUFFER_INIT, errors = SF_BUFFER_INIT;
         int r = 0;
 
-        if (tc->missing.count == 0)
+        if (tc->missing.count == 0 && tc->os_count == 0)
                 return 0;
         for (size_t i = 0; i < sizeof apt / sizeof *apt && r == 0; i++)
                 r = sf_words_append(&argv, question[i], err);
         for (size_t i = 0; i < tc->missing.count && r == 0; i++)
                 r = sf_words_append(&argv, tc->missing.items[i], err);
+        for (size_t i = 0; i < tc->os_count && r == 0; i++)
+                if (!words_hold(&argv, tc->os[i].package))
+                        r = sf_words_append(&argv, tc->os[i].package, err);
         if (r < 0)
                 return r;
         const struct sf_proc proc = {
@@ -304,12 +305,14 @@ const char *sf_toolchain_installer(const char *manager)
         return NULL;
 }
 
-int sf_toolchain_advise(const struct sf_toolchain *tc, struct sf_buffer *ret, struct sf_error *err)
+int sf_toolchain_advise(const struct sf_toolchain *tc, const char *also, struct sf_buffer *ret, struct sf_error *err)
 {
         const char *installer = sf_toolchain_installer(tc->manager);
         int r = 0;
 
-        if (tc->missing.count == 0)
+        if (also && words_hold(&tc->missing, also))
+                also = NULL;
+        if (tc->missing.count == 0 && !also)
                 return 0;
         if (*tc->root)
                 r = sf_buffer_printf(ret, err,
@@ -321,6 +324,9 @@ int sf_toolchain_advise(const struct sf_toolchain *tc, struct sf_buffer *ret, st
                                      installer ? installer : "install");
         for (size_t i = 0; i < tc->missing.count && r == 0; i++)
                 r = sf_buffer_printf(ret, err, " %s", tc->missing.items[i]);
+        if (r == 0 && also)
+                r = sf_buffer_printf(ret, err, *tc->root ? " %s, which [root] packages does not name yet" : " %s",
+                                     also);
         return r == 0 ? sf_buffer_puts(ret, ")", err) : r;
 }
 
@@ -328,7 +334,7 @@ static int not_installed(const struct sf_toolchain *tc, const struct sf_toolchai
 {
         _cleanup_(sf_buffer_free) struct sf_buffer advice = SF_BUFFER_INIT;
 
-        sf_toolchain_advise(tc, &advice, NULL);
+        sf_toolchain_advise(tc, os->package, &advice, NULL);
         return sf_error_set(err, SF_ERR_NOT_FOUND, "toolchain %s: package %s (%s) is not installed%s", tc->name,
                             os->package, os->name, sf_buffer_text(&advice));
 }

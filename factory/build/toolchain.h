@@ -69,7 +69,7 @@ struct sf_toolchain {
         const char *root;    /* where it lies; "" = this machine's own /. Borrowed */
         struct sf_toolchain_os *os;
         size_t os_count;
-        struct sf_words missing;   /* packages that the files list and the system has not */
+        struct sf_words missing;   /* packages that [root] lists and the system has not */
         size_t placeholder_length; /* of the whole prefix */
         struct sf_conf conf;       /* private: owns the configured strings */
 };
@@ -82,11 +82,12 @@ int sf_toolchain_load(const char *directory, const char *name, const struct sf_t
 /* Appends default.ini, the family's and the toolchain's own file where they exist. */
 int sf_toolchain_load_conf(const char *directory, const char *name, struct sf_conf *conf, struct sf_error *err);
 /* SF_ERR_USAGE where the toolchain does not list that library, SF_ERR_NOT_FOUND where its package is not installed: the
- * text also says what sf_toolchain_advise does. */
+ * text also says what to do. */
 int sf_toolchain_os(const struct sf_toolchain *toolchain, const char *name, const struct sf_toolchain_os **ret,
                     struct sf_error *err);
-/* Appends what to do about all packages that are missing; nothing where none is. */
-int sf_toolchain_advise(const struct sf_toolchain *toolchain, struct sf_buffer *ret, struct sf_error *err);
+/* Appends what to do about all packages of `missing`, and `also` (a package, or NULL); nothing where none is. */
+int sf_toolchain_advise(const struct sf_toolchain *toolchain, const char *also, struct sf_buffer *ret,
+                        struct sf_error *err);
 /* The command of a package manager that installs what is named behind it; NULL where `manager` is not known. */
 const char *sf_toolchain_installer(const char *manager);
 void sf_toolchain_free(struct sf_toolchain *toolchain);

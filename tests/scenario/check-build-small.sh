@@ -262,6 +262,9 @@ if command -v dpkg-query >/dev/null; then
         run 0 build-deps
         refuse 'lacks packages'
         printf '[os thing]\npackage = sf-none-three\n' >>data/toolchains/default.ini
+        printf '[step most]\nrun = true\n' >>data/recipes/greet.ini
+        run 0 build-deps
+        expect 'sf-none-one sf-none-two)' # the library that no package uses is not asked for
         sed -i 's/^version = 1.0/&\nos = thing/' data/recipes/greet.ini
         run 3 build-deps
         expect 'package sf-none-three (thing) is not installed (.*as root: apt-get .* sf-none-one sf-none-two sf-none-three)'
