@@ -142,24 +142,34 @@ static int sync_file_system(const char *path, struct sf_error *err)
         return 0;
 }
 
-/* What has the layer's name and is no layer, for it has no tree: a kill in the middle of a removal, or a damaged disk.
- * It goes by way of `work`, so that a kill here leaves nothing in the way either. */
+/* Removes a directory by way of `work`: what is half removed after a kill is no layer and no source any more. */
+static int remove_whole(const struct sf_cache *cache, const char *directory, const char *name, struct sf_error *err)
+{
+        _cleanup_free_ char *aside = sf_format("%s/work/%s.removed", cache->root, name);
+        int r;
+
+        if (!aside)
+                return sf_error_set(err, SF_ERR_NOMEM, "cache");
+        if ((r = sf_fs_remove_tree(aside, err)) < 0)
+                return r;
+        /* One that is mounted here, or the directory `work` itself, is emptied in its place. */
+        if (rename(directory, aside) < 0 && errno != EBUSY && errno != EXDEV && errno != EINVAL)
+                return sf_error_errno(err, "cannot move %s to %s", directory, aside);
+        if ((r = sf_fs_remove_tree(directory, err)) < 0)
+                return r;
+        return sf_fs_remove_tree(aside, err);
+}
+
+/* What has the layer's name and is no layer, for it has no tree: a kill in the middle of a removal, or a damaged
+ * disk. */
 static int make_room(const struct sf_cache *cache, const struct sf_cache_key *key, const char *final,
                      struct sf_error *err)
 {
         _cleanup_free_ char *tree = sf_fs_join(final, "tree");
-        _cleanup_free_ char *aside = sf_format("%s/work/%s.ruin", cache->root, key->name);
-        int r;
 
-        if (!tree || !aside)
+        if (!tree)
                 return sf_error_set(err, SF_ERR_NOMEM, "cache");
-        if (!sf_fs_exists(final) || sf_fs_exists(tree))
-                return 0;
-        if ((r = sf_fs_remove_tree(aside, err)) < 0)
-                return r;
-        if (rename(final, aside) < 0)
-                return sf_error_errno(err, "cannot move %s to %s", final, aside);
-        return sf_fs_remove_tree(aside, err);
+        return !sf_fs_exists(final) || sf_fs_exists(tree) ? 0 : remove_whole(cache, final, key->name, err);
 }
 
 int sf_cache_store(const struct sf_cache *cache, const struct sf_cache_key *key, const char *tree, struct sf_error *err)
@@ -239,24 +249,6 @@ static int check_idle(const struct sf_cache *cache, struct sf_error *err)
         return r < 0 ? sf_error_prefix(err, "a build is running") : 0;
 }
 
-/* By way of `work`: what is half removed after a kill is no layer and no source any more. */
-static int empty(const struct sf_cache *cache, const char *kind, const char *directory, struct sf_error *err)
-{
-        _cleanup_free_ char *aside = sf_format("%s/work/%s.cleaned", cache->root, kind);
-        int r;
-
-        if (!aside)
-                return sf_error_set(err, SF_ERR_NOMEM, "cache");
-        if ((r = sf_fs_remove_tree(aside, err)) < 0)
-                return r;
-        /* One that is mounted here, or the directory `work` itself, is emptied in its place. */
-        if (rename(directory, aside) < 0 && errno != EBUSY && errno != EXDEV && errno != EINVAL)
-                return sf_error_errno(err, "cannot move %s to %s", directory, aside);
-        if ((r = sf_fs_remove_tree(directory, err)) < 0 || (r = sf_fs_mkdirs(directory, 0755, err)) < 0)
-                return r;
-        return sf_fs_remove_tree(aside, err);
-}
-
 int sf_cache_clean(const struct sf_cache *cache, bool full, uint64_t *ret_bytes, struct sf_error *err)
 {
         static const char *const always[] = { "buildcache", "work", NULL };
@@ -272,7 +264,8 @@ int sf_cache_clean(const struct sf_cache *cache, bool full, uint64_t *ret_bytes,
                 if (!directory)
                         return sf_error_set(err, SF_ERR_NOMEM, "cache");
                 if ((r = sf_fs_walk(directory, add_size, &sum, err)) < 0 ||
-                    (r = empty(cache, *kind, directory, err)) < 0)
+                    (r = remove_whole(cache, directory, *kind, err)) < 0 ||
+                    (r = sf_fs_mkdirs(directory, 0755, err)) < 0)
                         return r;
         }
         *ret_bytes = sum;
