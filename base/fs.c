@@ -246,6 +246,11 @@ int sf_fs_sync_dir(const char *path, struct sf_error *err)
         return 0;
 }
 
+int sf_fs_sync_parent(const char *path, struct sf_error *err)
+{
+        return sync_parent(AT_FDCWD, path, err);
+}
+
 /* What openat2 does, one component at a time, for kernels before 5.6 and sandboxes that refuse the call. */
 static int open_by_component(int dirfd, const char *path, int flags, mode_t mode)
 {

@@ -34,6 +34,8 @@ int sf_fs_remove_tree(const char *path, struct sf_error *err);
 int sf_fs_remove_tree_at(int dirfd, const char *name, struct sf_error *err);
 /* fsync of a directory, so that names made in it survive a power cut. */
 int sf_fs_sync_dir(const char *path, struct sf_error *err);
+/* The same of the directory that the last name of `path` lies in. */
+int sf_fs_sync_parent(const char *path, struct sf_error *err);
 
 /* Opens below dirfd without ever leaving it: no "..", absolute path or symbolic link is followed in any component
  * (openat2 RESOLVE_BENEATH|RESOLVE_NO_SYMLINKS, with a component-wise walk where the kernel lacks it).

@@ -101,9 +101,9 @@ int sf_own_program_fetch(const struct sf_config *config, struct sf_repository *r
 int sf_own_program_switch(const char *program, struct sf_error *err)
 {
         _cleanup_free_ char *new = sf_format("%s.new", program), *old = sf_format("%s.old", program);
-        _cleanup_free_ char *between = sf_format("%s.old-new", program), *directory = strdup(program);
+        _cleanup_free_ char *between = sf_format("%s.old-new", program);
 
-        if (!new || !old || !between || !directory)
+        if (!new || !old || !between)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
         unlink(between); /* an interrupted run's */
         if (link(program, between) < 0 || rename(between, old) < 0)
@@ -111,8 +111,7 @@ int sf_own_program_switch(const char *program, struct sf_error *err)
         unlink(between); /* rename(2) leaves both names where they are one file already */
         if (rename(new, program) < 0)
                 return sf_error_errno(err, "cannot rename %s", new);
-        *strrchr(directory, '/') = '\0';
-        return sf_fs_sync_dir(*directory ? directory : "/", err);
+        return sf_fs_sync_parent(program, err);
 }
 
 void sf_own_program_drop(const char *program)

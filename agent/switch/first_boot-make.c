@@ -30,16 +30,6 @@ static int unless_there(int r, struct sf_error *err)
         return r;
 }
 
-static int sync_parent(const char *path, struct sf_error *err)
-{
-        _cleanup_free_ char *parent = strdup(path);
-
-        if (!parent)
-                return sf_error_set(err, SF_ERR_NOMEM, "no memory for a path");
-        *strrchr(parent, '/') = '\0';
-        return sf_fs_sync_dir(*parent ? parent : "/", err);
-}
-
 /* It has its name only once it has its owner and mode. Who is not root has a tree of his own and cannot give files
  * away: there, root's are his. */
 static int make_directory(const char *path, const struct sf_first_boot_item *item, struct sf_error *err)
@@ -60,14 +50,14 @@ static int make_directory(const char *path, const struct sf_first_boot_item *ite
                 rmdir(made);
                 return r;
         }
-        return sync_parent(path, err);
+        return sf_fs_sync_parent(path, err);
 }
 
 static int make_link(const char *path, const char *target, struct sf_error *err)
 {
         if (symlink(target, path) < 0)
                 return unless_there(sf_error_errno(err, "cannot make link %s", path), err);
-        return sync_parent(path, err);
+        return sf_fs_sync_parent(path, err);
 }
 
 /* What the link points at has to be in this release. */

@@ -128,14 +128,9 @@ static int check_digest(const struct sf_digest *is, const struct sf_recipe_sourc
 /* Gives a whole file its name. */
 static int settle(const char *partial, const char *final, struct sf_error *err)
 {
-        const char *slash = strrchr(final, '/');
-        _cleanup_free_ char *directory = slash ? strndup(final, (size_t)(slash - final) + 1) : strdup(".");
-
-        if (!directory)
-                return sf_error_set(err, SF_ERR_NOMEM, "source");
         if (rename(partial, final) < 0)
                 return sf_error_errno(err, "cannot move %s to %s", partial, final);
-        return sf_fs_sync_dir(directory, err);
+        return sf_fs_sync_parent(final, err);
 }
 
 /* Fetches one place into the partial file and accepts it when the digest is right. `place` is a path or a URL. */
