@@ -22,8 +22,8 @@ struct writer {
         ZSTD_CCtx *gauge;             /* a quick compression of the same bytes, to foresee the frame's size, and ... */
         size_t gauged;                /* ... what it came to so far */
         struct sf_digester *diff_id;
-        struct sf_frames *frames;
-        uint32_t frame; /* index of the frame being filled */
+        struct sf_frames *frames; /* NULL: only the digest of the tar file is wanted */
+        uint32_t frame;           /* index of the frame being filled, in this layer */
         int64_t epoch;
         struct sf_error *err; /* where the archive callback leaves its reason */
 };
@@ -74,6 +74,8 @@ static la_ssize_t collect_tar(struct archive *tar, void *ctx, const void *bytes,
         struct writer *w = ctx;
 
         sf_digester_update(w->diff_id, bytes, len);
+        if (!w->frames)
+                return (la_ssize_t)len;
         gauge(w, bytes, len);
         if (sf_buffer_append(&w->pending, bytes, len, w->err) < 0) {
                 archive_set_error(tar, ENOMEM, "out of memory");
@@ -82,9 +84,10 @@ static la_ssize_t collect_tar(struct archive *tar, void *ctx, const void *bytes,
         return (la_ssize_t)len;
 }
 
+/* Without a file (-1): for the digest only. */
 static int writer_open(struct writer *w, int fd, const char *name, struct sf_error *err)
 {
-        int r = sf_frames_new(fd, name, &w->frames, err);
+        int r = fd >= 0 ? sf_frames_new(fd, name, &w->frames, err) : 0;
 
         if (r < 0)
                 return r;
@@ -183,7 +186,7 @@ static int put_nodes(struct writer *w, const struct sf_compose *tree, size_t fir
         for (size_t i = 0; i < sizeof preamble / sizeof preamble[0] && r == 0; i++)
                 r = put_header(w, preamble[i], &directory, err);
         for (size_t i = first; i < first + count && r == 0; i++) {
-                if (i > first && cut_before(w, tree->nodes[i - 1], tree->nodes[i])) {
+                if (w->frames && i > first && cut_before(w, tree->nodes[i - 1], tree->nodes[i])) {
                         r = sf_frames_add(w->frames, &w->pending, err);
                         restart_gauge(w);
                         w->frame++;
@@ -193,13 +196,25 @@ static int put_nodes(struct writer *w, const struct sf_compose *tree, size_t fir
         }
         if (r == 0 && archive_write_close(w->tar) != ARCHIVE_OK)
                 r = sf_error_set(err, SF_ERR_FAILED, "end of tar: %s", archive_error_string(w->tar));
-        return r < 0 ? r : sf_frames_add(w->frames, &w->pending, err);
+        return r < 0 || !w->frames ? r : sf_frames_add(w->frames, &w->pending, err);
+}
+
+int sf_layer_digest(const struct sf_layer_part *part, struct sf_digest *ret, struct sf_error *err)
+{
+        _cleanup_(writer_free) struct writer w = { .epoch = part->epoch };
+        int r = writer_open(&w, -1, part->name, err);
+
+        if (r == 0)
+                r = put_nodes(&w, part->tree, part->first, part->count, err);
+        if (r == 0)
+                sf_digester_finish(w.diff_id, ret);
+        return r;
 }
 
 int sf_layer_write(const struct sf_layer_part *part, const char *blobs, struct sf_layer_blob *ret, struct sf_error *err)
 {
-        _cleanup_(writer_free) struct writer w = { .frame = part->first_frame, .epoch = part->epoch };
-        _cleanup_free_ char *partial = sf_fs_join(blobs, ".partial"), *path = NULL;
+        _cleanup_(writer_free) struct writer w = { .epoch = part->epoch };
+        _cleanup_free_ char *partial = sf_format("%s/.%s.partial", blobs, part->name), *path = NULL;
         _cleanup_close_ int fd = partial ? open(partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644) : -1;
         struct sf_layer_blob blob = { 0 };
         char hex[SF_DIGEST_HEX + 1];

@@ -30,16 +30,18 @@ struct sf_layer_blob {
         size_t frame_count;
 };
 
-/* What becomes a layer: nodes first..first+count-1 of an ordered tree. Each entry's `frame` becomes first_frame plus
- * its frame's index in this layer. */
+/* What becomes a layer: nodes first..first+count-1 of an ordered tree. Parts of one tree may be written side by side. */
 struct sf_layer_part {
+        const char *name; /* of the layer */
         struct sf_compose *tree;
         size_t first, count;
-        uint32_t first_frame;
         int64_t epoch; /* the time of every member, seconds since 1970 */
 };
 
-/* Writes it to BLOBS/<sha256>. */
+/* The digest of the tar file alone, diff_id, without compressing. */
+int sf_layer_digest(const struct sf_layer_part *part, struct sf_digest *ret, struct sf_error *err);
+
+/* Writes it to BLOBS/<sha256>. Each entry's `frame` becomes its frame's index in this layer. */
 int sf_layer_write(const struct sf_layer_part *part, const char *blobs, struct sf_layer_blob *ret,
                    struct sf_error *err);
 

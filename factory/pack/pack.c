@@ -14,10 +14,12 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/parallel.h"
 #include "factory/pack/devel.h"
 #include "factory/pack/layer.h"
 #include "factory/pack/needs.h"
 #include "factory/pack/oci.h"
+#include "factory/pack/reuse.h"
 #include "factory/pack/compose.h"
 #include "factory/pack/survey.h"
 #include "factory/pack/unit_type.h"
@@ -43,6 +45,7 @@ struct packing {
         struct sf_layer list_layers[LAYERS_MAX];
         struct sf_frame *frames;
         size_t frame_count;
+        struct sf_buffer packed;  /* see reuse.h */
         struct sf_entry *entries; /* borrows from tree */
         struct sf_index_release release;
         size_t file_count, relocated, lint_findings;
@@ -59,6 +62,7 @@ static void packing_free(struct packing *p)
         free(p->blobs);
         free(p->frames);
         free(p->entries);
+        sf_buffer_free(&p->packed);
 }
 
 int64_t sf_pack_epoch(void)
@@ -230,33 +234,67 @@ static int note_layer(struct packing *p, size_t index, struct sf_layer_blob *blo
                                                    .size = blob->size,
                                                    .digest = blob->digest };
         p->release.download += blob->size;
-        return 0;
+        return sf_reuse_note(&p->packed, p->pack->layers[index].name, blob, err);
 }
 
+/* One layer, compressed or found in another build. */
+struct layer_work {
+        struct sf_layer_part part;
+        struct sf_layer_blob blob;
+};
+
+struct layers_work {
+        struct packing *p;
+        struct layer_work layers[LAYERS_MAX];
+};
+
+static int write_layer(void *ctx, size_t i, struct sf_error *err)
+{
+        struct layers_work *all = ctx;
+        struct layer_work *work = &all->layers[i];
+        struct sf_digest diff_id;
+        int r = sf_layer_digest(&work->part, &diff_id, err);
+
+        if (r == 0 && !sf_reuse_layer(all->p->pack->builds, &work->part, &diff_id, all->p->blobs, &work->blob))
+                r = sf_layer_write(&work->part, all->p->blobs, &work->blob, err);
+        return r < 0 ? sf_error_prefix(err, "layer %s", work->part.name) : 0;
+}
+
+/* Frames are numbered through all layers. */
+static void number_frames(struct packing *p, const struct layer_work *work)
+{
+        for (size_t i = 0; i < work->part.count; i++)
+                p->tree.nodes[work->part.first + i]->entry.frame += (uint32_t)p->frame_count;
+}
+
+/* Side by side: a layer often is one frame, which takes one processor. */
 static int write_layers(struct packing *p, struct sf_error *err)
 {
-        size_t first = 0;
+        struct layers_work all = { .p = p };
+        size_t first = 0, count = p->pack->layer_count;
+        int r;
 
-        for (size_t i = 0; i < p->pack->layer_count; i++) {
-                struct sf_layer_blob blob;
-                size_t count = 0;
-                int r;
+        sf_log_status("compressing %zu layer%s", count, count == 1 ? "" : "s");
+        for (size_t i = 0; i < count; i++) {
+                struct sf_layer_part *part = &all.layers[i].part;
 
-                sf_log_status("compressing layer %s (%zu of %zu)", p->pack->layers[i].name, i + 1,
-                              p->pack->layer_count);
-
-                while (first + count < p->tree.count && p->tree.nodes[first + count]->layer == i)
-                        count++;
-                const struct sf_layer_part part = { &p->tree, first, count, (uint32_t)p->frame_count, p->pack->epoch };
-                r = sf_layer_write(&part, p->blobs, &blob, err);
-                if (r == 0)
-                        r = note_layer(p, i, &blob, err);
-                if (r < 0)
-                        return sf_error_prefix(err, "layer %s", p->pack->layers[i].name);
-                first += count;
+                *part = (struct sf_layer_part){ p->pack->layers[i].name, &p->tree, first, 0, p->pack->epoch };
+                while (first < p->tree.count && p->tree.nodes[first]->layer == i)
+                        part->count++, first++;
+        }
+        r = sf_reuse_describe(&p->packed, err);
+        if (r == 0)
+                r = sf_parallel_each(count, 0, write_layer, &all, err);
+        for (size_t i = 0; i < count; i++) {
+                if (r == 0) {
+                        number_frames(p, &all.layers[i]);
+                        r = note_layer(p, i, &all.layers[i].blob, err);
+                } else {
+                        free(all.layers[i].blob.frames);
+                }
         }
         sf_log_progress_end();
-        return 0;
+        return r;
 }
 
 static int put_blob(const struct packing *p, const struct sf_buffer *content, struct sf_blob *ret, struct sf_error *err)
@@ -356,7 +394,9 @@ static int write_release(struct packing *p, struct sf_error *err)
                 r = sf_needs_collect(&p->tree, &p->release.requires, err);
         if (r == 0)
                 r = sf_index_write(&index, &text, err);
-        return r < 0 ? r : put_file(p, "release.json", &text, err);
+        if (r == 0)
+                r = put_file(p, "release.json", &text, err);
+        return r < 0 ? r : put_file(p, SF_REUSE_FILE, &p->packed, err);
 }
 
 /* Gives the release its name. An older one of that name is gone for the moment between the two steps; builds are
@@ -386,7 +426,7 @@ static int finish(struct packing *p, struct sf_pack_result *ret, struct sf_error
 
 int sf_pack_release(const struct sf_pack *pack, struct sf_pack_result *ret, struct sf_error *err)
 {
-        _cleanup_(packing_free) struct packing p = { .pack = pack };
+        _cleanup_(packing_free) struct packing p = { .pack = pack, .packed = SF_BUFFER_INIT };
         int r = check(pack, err);
 
         if (r == 0)

@@ -19,6 +19,7 @@
 #include "factory/pack/contents.h"
 #include "factory/pack/frames.h"
 #include "factory/pack/pack.h"
+#include "factory/pack/reuse.h"
 #include "factory/publish/repo.h"
 
 #define MIB (1u << 20)
@@ -166,6 +167,110 @@ static void contents_come_back_and_damage_is_found(void **state)
         assert_false(sf_fs_exists(copied));
 }
 
+/* --- layers of another build ------------------------------------------------------------------------------------- */
+
+static void change_line(const char *path, const char *from, const char *to)
+{
+        _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
+        char *at;
+
+        assert_int_equal(sf_fs_read(path, MIB, &text, NULL), 0);
+        at = strstr((char *)text.data, from);
+        assert_non_null(at);
+        assert_int_equal(strlen(from), strlen(to));
+        memcpy(at, to, strlen(to));
+        assert_int_equal(sf_fs_write(path, text.data, text.len, 0644, NULL), 0);
+}
+
+/* The tree that pack() packs, as the layer writer sees it. */
+static void compose(const char *scratch, struct sf_compose *tree)
+{
+        _cleanup_free_ char *root = sf_fs_join(scratch, "tree");
+
+        assert_int_equal(sf_fs_mkdirs(tree->stage, 0755, NULL), 0);
+        assert_int_equal(sf_compose_add(tree, 0, root, NULL), 0);
+        sf_compose_order(tree);
+}
+
+static int reuse(const char *scratch, const struct sf_layer_part *part, struct sf_layer_blob *ret)
+{
+        _cleanup_free_ char *builds = sf_fs_join(scratch, "builds"), *blobs = sf_fs_join(scratch, "reused");
+        struct sf_digest diff_id;
+
+        assert_int_equal(sf_fs_mkdirs(blobs, 0755, NULL), 0);
+        assert_int_equal(sf_layer_digest(part, &diff_id, NULL), 0);
+        return sf_reuse_layer(builds, part, &diff_id, blobs, ret);
+}
+
+static void a_layer_of_another_build_is_taken_if_it_is_what_packing_would_make(void **state)
+{
+        _cleanup_(sf_pack_result_free) struct sf_pack_result result = { 0 };
+        _cleanup_(sf_build_close) struct sf_build build = { 0 };
+        _cleanup_(sf_contents_close) struct sf_contents contents = SF_CONTENTS_INIT;
+        _cleanup_free_ char *stage = sf_fs_join(*state, "reuse-stage");
+        _cleanup_(sf_compose_free) struct sf_compose tree = { .stage = stage, .placeholder = "/nowhere" };
+        _cleanup_(sf_buffer_free) struct sf_buffer is = SF_BUFFER_INIT, was = SF_BUFFER_INIT;
+        struct sf_layer_blob taken = { 0 };
+        char hex[SF_DIGEST_HEX + 1];
+
+        pack(*state, "24.11.5", &result);
+        assert_int_equal(sf_build_open(result.directory, result.directory, &build, NULL), 0);
+        assert_int_equal(sf_contents_open(build.blobs, sf_build_release(&build), &contents, NULL), 0);
+        compose(*state, &tree);
+        struct sf_layer_part part = { "slurm", &tree, 0, tree.count, 0 };
+        _cleanup_free_ char *noted = sf_fs_join(result.directory, SF_REUSE_FILE);
+        _cleanup_free_ char *blob = sf_format("%s/%s", build.blobs, sf_digest_hex(&contents.list.layers[0].digest, hex));
+        _cleanup_free_ char *copy = sf_format("%s/reused/%s", (const char *)*state, hex);
+
+        assert_int_equal(reuse(*state, &part, &taken), 1);
+        assert_true(sf_digest_equal(&taken.digest, &contents.list.layers[0].digest));
+        assert_int_equal(taken.size, contents.list.layers[0].size);
+        assert_int_equal(taken.frame_count, 3);
+        for (size_t i = 0; i < tree.count; i++)
+                assert_int_equal(tree.nodes[i]->entry.frame, contents.list.entries[i].frame);
+        assert_int_equal(sf_fs_read(copy, 64 * MIB, &is, NULL), 0);
+        assert_int_equal(sf_fs_read(blob, 64 * MIB, &was, NULL), 0);
+        assert_int_equal(is.len, was.len);
+        assert_memory_equal(is.data, was.data, was.len);
+        free(taken.frames);
+
+        /* Not from another zstd, of another layer, with other times in it, or where the blob is damaged. */
+        change_line(noted, "sf-packed 1 zstd", "sf-packed 1 xstd");
+        assert_int_equal(reuse(*state, &part, &taken), 0);
+        change_line(noted, "sf-packed 1 xstd", "sf-packed 1 zstd");
+        part.name = "deps";
+        assert_int_equal(reuse(*state, &part, &taken), 0);
+        part.name = "slurm";
+        part.epoch = 1;
+        assert_int_equal(reuse(*state, &part, &taken), 0);
+        part.epoch = 0;
+        assert_int_equal(reuse(*state, &part, &taken), 1);
+        free(taken.frames);
+        was.data[was.len / 2] ^= 1;
+        assert_int_equal(sf_fs_write(blob, was.data, was.len, 0644, NULL), 0);
+        assert_int_equal(reuse(*state, &part, &taken), 0);
+}
+
+/* Packing again beside the damaged build gives what it gave. */
+static void a_release_is_the_same_with_and_without_another_build(void **state)
+{
+        _cleanup_(sf_pack_result_free) struct sf_pack_result first = { 0 }, second = { 0 };
+        _cleanup_(sf_build_close) struct sf_build one = { 0 }, two = { 0 };
+
+        pack(*state, "24.11.5", &first);
+        pack(*state, "24.11.6", &second);
+        assert_int_equal(sf_build_open(first.directory, first.directory, &one, NULL), 0);
+        assert_int_equal(sf_build_open(second.directory, second.directory, &two, NULL), 0);
+        assert_int_equal(sf_build_release(&one)->download, sf_build_release(&two)->download);
+        _cleanup_(sf_contents_close) struct sf_contents a = SF_CONTENTS_INIT, b = SF_CONTENTS_INIT;
+        assert_int_equal(sf_contents_open(one.blobs, sf_build_release(&one), &a, NULL), 0);
+        assert_int_equal(sf_contents_open(two.blobs, sf_build_release(&two), &b, NULL), 0);
+        assert_true(sf_digest_equal(&a.list.layers[0].digest, &b.list.layers[0].digest));
+        assert_int_equal(a.list.frame_count, b.list.frame_count);
+        for (size_t i = 0; i < a.list.entry_count; i++)
+                assert_int_equal(a.list.entries[i].frame, b.list.entries[i].frame);
+}
+
 /* --- index.json -------------------------------------------------------------------------------------------------- */
 
 static void tag(const char *repo, const char *version, const char *arch, const char *build)
@@ -262,6 +367,8 @@ int main(void)
                 cmocka_unit_test(frames_are_independent_and_in_order),
                 cmocka_unit_test(frames_are_cut_where_kinds_change_or_at_the_limit),
                 cmocka_unit_test(contents_come_back_and_damage_is_found),
+                cmocka_unit_test(a_layer_of_another_build_is_taken_if_it_is_what_packing_would_make),
+                cmocka_unit_test(a_release_is_the_same_with_and_without_another_build),
                 cmocka_unit_test(series_tags_follow_the_newest),
                 cmocka_unit_test(only_directories_are_repositories),
         };
