@@ -45,7 +45,7 @@ struct sf_index_requires {
         char libc[16];        /* the newest version of glibc's symbols that a file of the release needs; "" = unknown */
         char cpu[16];         /* the psABI's level, "x86-64-v2", or "armv8-a"; "" = unknown */
         char agent[64];       /* the oldest sf-node that understands the release; "" = any */
-        char libraries[2048]; /* names of shared libraries that are not in the release, single spaces between them */
+        char libraries[8192]; /* names of shared libraries that are not in the release, single spaces between them */
 };
 
 struct sf_index_release {

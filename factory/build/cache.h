@@ -4,7 +4,8 @@
  *     CACHE/sources/<sha256>-<file>       verified source archives
  *     CACHE/buildcache/<name>-<version>-<key>/tree/   one layer: what a package installs, at its placeholder prefix
  *     CACHE/buildcache/<name>-<version>-<key>/key     the text whose SHA-256 is <key>: everything the layer depends on
- *     CACHE/builds/<release>/             packed releases (factory/pack/pack.h); `from` names the layers
+ *     CACHE/builds/<release>/             packed releases (factory/pack/pack.h); `from` names the layers,
+ *                                         `packed` how they were compressed (factory/pack/reuse.h)
  *     CACHE/logs/<name>-<version>-<toolchain>-<arch>-<8 digits of key>/   one log per step of the layer's last build
  *     CACHE/roots/<toolchain>/            other distributions' systems to build in (factory/build/root.h)
  *     CACHE/ccache/<toolchain>/           what compilers made, kept by ccache

@@ -30,7 +30,8 @@ struct sf_layer_blob {
         size_t frame_count;
 };
 
-/* What becomes a layer: nodes first..first+count-1 of an ordered tree. Parts of one tree may be written side by side. */
+/* What becomes a layer: nodes first..first+count-1 of an ordered tree. Parts of one tree may be written side by
+ * side. */
 struct sf_layer_part {
         const char *name; /* of the layer */
         struct sf_compose *tree;

@@ -98,8 +98,10 @@ int sf_needs_collect(const struct sf_compose *tree, struct sf_index_requires *re
                 const char *name = c.libraries.items[i];
 
                 if (length + strlen(name) + 2 > sizeof ret->libraries)
-                        r = sf_error_set(err, SF_ERR_LIMIT,
-                                         "more libraries of the system are needed than can be listed");
+                        r = sf_error_set(
+                                err, SF_ERR_LIMIT,
+                                "more libraries of the system are needed (%zu) than %zu bytes of names can list",
+                                c.libraries.count, sizeof ret->libraries);
                 else
                         length += (size_t)sprintf(ret->libraries + length, "%s%s", length ? " " : "", name);
         }

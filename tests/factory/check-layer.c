@@ -219,7 +219,8 @@ static void a_layer_of_another_build_is_taken_if_it_is_what_packing_would_make(v
         compose(*state, &tree);
         struct sf_layer_part part = { "slurm", &tree, 0, tree.count, 0 };
         _cleanup_free_ char *noted = sf_fs_join(result.directory, SF_REUSE_FILE);
-        _cleanup_free_ char *blob = sf_format("%s/%s", build.blobs, sf_digest_hex(&contents.list.layers[0].digest, hex));
+        _cleanup_free_ char *blob = sf_format("%s/%s", build.blobs,
+                                              sf_digest_hex(&contents.list.layers[0].digest, hex));
         _cleanup_free_ char *copy = sf_format("%s/reused/%s", (const char *)*state, hex);
 
         assert_int_equal(reuse(*state, &part, &taken), 1);
