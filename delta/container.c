@@ -106,8 +106,9 @@ static int describe_files(const struct sf_filelist *old, const struct sf_filelis
                 c->new_files[i].ancestor = plan->base_of[i];
         }
         c->memory = plan->old_size + plan->new_size +
-                    c->codec->decode_memory(&(struct sf_delta_files){ c->old_files, plan->base_count },
-                                            &(struct sf_delta_files){ c->new_files, plan->target_count });
+                    sf_delta_patch_memory(c->codec, &(struct sf_delta_files){ c->old_files, plan->base_count },
+                                          &(struct sf_delta_files){ c->new_files, plan->target_count }, c->patch,
+                                          c->patch_len);
         return 0;
 }
 

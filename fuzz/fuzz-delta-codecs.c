@@ -58,6 +58,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const struct sf_delta_file before[] = { { old, OLD_ELF, 0 }, { old + OLD_ELF, OLD_SIZE - OLD_ELF, 0 } };
         const struct sf_delta_file after[] = { { NULL, NEW_ELF, 1 }, { NULL, 0, 0 }, { NULL, NEW_SIZE - NEW_ELF, 2 } };
         const struct sf_delta_codec *codec = sf_delta_codec_find(data[0] & 16 ? "parts" : names[data[0] & 3]);
+        if (!sf_delta_patch_memory(codec, &(struct sf_delta_files){ before, 2 }, &(struct sf_delta_files){ after, 3 },
+                                   patch, given + size - 1))
+                abort();
         int r = codec->decode(&(struct sf_delta_files){ before, 2 }, &(struct sf_delta_files){ after, 3 }, patch,
                               given + size - 1, out, &err);
         if (r > 0 || (r < 0 && !err.text[0]))

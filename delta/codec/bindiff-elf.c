@@ -9,4 +9,4 @@ static int decode(const struct sf_delta_files *old, const struct sf_delta_files 
         return sf_bindiff_decode(old, new_files, patch, patch_len, true, out, err);
 }
 
-const struct sf_delta_codec sf_delta_elf = { "elf", sf_bindiff_memory_elf, NULL, decode };
+const struct sf_delta_codec sf_delta_elf = { "elf", sf_bindiff_memory_elf, NULL, decode, NULL };

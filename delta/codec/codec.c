@@ -11,6 +11,13 @@ uint64_t sf_delta_files_size(const struct sf_delta_files *files)
         return size;
 }
 
+uint64_t sf_delta_patch_memory(const struct sf_delta_codec *codec, const struct sf_delta_files *old,
+                               const struct sf_delta_files *new_files, const uint8_t *patch, size_t patch_len)
+{
+        return codec->patch_memory ? codec->patch_memory(old, new_files, patch, patch_len)
+                                   : codec->decode_memory(old, new_files);
+}
+
 const uint8_t *sf_delta_files_bytes(const struct sf_delta_files *files)
 {
         static const uint8_t nothing[1];

@@ -21,7 +21,7 @@
 struct sf_delta_file {
         const uint8_t *data; /* borrowed */
         uint64_t size;
-        uint32_t ancestor;   /* new files: 1 + index of the old file it resembles most, 0 = none; old files: 0 */
+        uint32_t ancestor; /* new files: 1 + index of the old file it resembles most, 0 = none; old files: 0 */
 };
 
 /* The contents lie back to back in memory: files[i + 1].data == files[i].data + files[i].size, so that codecs that know
@@ -36,7 +36,7 @@ struct sf_delta_files {
 struct sf_delta_effort;
 
 struct sf_delta_codec {
-        const char *name;    /* in the container and the index: "rsync", "zstd", "bindiff", "elf", "parts" */
+        const char *name; /* in the container and the index: "rsync", "zstd", "bindiff", "elf", "parts" */
         /* Bytes of memory decode needs beyond old and new themselves, an upper bound; only sizes are looked at. */
         uint64_t (*decode_memory)(const struct sf_delta_files *old, const struct sf_delta_files *new_files);
         /* Factory only; `effort` (delta/encode/effort.h) may be NULL. SF_ERR_LIMIT: another codec is the better
@@ -47,10 +47,16 @@ struct sf_delta_codec {
          * sizes), every byte of it on success. */
         int (*decode)(const struct sf_delta_files *old, const struct sf_delta_files *new_files, const uint8_t *patch,
                       size_t patch_len, uint8_t *out, struct sf_error *err);
+        /* What decode_memory says, for this patch alone. NULL: the same for every patch. */
+        uint64_t (*patch_memory)(const struct sf_delta_files *old, const struct sf_delta_files *new_files,
+                                 const uint8_t *patch, size_t patch_len);
 };
 
 /* Sum of the sizes. */
 uint64_t sf_delta_files_size(const struct sf_delta_files *files);
+/* Bytes of memory that decoding this patch needs beyond old and new themselves. */
+uint64_t sf_delta_patch_memory(const struct sf_delta_codec *codec, const struct sf_delta_files *old,
+                               const struct sf_delta_files *new_files, const uint8_t *patch, size_t patch_len);
 /* The first byte of the first file; never NULL. */
 const uint8_t *sf_delta_files_bytes(const struct sf_delta_files *files);
 

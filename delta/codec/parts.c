@@ -8,6 +8,8 @@
 #include "base/cleanup.h"
 #include "delta/codec/codecs.h"
 
+#define PIECES_STEP 64 /* so many get room at a time */
+
 /* By enum sf_part_codec. */
 static const struct sf_delta_codec *const codecs[SF_PART_CODECS] = {
         [SF_PART_ELF] = &sf_delta_elf,
@@ -21,14 +23,14 @@ static uint64_t weight_of(const struct sf_delta_files *old, const struct sf_delt
         return file->size + (file->ancestor ? old->files[file->ancestor - 1].size : 0);
 }
 
-size_t sf_part_end(const struct sf_delta_files *old, const struct sf_delta_files *new_files, size_t first)
+size_t sf_part_end(const struct sf_delta_files *old, const struct sf_delta_files *new_files, size_t first, unsigned log)
 {
         uint64_t size = 0;
         size_t end = first;
 
         while (end < new_files->count) {
                 size += weight_of(old, &new_files->files[end]);
-                if (end > first && size > SF_PART_BYTES)
+                if (end > first && size > UINT64_C(1) << log)
                         break;
                 end++;
         }
@@ -76,9 +78,9 @@ static int copy_bases(struct sf_part *part, struct sf_delta_file *bases, struct 
 }
 
 int sf_part_open(struct sf_part *part, const struct sf_delta_files *old, const struct sf_delta_files *new_files,
-                 size_t first, struct sf_error *err)
+                 size_t first, unsigned log, struct sf_error *err)
 {
-        size_t count = sf_part_end(old, new_files, first) - first;
+        size_t count = sf_part_end(old, new_files, first, log) - first;
         _cleanup_free_ uint32_t *number = calloc(old->count + 1, sizeof *number);
         struct sf_delta_file *bases = calloc(count + 1, sizeof *bases), *files = calloc(count + 1, sizeof *files);
 
@@ -102,33 +104,22 @@ void sf_part_close(struct sf_part *part)
         *part = (struct sf_part){ 0 };
 }
 
-static uint64_t memory_of(const struct sf_part *part)
+uint64_t sf_part_memory(const struct sf_part *part, enum sf_part_codec codec)
+{
+        return codecs[codec]->decode_memory(&part->old, &part->new) + part->old_size;
+}
+
+/* Under whatever codec a patch may name. */
+static uint64_t most_memory(const struct sf_part *part)
 {
         uint64_t most = 0;
 
-        for (size_t i = sf_part_is_small(part) ? SF_PART_ELF : SF_PART_ZSTD; i < SF_PART_CODECS; i++) {
-                uint64_t memory = codecs[i]->decode_memory(&part->old, &part->new);
+        for (enum sf_part_codec i = sf_part_is_small(part) ? SF_PART_ELF : SF_PART_ZSTD; i < SF_PART_CODECS; i++) {
+                uint64_t memory = sf_part_memory(part, i);
 
                 most = memory > most ? memory : most;
         }
-        return most + part->old_size;
-}
-
-uint64_t sf_parts_memory(const struct sf_delta_files *old, const struct sf_delta_files *new_files)
-{
-        uint64_t most = 0, tables = old->count * sizeof(uint32_t) + 3 * new_files->count * sizeof(struct sf_delta_file);
-
-        for (size_t i = 0, n = 0; i < new_files->count && n < SF_PARTS_MAX; n++) {
-                struct sf_part part;
-
-                if (sf_part_open(&part, old, new_files, i, NULL) < 0)
-                        return UINT64_MAX / 2; /* does not fit here in any case */
-                uint64_t memory = memory_of(&part);
-                most = memory > most ? memory : most;
-                i += part.new.count;
-                sf_part_close(&part);
-        }
-        return most + tables;
+        return most;
 }
 
 /* One part's share of the patch. */
@@ -140,10 +131,35 @@ struct piece {
         uint8_t codec;
 };
 
+uint64_t sf_parts_tables(const struct sf_delta_files *old, const struct sf_delta_files *new_files, size_t parts)
+{
+        return old->count * sizeof(uint32_t) + 3 * new_files->count * sizeof(struct sf_delta_file) +
+               (parts + PIECES_STEP - 1) / PIECES_STEP * PIECES_STEP * sizeof(struct piece);
+}
+
+uint64_t sf_parts_memory(const struct sf_delta_files *old, const struct sf_delta_files *new_files)
+{
+        uint64_t most = 0;
+
+        for (size_t i = 0, n = 0; i < new_files->count && n < SF_PARTS_MAX; n++) {
+                struct sf_part part;
+
+                if (sf_part_open(&part, old, new_files, i, SF_PART_LOG, NULL) < 0)
+                        return UINT64_MAX / 2; /* does not fit here in any case */
+                uint64_t memory = most_memory(&part);
+                most = memory > most ? memory : most;
+                i += part.new.count;
+                sf_part_close(&part);
+        }
+        return most + sf_parts_tables(old, new_files, 0);
+}
+
 struct decoding {
         const struct sf_delta_files *old, *new;
         struct piece *pieces; /* owned */
         size_t count;
+        unsigned log;
+        bool limited; /* the patch tells the log */
         uint8_t *out;
 };
 
@@ -156,8 +172,8 @@ static int add_piece(struct decoding *d, struct piece piece, struct sf_error *er
 {
         if (d->count == SF_PARTS_MAX)
                 return sf_error_set(err, SF_ERR_LIMIT, "the delta has more than %d parts", SF_PARTS_MAX);
-        if (d->count % 64 == 0) {
-                struct piece *more = realloc(d->pieces, (d->count + 64) * sizeof *more);
+        if (d->count % PIECES_STEP == 0) {
+                struct piece *more = realloc(d->pieces, (d->count + PIECES_STEP) * sizeof *more);
 
                 if (!more)
                         return sf_error_set(err, SF_ERR_NOMEM, "no memory for %zu parts", d->count);
@@ -171,6 +187,12 @@ static int find_pieces(struct decoding *d, const uint8_t *patch, size_t left, st
 {
         uint64_t offset = 0;
 
+        d->log = SF_PART_LOG;
+        d->limited = left && *patch >= SF_PART_LOG_MIN && *patch <= SF_PART_LOG_MAX;
+        if (d->limited) {
+                d->log = *patch++;
+                left--;
+        }
         for (size_t i = 0; i < d->new->count;) {
                 if (left < SF_PART_HEADER)
                         return sf_error_set(err, SF_ERR_CORRUPT, "the patch ends in front of a part");
@@ -186,7 +208,7 @@ static int find_pieces(struct decoding *d, const uint8_t *patch, size_t left, st
                         return r;
                 left -= SF_PART_HEADER + piece.length;
                 patch += SF_PART_HEADER + piece.length;
-                for (size_t end = sf_part_end(d->old, d->new, i); i < end; i++)
+                for (size_t end = sf_part_end(d->old, d->new, i, d->log); i < end; i++)
                         offset += d->new->files[i].size;
         }
         return left ? sf_error_set(err, SF_ERR_CORRUPT, "the patch goes on behind its last part") : 0;
@@ -196,7 +218,7 @@ static int decode_piece(const struct decoding *d, size_t index, struct sf_error 
 {
         const struct piece *piece = &d->pieces[index];
         _cleanup_(sf_part_close) struct sf_part part = { 0 };
-        int r = sf_part_open(&part, d->old, d->new, piece->first, err);
+        int r = sf_part_open(&part, d->old, d->new, piece->first, d->log, err);
 
         if (r < 0)
                 return r;
@@ -218,4 +240,24 @@ static int decode(const struct sf_delta_files *old, const struct sf_delta_files 
         return r;
 }
 
-const struct sf_delta_codec sf_delta_parts = { "parts", sf_parts_memory, NULL, decode };
+/* A damaged patch, which decode refuses before its first part, takes no more than any other. */
+uint64_t sf_parts_patch_memory(const struct sf_delta_files *old, const struct sf_delta_files *new_files,
+                               const uint8_t *patch, size_t patch_len)
+{
+        _cleanup_(cleanup_decoding) struct decoding d = { .old = old, .new = new_files };
+        uint64_t most = 0;
+
+        if (find_pieces(&d, patch, patch_len, NULL) < 0 || !d.limited)
+                return sf_parts_memory(old, new_files);
+        for (size_t i = 0; i < d.count; i++) {
+                _cleanup_(sf_part_close) struct sf_part part = { 0 };
+
+                if (sf_part_open(&part, old, new_files, d.pieces[i].first, d.log, NULL) < 0)
+                        return UINT64_MAX / 2; /* does not fit here in any case */
+                uint64_t memory = sf_part_memory(&part, d.pieces[i].codec);
+                most = memory > most ? memory : most;
+        }
+        return most + sf_parts_tables(old, new_files, d.count);
+}
+
+const struct sf_delta_codec sf_delta_parts = { "parts", sf_parts_memory, NULL, decode, sf_parts_patch_memory };

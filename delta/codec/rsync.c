@@ -94,4 +94,4 @@ static int decode(const struct sf_delta_files *old, const struct sf_delta_files 
         return 0;
 }
 
-const struct sf_delta_codec sf_delta_rsync = { "rsync", sf_delta_rsync_memory, NULL, decode };
+const struct sf_delta_codec sf_delta_rsync = { "rsync", sf_delta_rsync_memory, NULL, decode, NULL };

@@ -26,11 +26,12 @@ uint64_t sf_delta_effort_memory(const struct sf_delta_effort *effort)
         return effort ? effort->memory : 0;
 }
 
-void sf_delta_effort_cheaper(struct sf_delta_effort *effort)
+uint64_t sf_delta_effort_node_memory(const struct sf_delta_effort *effort)
 {
-        if (!effort)
-                return;
-        pthread_mutex_lock(&effort->lock);
-        effort->cheaper++;
-        pthread_mutex_unlock(&effort->lock);
+        return effort ? effort->node_memory : 0;
+}
+
+uint64_t sf_delta_effort_model_bytes(const struct sf_delta_effort *effort)
+{
+        return effort && effort->model_bytes ? effort->model_bytes : SF_DELTA_MODEL_BYTES;
 }

@@ -14,5 +14,5 @@ static int encode_elf(const struct sf_delta_files *old, const struct sf_delta_fi
         return sf_bindiff_encode(old, new, true, effort, ret_patch, err);
 }
 
-const struct sf_delta_codec sf_delta_bindiff_encoder = { "bindiff", sf_bindiff_memory_plain, encode_plain, NULL };
-const struct sf_delta_codec sf_delta_elf_encoder = { "elf", sf_bindiff_memory_elf, encode_elf, NULL };
+const struct sf_delta_codec sf_delta_bindiff_encoder = { "bindiff", sf_bindiff_memory_plain, encode_plain, NULL, NULL };
+const struct sf_delta_codec sf_delta_elf_encoder = { "elf", sf_bindiff_memory_elf, encode_elf, NULL, NULL };

@@ -28,6 +28,8 @@ struct contents {
         struct sf_change_set plan;
         struct sf_buffer old_bytes, new_bytes;
         struct sf_delta_file *old_files, *new_files;
+        uint64_t probe; /* what zstd's quickest level gives, bytes */
+        bool expensive; /* that is more than the model is given */
 };
 
 static void cleanup_contents(struct contents *c)
@@ -102,6 +104,12 @@ static uint64_t contents_memory(const struct contents *c)
         return c->plan.old_size + 2 * c->plan.new_size;
 }
 
+/* What a node needs for both sides. */
+static uint64_t installed_memory(const struct contents *c)
+{
+        return c->plan.old_size + c->plan.new_size;
+}
+
 static int attempt(const struct sf_delta_make *job, const struct contents *c, const struct sf_delta_codec *codec,
                    struct sf_delta_attempt *row, struct sf_buffer *ret_blob, struct sf_error *err)
 {
@@ -109,6 +117,10 @@ static int attempt(const struct sf_delta_make *job, const struct contents *c, co
         const struct sf_delta_files old = old_of(c), new = new_of(c);
         struct sf_delta_effort effort = { .threads = job->threads,
                                           .memory = job->work_memory - contents_memory(c),
+                                          .node_memory = job->memory_budget > installed_memory(c)
+                                                                 ? job->memory_budget - installed_memory(c)
+                                                                 : 1,
+                                          .model_bytes = job->model_bytes,
                                           .progress = job->progress,
                                           .ctx = job->progress_ctx,
                                           .lock = PTHREAD_MUTEX_INITIALIZER,
@@ -118,9 +130,12 @@ static int attempt(const struct sf_delta_make *job, const struct contents *c, co
 
         row->seconds = sf_clock_seconds() - start;
         row->cheaper = effort.cheaper;
+        row->bounded = effort.bounded;
         if (r < 0 ||
             (!effort.proved && (r = sf_proof_apply(sf_delta_codec_find(codec->name), &old, &new, &patch, err)) < 0))
                 return r;
+        row->memory = installed_memory(c) + sf_delta_patch_memory(codec, &old, &new, patch.data, patch.len);
+        row->fits = row->memory <= job->memory_budget;
         return sf_delta_wrap(job->old, job->new, &c->plan, codec->name, &patch, ret_blob, err);
 }
 
@@ -128,12 +143,14 @@ static int attempt(const struct sf_delta_make *job, const struct contents *c, co
 static const char *reason_to_skip(const struct contents *c, const struct sf_delta_codec *codec, bool fits,
                                   uint64_t best)
 {
-        const struct sf_delta_files old = old_of(c), new = new_of(c);
-
         if (!fits)
                 return "not tried: needs more memory than a node gives";
-        if (codec == &sf_delta_elf_encoder && c->plan.old_size + c->plan.new_size > WHOLE_MAX)
+        if (codec == &sf_delta_elf_encoder && installed_memory(c) > WHOLE_MAX)
                 return "not tried: a set of this size is made in parts";
+        if (codec == &sf_delta_elf_encoder && c->expensive)
+                return "not tried: a set that differs this much is made in parts";
+        if (codec == &sf_delta_bindiff_encoder && c->expensive)
+                return "not tried: one stream of what differs this much takes too long";
         if (!best)
                 return NULL;
         if (codec == &sf_delta_parts_encoder)
@@ -142,14 +159,16 @@ static const char *reason_to_skip(const struct contents *c, const struct sf_delt
                 return "not tried: what it finds was found already";
         if (codec == &sf_delta_rsync_encoder)
                 return "not tried: only worth its bytes where no other codec fits";
-        if (codec == &sf_delta_zstd_encoder && sf_delta_zstd_probe(&old, &new) / ZSTD_GAIN > best)
+        if (codec == &sf_delta_zstd_encoder && c->expensive)
+                return "not tried: the whole takes too long where parts were made";
+        if (codec == &sf_delta_zstd_encoder && c->probe / ZSTD_GAIN > best)
                 return "given up: its quickest level gives far more bytes";
         return NULL;
 }
 
 /* One row of the table; keeps the blob where it is the smallest so far. */
 static void try_codec(const struct sf_delta_make *job, const struct contents *c, const struct sf_delta_codec *codec,
-                      uint64_t budget, struct sf_delta_result *result)
+                      struct sf_delta_result *result)
 {
         _cleanup_(sf_buffer_free) struct sf_buffer blob = SF_BUFFER_INIT;
         const struct sf_delta_files old = old_of(c), new = new_of(c);
@@ -157,8 +176,8 @@ static void try_codec(const struct sf_delta_make *job, const struct contents *c,
         struct sf_error err = SF_ERROR_INIT;
 
         *row = (struct sf_delta_attempt){ .codec = codec->name };
-        row->memory = c->plan.old_size + c->plan.new_size + codec->decode_memory(&old, &new);
-        row->fits = row->memory <= budget;
+        row->memory = installed_memory(c) + codec->decode_memory(&old, &new);
+        row->fits = row->memory <= job->memory_budget;
         const char *reason = job->codec ? NULL : reason_to_skip(c, codec, row->fits, result->blob.len);
         if (reason || attempt(job, c, codec, row, &blob, &err) < 0) {
                 snprintf(row->failure, sizeof row->failure, "%.*s", (int)sizeof row->failure - 1,
@@ -176,8 +195,18 @@ static void try_codec(const struct sf_delta_make *job, const struct contents *c,
         result->blob = blob;
         blob = (struct sf_buffer)SF_BUFFER_INIT;
         result->memory = row->memory;
+        result->bounded = row->bounded;
         memset(result->codec, 0, sizeof result->codec);
         memcpy(result->codec, codec->name, strlen(codec->name));
+}
+
+/* Once, whatever asks for it. */
+static void probe(const struct sf_delta_make *job, struct contents *c)
+{
+        const struct sf_delta_files old = old_of(c), new = new_of(c);
+
+        c->probe = sf_delta_zstd_probe(&old, &new);
+        c->expensive = c->probe > (job->model_bytes ? job->model_bytes : SF_DELTA_MODEL_BYTES);
 }
 
 static int check_contents(const struct sf_delta_make *job, const struct contents *c, struct sf_error *err)
@@ -198,23 +227,27 @@ int sf_delta_make(const struct sf_delta_make *wanted, struct sf_delta_result *re
         const struct sf_delta_make *job = &limited;
         _cleanup_(cleanup_contents) struct contents c = { 0 };
         _cleanup_(sf_delta_result_free) struct sf_delta_result result = { 0 };
-        uint64_t budget = job->memory_budget ? job->memory_budget : SF_DELTA_MEMORY_DEFAULT;
         int r;
 
+        if (!limited.memory_budget)
+                limited.memory_budget = SF_DELTA_MEMORY_DEFAULT;
         if (!limited.work_memory)
                 limited.work_memory = sf_encode_memory_default();
         if ((r = sf_change_set_changed(job->old, job->new, &c.plan, err)) < 0 ||
             (r = sf_choose_bases(job->old, job->new, &c.plan, err)) < 0 || (r = check_contents(job, &c, err)) < 0 ||
             (r = load_contents(job, &c, err)) < 0)
                 return r;
+        if (!job->codec)
+                probe(job, &c);
         result.changed_files = c.plan.target_count;
         result.changed_bytes = c.plan.new_size;
         for (const struct sf_delta_codec *const *codec = sf_delta_encoders; *codec; codec++)
                 if (!job->codec || !strcmp(job->codec, (*codec)->name))
-                        try_codec(job, &c, *codec, budget, &result);
+                        try_codec(job, &c, *codec, &result);
         if (!result.blob.data)
                 return sf_error_set(err, SF_ERR_NOMEM, "no codec makes a delta that fits %llu bytes of memory%s%s",
-                                    (unsigned long long)budget, result.attempt_count ? "; the first one said: " : "",
+                                    (unsigned long long)job->memory_budget,
+                                    result.attempt_count ? "; the first one said: " : "",
                                     result.attempt_count ? result.attempts[0].failure : "");
         *ret = result;
         result = (struct sf_delta_result){ 0 };

@@ -21,11 +21,11 @@
 /* One row of the table that `slurm-factory delta` prints. */
 struct sf_delta_attempt {
         const char *codec;
-        uint64_t bytes;   /* of the whole container; 0 where the codec failed or was not tried */
-        uint64_t memory;  /* bytes a node needs to apply it, contents included */
-        double seconds;   /* to make it */
-        uint64_t cheaper; /* as in the result */
-        bool fits;        /* memory <= budget */
+        uint64_t bytes;            /* of the whole container; 0 where the codec failed or was not tried */
+        uint64_t memory;           /* bytes a node needs to apply it, contents included */
+        double seconds;            /* to make it */
+        uint64_t cheaper, bounded; /* as in the result */
+        bool fits;                 /* memory <= budget */
         bool chosen;
         char failure[128]; /* why there is no result; "" otherwise */
 };
@@ -38,6 +38,8 @@ struct sf_delta_result {
         uint64_t memory;
         uint64_t changed_files, changed_bytes;
         uint64_t cheaper; /* parts of it that took zstd, since the better codecs take more memory than allowed */
+        uint64_t
+                bounded; /* parts of it that took zstd, since better codecs would cost a node too much memory or time */
         struct sf_delta_attempt attempts[SF_DELTA_ATTEMPTS_MAX];
         size_t attempt_count;
 };
@@ -50,6 +52,7 @@ struct sf_delta_make {
         void *ctx;
         uint64_t memory_budget; /* 0 = SF_DELTA_MEMORY_DEFAULT */
         uint64_t work_memory;   /* bytes that making it may take; 0 = delta/encode/memory.h's default */
+        uint64_t model_bytes;   /* 0 = SF_DELTA_MODEL_BYTES (delta/encode/effort.h) */
         const char *codec;      /* only this one, whatever it costs; NULL = all that may win */
         unsigned threads;       /* 0 = one per processor; the bytes are the same for any number */
         /* Told how far the codec at work is; by one thread at a time. May be NULL. */

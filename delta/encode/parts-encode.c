@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* delta/encode/parts-encode.c - the encoder of the parts codec: every part by itself, several at a time; one that
- * costs too much under the elf codec takes zstd. */
+/* delta/encode/parts-encode.c - the encoder of the parts codec: every part by itself, several at a time, as
+ * delta/encode/part_plan.c says. */
 #include <stdlib.h>
 
 #include "base/cleanup.h"
@@ -9,135 +9,141 @@
 #include "delta/codec/codecs.h"
 #include "delta/codec/parts.h"
 #include "delta/encode/effort.h"
-#include "delta/encode/memory.h"
+#include "delta/encode/part_plan.h"
 #include "delta/encode/proof.h"
 
 #define THREADS_MAX 8u
-
-struct made_part {
-        size_t first;
-        enum sf_part_codec codec;
-        struct sf_buffer patch; /* owned */
-};
+#define ZSTD_TABLES (UINT64_C(112) << 20)
 
 struct making {
         const struct sf_delta_files *old, *new;
         struct sf_delta_effort *effort;
-        struct made_part *parts; /* owned */
-        size_t count;
-        uint64_t memory; /* bytes that one part may take; 0 = no limit */
+        struct sf_part_plan plan;
+        struct sf_buffer *patches; /* owned; one for each part */
+        uint64_t memory;           /* bytes that one part may take; 0 = no limit */
         unsigned at_a_time;
 };
 
 static void cleanup_making(struct making *m)
 {
-        for (size_t i = 0; m->parts && i < m->count; i++)
-                sf_buffer_free(&m->parts[i].patch);
-        free(m->parts);
-}
-
-static int split(struct making *m, struct sf_error *err)
-{
-        for (size_t i = 0; i < m->new->count; i = sf_part_end(m->old, m->new, i))
-                m->count++;
-        if (m->count > SF_PARTS_MAX)
-                return sf_error_set(err, SF_ERR_LIMIT, "more than %d parts", SF_PARTS_MAX);
-        m->parts = calloc(m->count + 1, sizeof *m->parts);
-        if (!m->parts)
-                return sf_error_set(err, SF_ERR_NOMEM, "no memory for %zu parts", m->count);
-        for (size_t i = 0, k = 0; i < m->new->count; i = sf_part_end(m->old, m->new, i), k++)
-                m->parts[k].first = i;
-        return 0;
+        for (size_t i = 0; m->patches && i < m->plan.count; i++)
+                sf_buffer_free(&m->patches[i]);
+        free(m->patches);
+        sf_part_plan_free(&m->plan);
 }
 
 /* The last parts take the processors that the others leave. */
-static unsigned threads_for(const struct making *m, size_t index)
+static unsigned threads_for(const struct making *m, size_t turn)
 {
-        return m->count - index > m->at_a_time ? 1 : sf_delta_effort_threads(m->effort);
+        return m->plan.count - turn > m->at_a_time ? 1 : sf_delta_effort_threads(m->effort);
 }
 
-static int make_part(void *ctx, size_t index, struct sf_error *err)
+/* What elf gives up is left to zstd. */
+static int encode_part(const struct sf_part *part, enum sf_part_codec *codec, struct sf_delta_effort *alone,
+                       struct sf_buffer *patch, struct sf_error *err)
+{
+        int r = *codec == SF_PART_ELF ? sf_bindiff_encode(&part->old, &part->new, true, alone, patch, err)
+                                      : SF_ERR_LIMIT;
+
+        if (r == SF_ERR_LIMIT) {
+                *codec = SF_PART_ZSTD;
+                sf_buffer_free(patch);
+                r = sf_delta_zstd_encoder.encode(&part->old, &part->new, alone, patch, err);
+        }
+        if (r == 0 && !alone->proved)
+                r = sf_proof_apply(*codec == SF_PART_ELF ? &sf_delta_elf : &sf_delta_zstd, &part->old, &part->new,
+                                   patch, err);
+        return r;
+}
+
+static int make_part(void *ctx, size_t turn, struct sf_error *err)
 {
         struct making *m = ctx;
-        struct made_part *made = &m->parts[index];
-        struct sf_delta_effort alone = { .threads = threads_for(m, index),
+        size_t index = m->plan.order[turn];
+        struct sf_planned_part *planned = &m->plan.parts[index];
+        struct sf_delta_effort alone = { .threads = threads_for(m, turn),
                                          .memory = m->memory,
                                          .lock = PTHREAD_MUTEX_INITIALIZER,
                                          .whole = m->effort };
         _cleanup_(sf_part_close) struct sf_part part = { 0 };
-        int r = sf_part_open(&part, m->old, m->new, made->first, err);
+        int r = sf_part_open(&part, m->old, m->new, planned->first, m->plan.log, err);
 
         if (r < 0)
                 return r;
-        made->codec = SF_PART_ELF;
-        bool fits = sf_encode_threads(&part.old, &part.new, 1, sf_delta_effort_memory(m->effort)) > 0;
-        if (!fits)
-                sf_delta_effort_cheaper(m->effort);
-        r = fits && sf_part_is_small(&part) ? sf_bindiff_encode(&part.old, &part.new, true, &alone, &made->patch, err)
-                                            : SF_ERR_LIMIT;
-        if (r == SF_ERR_LIMIT) {
-                made->codec = SF_PART_ZSTD;
-                sf_buffer_free(&made->patch);
-                r = sf_delta_zstd_encoder.encode(&part.old, &part.new, &alone, &made->patch, err);
-        }
-        if (r == 0 && !alone.proved)
-                r = sf_proof_apply(made->codec == SF_PART_ELF ? &sf_delta_elf : &sf_delta_zstd, &part.old, &part.new,
-                                   &made->patch, err);
-        if (r == 0 && made->patch.len > UINT32_MAX)
+        r = encode_part(&part, &planned->codec, &alone, &m->patches[index], err);
+        if (r == 0 && m->patches[index].len > UINT32_MAX)
                 r = sf_error_set(err, SF_ERR_LIMIT, "its patch is too long");
         /* What was given up was told in part, and zstd tells nothing. */
         sf_delta_effort_add(&alone, 2 * part.new_size - alone.done);
         return r < 0 ? sf_error_prefix(err, "part %zu", index + 1) : 0;
 }
 
+/* What zstd takes at its level for a part: tables of fixed size, ancestors, the patch and the part that is tried. */
+static uint64_t zstd_memory(const struct making *m)
+{
+        return ZSTD_TABLES + (UINT64_C(3) << m->plan.log);
+}
+
 /* So many that the parts at work have room, as if each were the largest. */
-static int count_at_a_time(const struct making *m, unsigned *ret, struct sf_error *err)
+static unsigned count_at_a_time(const struct making *m)
 {
         uint64_t memory = sf_delta_effort_memory(m->effort), most = 1;
         unsigned threads = sf_delta_effort_threads(m->effort);
 
         if (!threads)
                 threads = sf_parallel_processors();
-        for (size_t i = 0; memory && i < m->count; i++) {
-                _cleanup_(sf_part_close) struct sf_part part = { 0 };
-                int r = sf_part_open(&part, m->old, m->new, m->parts[i].first, err);
+        for (size_t i = 0; memory && i < m->plan.count; i++) {
+                uint64_t needed = m->plan.parts[i].codec == SF_PART_ELF ? m->plan.parts[i].making : zstd_memory(m);
 
-                if (r < 0)
-                        return r;
-                uint64_t needed = sf_encode_memory(&part.old, &part.new, 1);
-                most = needed > most && needed <= memory ? needed : most;
+                most = needed > most ? needed : most;
         }
         if (memory && memory / most < threads)
-                threads = (unsigned)(memory / most);
-        *ret = threads < THREADS_MAX ? threads : THREADS_MAX;
-        return 0;
+                threads = memory / most ? (unsigned)(memory / most) : 1;
+        return threads < THREADS_MAX ? threads : THREADS_MAX;
 }
 
-static int put_part(const struct made_part *made, struct sf_buffer *ret, struct sf_error *err)
+static int put_part(enum sf_part_codec codec, const struct sf_buffer *patch, struct sf_buffer *ret,
+                    struct sf_error *err)
 {
-        uint8_t header[SF_PART_HEADER] = { (uint8_t)made->codec };
+        uint8_t header[SF_PART_HEADER] = { (uint8_t)codec };
 
         for (unsigned i = 0; i < 4; i++)
-                header[1 + i] = (uint8_t)(made->patch.len >> (8 * i));
+                header[1 + i] = (uint8_t)(patch->len >> (8 * i));
         int r = sf_buffer_append(ret, header, sizeof header, err);
-        return r < 0 ? r : sf_buffer_append(ret, made->patch.data, made->patch.len, err);
+        return r < 0 ? r : sf_buffer_append(ret, patch->data, patch->len, err);
+}
+
+static int put_parts(const struct making *m, struct sf_buffer *ret, struct sf_error *err)
+{
+        const uint8_t log = (uint8_t)m->plan.log;
+        int r = m->plan.limited ? sf_buffer_append(ret, &log, 1, err) : 0;
+
+        for (size_t i = 0; i < m->plan.count && r == 0; i++)
+                r = put_part(m->plan.parts[i].codec, &m->patches[i], ret, err);
+        return r;
 }
 
 static int encode(const struct sf_delta_files *old, const struct sf_delta_files *new, struct sf_delta_effort *effort,
                   struct sf_buffer *ret_patch, struct sf_error *err)
 {
         _cleanup_(cleanup_making) struct making m = { .old = old, .new = new, .effort = effort };
-        int r = split(&m, err);
+        int r = sf_part_plan_make(old, new, effort, &m.plan, err);
 
-        if (r < 0 || (r = count_at_a_time(&m, &m.at_a_time, err)) < 0)
+        if (r < 0)
                 return r;
+        m.patches = calloc(m.plan.count + 1, sizeof *m.patches);
+        if (!m.patches)
+                return sf_error_set(err, SF_ERR_NOMEM, "no memory for %zu parts", m.plan.count);
+        m.at_a_time = count_at_a_time(&m);
         m.memory = sf_delta_effort_memory(effort) / m.at_a_time;
-        r = sf_parallel_each(m.count, m.at_a_time, make_part, &m, err);
-        if (effort)
+        r = sf_parallel_each(m.plan.count, m.at_a_time, make_part, &m, err);
+        if (effort) {
                 effort->proved = r == 0;
-        for (size_t i = 0; i < m.count && r == 0; i++)
-                r = put_part(&m.parts[i], ret_patch, err);
-        return r;
+                effort->cheaper = m.plan.cheaper;
+                effort->bounded = m.plan.bounded;
+        }
+        return r < 0 ? r : put_parts(&m, ret_patch, err);
 }
 
-const struct sf_delta_codec sf_delta_parts_encoder = { "parts", sf_parts_memory, encode, NULL };
+const struct sf_delta_codec sf_delta_parts_encoder = { "parts", sf_part_plan_least_memory, encode, NULL,
+                                                       sf_parts_patch_memory };

@@ -93,4 +93,4 @@ static int encode(const struct sf_delta_files *old, const struct sf_delta_files 
         return 0;
 }
 
-const struct sf_delta_codec sf_delta_rsync_encoder = { "rsync", sf_delta_rsync_memory, encode, NULL };
+const struct sf_delta_codec sf_delta_rsync_encoder = { "rsync", sf_delta_rsync_memory, encode, NULL, NULL };

@@ -62,4 +62,4 @@ uint64_t sf_delta_zstd_probe(const struct sf_delta_files *old, const struct sf_d
         return compress(old, new_files, LEVEL_PROBE, &patch, NULL) < 0 ? UINT64_MAX : patch.len;
 }
 
-const struct sf_delta_codec sf_delta_zstd_encoder = { "zstd", sf_delta_zstd_memory, encode, NULL };
+const struct sf_delta_codec sf_delta_zstd_encoder = { "zstd", sf_delta_zstd_memory, encode, NULL, NULL };

@@ -147,6 +147,11 @@ static int make_one(void *ctx, size_t index, struct sf_error *err)
         if (result.cheaper)
                 sf_log_warning("delta %s -> %s: %llu parts take a codec that needs less memory to make them",
                                order->old->name.text, order->new->name.text, (unsigned long long)result.cheaper);
+        if (result.bounded)
+                sf_log_info(
+                        "delta %s -> %s: %llu parts take zstd, since a better codec would cost a node too much time or "
+                        "memory",
+                        order->old->name.text, order->new->name.text, (unsigned long long)result.bounded);
         return store(w, order, &result, &list, err);
 }
 

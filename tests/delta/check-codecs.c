@@ -352,6 +352,47 @@ static void test_too_large(void **unused)
         assert_true(result.memory <= 32 << 20);
 }
 
+/* What differs more than the model is given is made in parts, and nothing is tried that takes long and cannot win; the
+ * memory that is stated is that of the codecs the parts have, also where the model alone would take more than there is.
+ */
+static void test_expensive(void **unused)
+{
+        static const uint64_t budgets[] = { 0, 48 << 20 };
+
+        (void)unused;
+        for (size_t i = 0; i < sizeof budgets / sizeof *budgets; i++) {
+                _cleanup_(free_pair) struct pair p;
+                _cleanup_(sf_delta_result_free) struct sf_delta_result result = { 0 };
+                struct sf_error err = SF_ERROR_INIT;
+                struct sf_delta_info info;
+
+                make_pair(&p, 13, false);
+                struct sf_delta_make job = job_of(&p);
+                struct sf_delta_io io = { give_old, take_new, &p };
+
+                job.model_bytes = 1;
+                job.memory_budget = budgets[i];
+                assert_int_equal(sf_delta_make(&job, &result, &err), 0);
+                assert_string_equal(result.codec, "parts");
+                assert_non_null(strstr(result.attempts[0].failure, budgets[i] ? "more memory" : "in parts"));
+                assert_non_null(strstr(result.attempts[2].failure, budgets[i] ? "more memory" : "takes too long"));
+                assert_non_null(strstr(result.attempts[3].failure, "where parts were made"));
+                assert_int_equal(result.bounded, 1);
+                assert_int_equal(result.cheaper, 0);
+                assert_true(!budgets[i] || result.memory <= budgets[i]);
+                assert_int_equal(
+                        sf_delta_inspect(&p.old.list, &p.new.list, result.blob.data, result.blob.len, &info, &err), 0);
+                assert_int_equal(info.memory, result.memory);
+                assert_int_equal(sf_delta_apply(&p.old.list, &p.new.list, result.blob.data, result.blob.len,
+                                                info.memory - 1, &io, &err),
+                                 SF_ERR_NOMEM);
+                assert_int_equal(sf_delta_apply(&p.old.list, &p.new.list, result.blob.data, result.blob.len,
+                                                info.memory, &io, &err),
+                                 0);
+                assert_int_equal(p.written, count_missing(&p));
+        }
+}
+
 /* Little memory to make it in: parts take zstd, and that is counted; too little for the contents: refused before a file
  * is read. */
 static void test_work_memory(void **unused)
@@ -469,7 +510,7 @@ int main(void)
                 cmocka_unit_test(test_round_trips), cmocka_unit_test(test_programs),    cmocka_unit_test(test_swapped),
                 cmocka_unit_test(test_budget),      cmocka_unit_test(test_lists),       cmocka_unit_test(test_given_up),
                 cmocka_unit_test(test_too_large),   cmocka_unit_test(test_work_memory), cmocka_unit_test(test_threads),
-                cmocka_unit_test(test_progress),
+                cmocka_unit_test(test_progress),    cmocka_unit_test(test_expensive),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,7 @@
 #include "delta/codec/codecs.h"
 #include "delta/codec/parts.h"
 #include "delta/encode/effort.h"
+#include "delta/encode/part_plan.h"
 
 #define MB    ((uint64_t)1 << 20)
 #define FILES 5
@@ -67,8 +68,8 @@ static void test_split(void **unused)
         for (size_t i = 0; i < PARTS; i++) {
                 _cleanup_(sf_part_close) struct sf_part part = { 0 };
 
-                assert_int_equal(sf_part_end(&s.old, &s.new, first), ends[i]);
-                assert_int_equal(sf_part_open(&part, &s.old, &s.new, first, NULL), 0);
+                assert_int_equal(sf_part_end(&s.old, &s.new, first, SF_PART_LOG), ends[i]);
+                assert_int_equal(sf_part_open(&part, &s.old, &s.new, first, SF_PART_LOG, NULL), 0);
                 assert_int_equal(part.new.count, ends[i] - first);
                 assert_true(sf_part_is_small(&part));
                 for (size_t k = 0; k < part.new.count; k++) {
@@ -93,7 +94,7 @@ static void make_patch(const struct set *s, struct sf_buffer *ret)
                 _cleanup_(sf_buffer_free) struct sf_buffer patch = SF_BUFFER_INIT;
                 uint8_t header[SF_PART_HEADER] = { SF_PART_ZSTD };
 
-                assert_int_equal(sf_part_open(&part, &s->old, &s->new, first, NULL), 0);
+                assert_int_equal(sf_part_open(&part, &s->old, &s->new, first, SF_PART_LOG, NULL), 0);
                 assert_int_equal(sf_delta_zstd_encoder.encode(&part.old, &part.new, NULL, &patch, NULL), 0);
                 for (unsigned k = 0; k < 4; k++)
                         header[1 + k] = (uint8_t)(patch.len >> (8 * k));
@@ -157,7 +158,7 @@ static void test_progress(void **unused)
         (void)unused;
         make_set(&s);
         /* Only the part with the small last file is within the memory. */
-        for (size_t i = 0; i < FILES; i = sf_part_end(&s.old, &s.new, i))
+        for (size_t i = 0; i < FILES; i = sf_part_end(&s.old, &s.new, i, SF_PART_LOG))
                 parts++;
         struct sf_delta_effort effort = { .threads = 1,
                                           .memory = 400 * MB,
@@ -192,13 +193,186 @@ static void test_memory(void **unused)
         assert_true(memory < 700 * MB);
 }
 
+/* Parts as their headers alone: what they take is told by these. */
+static size_t fake_patch(const struct sf_delta_files *old, const struct sf_delta_files *new, unsigned log,
+                         enum sf_part_codec codec, uint8_t *ret)
+{
+        size_t len = 0;
+
+        ret[len++] = (uint8_t)log;
+        for (size_t i = 0; i < new->count; i = sf_part_end(old, new, i, log)) {
+                memset(ret + len, 0, SF_PART_HEADER);
+                ret[len] = (uint8_t)codec;
+                len += SF_PART_HEADER;
+        }
+        return len;
+}
+
+/* Smaller parts take less memory, and so do parts under a codec that takes less; what is no patch takes what any does.
+ * A node that has no room for the largest parts gets smaller ones. */
+static void test_limited_memory(void **unused)
+{
+        static struct sf_delta_file old_files[40], new_files[40];
+        const struct sf_delta_files old = { old_files, 40 }, new = { new_files, 40 };
+        const struct sf_delta_codec *parts = sf_delta_codec_find("parts");
+        static uint8_t patch[1 + 40 * SF_PART_HEADER];
+        uint64_t any = parts->decode_memory(&old, &new), last = UINT64_MAX;
+        unsigned log = 0;
+
+        (void)unused;
+        for (uint32_t i = 0; i < 40; i++) {
+                old_files[i].size = 2 * MB;
+                new_files[i] = (struct sf_delta_file){ NULL, 2 * MB, i + 1 };
+        }
+        any = parts->decode_memory(&old, &new);
+        for (unsigned i = SF_PART_LOG; i >= 22; i--) {
+                size_t len = fake_patch(&old, &new, i, SF_PART_ELF, patch);
+                uint64_t elf = sf_delta_patch_memory(parts, &old, &new, patch, len), zstd;
+
+                assert_true(elf < last && elf <= any + MB);
+                last = elf;
+                assert_int_equal(sf_part_plan_log(&old, &new, elf + MB, &log, NULL), 0);
+                assert_int_equal(log, i);
+                len = fake_patch(&old, &new, i, SF_PART_ZSTD, patch);
+                zstd = sf_delta_patch_memory(parts, &old, &new, patch, len);
+                assert_true(zstd < elf - 50 * MB);
+                assert_int_equal(sf_delta_patch_memory(parts, &old, &new, patch, len - 1), any);
+                assert_int_equal(sf_delta_patch_memory(parts, &old, &new, patch + 1, len - 1), any);
+        }
+        assert_int_equal(sf_part_plan_log(&old, &new, 0, &log, NULL), 0);
+        assert_int_equal(log, SF_PART_LOG);
+        assert_true(sf_part_plan_least_memory(&old, &new) < 10 * MB);
+}
+
+#define SMALL      8
+#define SMALL_SIZE 30000u
+
+/* Eight files of some kilobytes, of which each differs from its ancestor in more places than the one before. */
+static void make_small(struct set *s, struct sf_delta_file *olds, struct sf_delta_file *news)
+{
+        uint32_t state = 1;
+
+        *s = (struct set){ .old_bytes = malloc(SMALL * SMALL_SIZE), .new_bytes = malloc(SMALL * SMALL_SIZE) };
+        assert_non_null(s->old_bytes);
+        assert_non_null(s->new_bytes);
+        for (uint32_t i = 0; i < SMALL * SMALL_SIZE; i++) {
+                state = state * 1664525 + 1013904223;
+                s->old_bytes[i] = s->new_bytes[i] = (uint8_t)(state >> 24);
+                if (state >> 8 & 0xff && i % (SMALL * 40) < i / SMALL_SIZE * 40)
+                        s->new_bytes[i] = (uint8_t)(s->old_bytes[i] * 7 + 1);
+        }
+        for (uint32_t i = 0; i < SMALL; i++) {
+                olds[i] = (struct sf_delta_file){ s->old_bytes + i * SMALL_SIZE, SMALL_SIZE, 0 };
+                news[i] = (struct sf_delta_file){ s->new_bytes + i * SMALL_SIZE, SMALL_SIZE, i + 1 };
+        }
+        s->old = (struct sf_delta_files){ olds, SMALL };
+        s->new = (struct sf_delta_files){ news, SMALL };
+}
+
+static void encode_small(const struct set *s, uint64_t model_bytes, unsigned threads, uint64_t *ret_bounded,
+                         struct sf_buffer *ret)
+{
+        struct sf_delta_effort effort = { .threads = threads,
+                                          .part_log = SF_PART_LOG_MIN,
+                                          .model_bytes = model_bytes,
+                                          .lock = PTHREAD_MUTEX_INITIALIZER };
+
+        assert_int_equal(sf_delta_parts_encoder.encode(&s->old, &s->new, &effort, ret, NULL), 0);
+        *ret_bounded = effort.bounded;
+}
+
+/* The codecs of the parts of a patch, which are one file each, and with bit i set where file i's is elf. */
+static unsigned elf_parts(const struct sf_buffer *patch)
+{
+        unsigned elf = 0, count = 0;
+
+        assert_int_equal(patch->data[0], SF_PART_LOG_MIN);
+        for (size_t at = 1; at < patch->len; count++) {
+                const uint8_t *p = patch->data + at;
+
+                assert_true(*p == SF_PART_ELF || *p == SF_PART_ZSTD);
+                elf |= *p == SF_PART_ELF ? 1u << count : 0;
+                at += SF_PART_HEADER + (p[1] | (size_t)p[2] << 8 | (size_t)p[3] << 16 | (size_t)p[4] << 24);
+        }
+        assert_int_equal(count, SMALL);
+        return elf;
+}
+
+/* The model is given the files that differ least, as far as its bytes go; on any number of threads. */
+static void test_bounded(void **unused)
+{
+        static const struct {
+                uint64_t model_bytes, bounded;
+                unsigned elf;
+        } cases[] = { { 0, 0, 0xff }, { 1, SMALL, 0 }, { 40000, 0, 0 } };
+        struct sf_delta_file olds[SMALL], news[SMALL];
+        _cleanup_(free_set) struct set s;
+
+        (void)unused;
+        make_small(&s, olds, news);
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                _cleanup_(sf_buffer_free) struct sf_buffer one = SF_BUFFER_INIT;
+                _cleanup_free_ uint8_t *out = malloc(SMALL * SMALL_SIZE);
+                uint64_t bounded;
+
+                encode_small(&s, cases[i].model_bytes, 1, &bounded, &one);
+                for (unsigned threads = 2; threads <= 5; threads += 3) {
+                        _cleanup_(sf_buffer_free) struct sf_buffer many = SF_BUFFER_INIT;
+
+                        encode_small(&s, cases[i].model_bytes, threads, &bounded, &many);
+                        assert_int_equal(many.len, one.len);
+                        assert_memory_equal(many.data, one.data, one.len);
+                }
+                unsigned elf = elf_parts(&one);
+                if (cases[i].bounded || cases[i].elf) {
+                        assert_int_equal(elf, cases[i].elf);
+                        assert_int_equal(bounded, cases[i].bounded);
+                } else {
+                        assert_true(elf && elf != 0xff && !(elf & (elf + 1))); /* the first ones */
+                        assert_int_equal(bounded, SMALL - __builtin_popcount(elf));
+                }
+                assert_non_null(out);
+                assert_int_equal(sf_delta_parts.decode(&s.old, &s.new, one.data, one.len, out, NULL), 0);
+                assert_memory_equal(out, s.new_bytes, SMALL * SMALL_SIZE);
+        }
+}
+
+/* A limit that is none, or another one than the parts were made with, ends in an error. */
+static void test_hostile_limits(void **unused)
+{
+        struct sf_delta_file olds[SMALL], news[SMALL];
+        _cleanup_(free_set) struct set s;
+        _cleanup_(sf_buffer_free) struct sf_buffer patch = SF_BUFFER_INIT;
+        _cleanup_free_ uint8_t *out = malloc(SMALL * SMALL_SIZE);
+        uint64_t bounded;
+
+        (void)unused;
+        make_small(&s, olds, news);
+        encode_small(&s, 1, 1, &bounded, &patch);
+        assert_non_null(out);
+        for (unsigned byte = 0; byte < 256; byte++) {
+                struct sf_error err = SF_ERROR_INIT;
+
+                patch.data[0] = (uint8_t)byte;
+                int r = sf_delta_parts.decode(&s.old, &s.new, patch.data, patch.len, out, &err);
+                if (byte == SF_PART_LOG_MIN)
+                        assert_int_equal(r, 0);
+                else
+                        assert_true(r < 0 && err.text[0]);
+                assert_true(sf_parts_patch_memory(&s.old, &s.new, patch.data, patch.len) > 0);
+        }
+        patch.data[0] = SF_PART_LOG_MIN;
+        for (size_t len = 0; len < 3 && len < patch.len; len++)
+                assert_int_equal(sf_delta_parts.decode(&s.old, &s.new, patch.data, len, out, NULL), SF_ERR_CORRUPT);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_split),
-                cmocka_unit_test(test_decode),
-                cmocka_unit_test(test_memory),
-                cmocka_unit_test(test_progress),
+                cmocka_unit_test(test_split),          cmocka_unit_test(test_decode),
+                cmocka_unit_test(test_memory),         cmocka_unit_test(test_progress),
+                cmocka_unit_test(test_limited_memory), cmocka_unit_test(test_bounded),
+                cmocka_unit_test(test_hostile_limits),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
