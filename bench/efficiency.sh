@@ -69,7 +69,8 @@ row_rebuild() {
 row_micro() {
         local old new
         read -r old new <<<"$EFF_MICRO"
-        rm -rf "$cache/buildcache/slurm-$old"-* "$cache/buildcache/slurm-$new"-* "$cache/ccache"
+        # Nor what was compressed before.
+        rm -rf "$cache/buildcache/slurm-$old"-* "$cache/buildcache/slurm-$new"-* "$cache/builds/$old"-* "$cache/builds/$new"-* "$cache/ccache"
         build "$cache" "$old"
         note micro-old "Slurm $old, $profile, nothing in ccache: $(compiled) packages compiled"
         build "$cache" "$new"

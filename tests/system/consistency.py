@@ -18,6 +18,7 @@ import tempfile
 # (what, pattern of what differs, why). Slurm's own changes from series to series.
 INTENDED = [
     ("programs", r"bin/swait", "new in 26.05"),
+    ("environment", r"slurmrestd.service: Environment=SLURMRESTD_LISTEN=:6820", "23.11 says it in ExecStart"),
 ]
 # What every slurmd.service of ours must say, whatever the series.
 UNIT = [r"^\[Unit\]", r"^Type=(notify|simple|forking)$", r"^ExecStart=.*/sbin/slurmd", r"^KillMode=process$", r"^Delegate=yes$",
@@ -44,7 +45,8 @@ class Release:
         self.layout = {p for p in self.walk(2) if os.path.isdir(os.path.join(self.tree, p))}
         self.programs = {p for d in ("bin", "sbin") for p in self.files(d)}
         self.units = {os.path.basename(p) for p in self.files("lib/systemd/system")}
-        self.environment = {os.path.basename(p) + ": " + line.strip() for p in self.files("lib/systemd/system")
+        # Quotes around a whole assignment are systemd's own.
+        self.environment = {os.path.basename(p) + ": " + line.strip().replace('"', "") for p in self.files("lib/systemd/system")
                             for line in self.read(p).decode().splitlines() if re.match(r"(Environment|PassEnvironment)", line)}
         self.modules = {p + " " + hashlib.sha256(self.read(p)).hexdigest()[:12] for p in self.below("mpi/modulefiles")}
 
