@@ -26,8 +26,8 @@ struct sf_release_source {
         void *describe_ctx;
 };
 
-/* Makes BUILDS/<release>, without `from` and `packed`, exactly as packing would. Returns 1, or 0 where the repository has
- * no such release, and then nothing is changed. What arrives damaged is SF_ERR_CORRUPT; an older BUILDS/<release>
+/* Makes BUILDS/<release>, without `from` and `packed`, exactly as packing would. Returns 1, or 0 where the repository
+ * has no such release, and then nothing is changed. What arrives damaged is SF_ERR_CORRUPT; an older BUILDS/<release>
  * stays. */
 int sf_release_source_fetch(const struct sf_release_source *source, struct sf_index_release *ret, struct sf_error *err);
 
