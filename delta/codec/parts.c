@@ -63,22 +63,24 @@ static void collect_bases(struct sf_part *part, const struct sf_delta_files *old
         }
 }
 
-static int copy_bases(struct sf_part *part, struct sf_delta_file *bases, struct sf_error *err)
+static int copy_bases(struct sf_part *part, struct sf_error *err)
 {
+        struct sf_delta_file *bases = (void *)(uintptr_t)part->old.files;
         uint8_t *at = part->bases = malloc(part->old_size + 1);
 
         if (!at)
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for the old files of a part");
         for (size_t i = 0; i < part->old.count; i++) {
-                memcpy(at, bases[i].data, bases[i].size);
+                if (bases[i].size)
+                        memcpy(at, bases[i].data, bases[i].size);
                 bases[i].data = at;
                 at += bases[i].size;
         }
         return 0;
 }
 
-int sf_part_open(struct sf_part *part, const struct sf_delta_files *old, const struct sf_delta_files *new_files,
-                 size_t first, unsigned log, struct sf_error *err)
+int sf_part_outline(struct sf_part *part, const struct sf_delta_files *old, const struct sf_delta_files *new_files,
+                    size_t first, unsigned log, struct sf_error *err)
 {
         size_t count = sf_part_end(old, new_files, first, log) - first;
         _cleanup_free_ uint32_t *number = calloc(old->count + 1, sizeof *number);
@@ -90,8 +92,17 @@ int sf_part_open(struct sf_part *part, const struct sf_delta_files *old, const s
                 return sf_error_set(err, SF_ERR_NOMEM, "no memory for a part of %zu files", count);
         }
         collect_bases(part, old, new_files, number, bases, files);
-        int r = part->old.count && bases[0].data ? copy_bases(part, bases, err) : 0;
+        return 0;
+}
+
+int sf_part_open(struct sf_part *part, const struct sf_delta_files *old, const struct sf_delta_files *new_files,
+                 size_t first, unsigned log, struct sf_error *err)
+{
+        int r = sf_part_outline(part, old, new_files, first, log, err);
+
         if (r < 0)
+                return r;
+        if ((r = copy_bases(part, err)) < 0)
                 sf_part_close(part);
         return r;
 }
@@ -144,7 +155,7 @@ uint64_t sf_parts_memory(const struct sf_delta_files *old, const struct sf_delta
         for (size_t i = 0, n = 0; i < new_files->count && n < SF_PARTS_MAX; n++) {
                 struct sf_part part;
 
-                if (sf_part_open(&part, old, new_files, i, SF_PART_LOG, NULL) < 0)
+                if (sf_part_outline(&part, old, new_files, i, SF_PART_LOG, NULL) < 0)
                         return UINT64_MAX / 2; /* does not fit here in any case */
                 uint64_t memory = most_memory(&part);
                 most = memory > most ? memory : most;
@@ -252,7 +263,7 @@ uint64_t sf_parts_patch_memory(const struct sf_delta_files *old, const struct sf
         for (size_t i = 0; i < d.count; i++) {
                 _cleanup_(sf_part_close) struct sf_part part = { 0 };
 
-                if (sf_part_open(&part, old, new_files, d.pieces[i].first, d.log, NULL) < 0)
+                if (sf_part_outline(&part, old, new_files, d.pieces[i].first, d.log, NULL) < 0)
                         return UINT64_MAX / 2; /* does not fit here in any case */
                 uint64_t memory = sf_part_memory(&part, d.pieces[i].codec);
                 most = memory > most ? memory : most;

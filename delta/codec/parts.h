@@ -35,7 +35,7 @@ enum sf_part_codec { SF_PART_ELF, SF_PART_BINDIFF, SF_PART_ZSTD, SF_PART_RSYNC, 
 struct sf_part {
         size_t first;                   /* index of its first new file */
         struct sf_delta_files old, new; /* the arrays are owned */
-        uint8_t *bases;                 /* owned; contents of the ancestors, back to back */
+        uint8_t *bases;                 /* owned; contents of the ancestors, back to back; NULL in outline */
         uint64_t old_size, new_size;
 };
 
@@ -44,12 +44,16 @@ size_t sf_part_end(const struct sf_delta_files *old, const struct sf_delta_files
                    unsigned log);
 /* True where elf and bindiff may be used. */
 bool sf_part_is_small(const struct sf_part *part);
-/* Copies the ancestors' contents, unless they are not there (data NULL). */
+/* Which files it has, of what sizes; their contents are not looked at, and may not be there. For sizes only: ancestors
+ * need not lie back to back. */
+int sf_part_outline(struct sf_part *part, const struct sf_delta_files *old, const struct sf_delta_files *new_files,
+                    size_t first, unsigned log, struct sf_error *err);
+/* The same, with copies of the ancestors' contents. */
 int sf_part_open(struct sf_part *part, const struct sf_delta_files *old, const struct sf_delta_files *new_files,
                  size_t first, unsigned log, struct sf_error *err);
 void sf_part_close(struct sf_part *part);
 
-/* Bytes of memory that decoding takes: a part, which is open, under a codec; what the walk over the parts takes
+/* Bytes of memory that decoding takes: a part, open or in outline, under a codec; what the walk over the parts takes
  * besides; any patch that does not limit its parts itself; this patch. */
 uint64_t sf_part_memory(const struct sf_part *part, enum sf_part_codec codec);
 uint64_t sf_parts_tables(const struct sf_delta_files *old, const struct sf_delta_files *new_files, size_t parts);

@@ -44,29 +44,16 @@ static uint64_t memory_left(uint64_t memory, uint64_t taken)
         return memory > taken ? memory - taken : memory != 0;
 }
 
-/* The sizes alone, so that nothing is copied to look at them. */
-static struct sf_delta_files without_data(const struct sf_delta_files *files, struct sf_delta_file *room)
-{
-        for (size_t i = 0; i < files->count; i++)
-                room[i] = (struct sf_delta_file){ NULL, files->files[i].size, files->files[i].ancestor };
-        return (struct sf_delta_files){ room, files->count };
-}
-
 /* What the walk over parts of 2^log bytes asks of each; stops at the first failure. */
 static int each_part(const struct sf_delta_files *old, const struct sf_delta_files *new_files, unsigned log,
                      int (*look)(void *ctx, const struct sf_part *part), void *ctx, struct sf_error *err)
 {
-        _cleanup_free_ struct sf_delta_file *olds = calloc(old->count + 1, sizeof *olds),
-                                            *news = calloc(new_files->count + 1, sizeof *news);
         int r = 0;
 
-        if (!olds || !news)
-                return sf_error_set(err, SF_ERR_NOMEM, "no memory for %zu files", new_files->count);
-        const struct sf_delta_files before = without_data(old, olds), after = without_data(new_files, news);
-        for (size_t i = 0; i < after.count && r == 0;) {
+        for (size_t i = 0; i < new_files->count && r == 0;) {
                 _cleanup_(sf_part_close) struct sf_part part = { 0 };
 
-                if ((r = sf_part_open(&part, &before, &after, i, log, err)) < 0)
+                if ((r = sf_part_outline(&part, old, new_files, i, log, err)) < 0)
                         return r;
                 i += part.new.count;
                 r = look(ctx, &part);
