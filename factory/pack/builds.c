@@ -12,8 +12,7 @@
 #include "base/fs.h"
 #include "release/layout.h"
 
-/* The names of all releases in a directory; hidden ones are not finished. */
-static int list_names(const char *builds, struct sf_release_name **ret, size_t *ret_count, struct sf_error *err)
+int sf_build_names(const char *builds, struct sf_release_name **ret, size_t *ret_count, struct sf_error *err)
 {
         _cleanup_free_ struct sf_release_name *names = NULL;
         struct sf_release_name name;
@@ -49,7 +48,7 @@ static int find_directory(const char *builds, const char *wanted, char **ret, st
         if (strchr(wanted, '/')) {
                 *ret = strdup(wanted);
         } else {
-                r = list_names(builds, &names, &count, err);
+                r = sf_build_names(builds, &names, &count, err);
                 if (r == 0)
                         r = sf_release_name_choose(names, count, wanted, &chosen, err);
                 if (r < 0)
@@ -96,4 +95,22 @@ void sf_build_close(struct sf_build *build)
 const struct sf_index_release *sf_build_release(const struct sf_build *build)
 {
         return &build->index.releases[0];
+}
+
+int sf_build_filelist(const struct sf_build *build, struct sf_filelist *ret, struct sf_error *err)
+{
+        _cleanup_free_ char *path = sf_fs_join(build->directory, "filelist");
+        _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
+        int r = path ? sf_fs_read(path, SF_FILELIST_TEXT_MAX, &text, err)
+                     : sf_error_set(err, SF_ERR_NOMEM, "%s: out of memory", build->directory);
+
+        if (r == 0)
+                r = sf_filelist_parse(path, sf_buffer_text(&text), text.len, ret, err);
+        if (r < 0)
+                return r;
+        if (sf_digest_equal(&ret->tree, &sf_build_release(build)->tree))
+                return 0;
+        sf_filelist_free(ret);
+        *ret = (struct sf_filelist){ 0 };
+        return sf_error_set(err, SF_ERR_CORRUPT, "%s is not the list of this release", path);
 }

@@ -20,24 +20,6 @@ struct walk {
         void *ctx;
 };
 
-int sf_export_list(const struct sf_build *build, struct sf_filelist *ret, struct sf_error *err)
-{
-        _cleanup_free_ char *path = sf_fs_join(build->directory, "filelist");
-        _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT;
-        int r = path ? sf_fs_read(path, SF_FILELIST_TEXT_MAX, &text, err)
-                     : sf_error_set(err, SF_ERR_NOMEM, "%s: out of memory", build->directory);
-
-        if (r == 0)
-                r = sf_filelist_parse(path, sf_buffer_text(&text), text.len, ret, err);
-        if (r < 0)
-                return r;
-        if (sf_digest_equal(&ret->tree, &sf_build_release(build)->tree))
-                return 0;
-        sf_filelist_free(ret);
-        *ret = (struct sf_filelist){ 0 };
-        return sf_error_set(err, SF_ERR_CORRUPT, "%s is not the list of this release", path);
-}
-
 static int read_content(struct archive *tar, const struct sf_entry *entry, struct sf_buffer *ret, struct sf_error *err)
 {
         struct sf_digest digest;

@@ -7,9 +7,6 @@
 #include "factory/pack/builds.h"
 #include "release/filelist.h"
 
-/* The file list of a build, from its text. Freed by the caller. */
-int sf_export_list(const struct sf_build *build, struct sf_filelist *ret, struct sf_error *err);
-
 /* Called for each entry in the list's order; a directory that several layers have comes once. content is the file's
  * canonical content (entry->size bytes), checked against entry->digest; NULL unless it is a file with content. */
 typedef int sf_export_member_fn(void *ctx, const struct sf_entry *entry, const void *content, struct sf_error *err);

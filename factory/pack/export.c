@@ -201,7 +201,7 @@ static int write_all(const struct sf_build *build, struct writer *w, enum sf_exp
                      struct sf_export_result *result, struct sf_error *err)
 {
         _cleanup_(sf_filelist_free) struct sf_filelist list = { 0 };
-        int r = sf_export_list(build, &list, err);
+        int r = sf_build_filelist(build, &list, err);
 
         if (r == 0)
                 r = writer_open(w, format, err);

@@ -2,7 +2,6 @@
 /* factory/pack/reuse.c - why: a micro release of Slurm would compress the dependencies of its predecessor once more. */
 #include "factory/pack/reuse.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
@@ -10,7 +9,6 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "factory/pack/builds.h"
-#include "release/layout.h"
 
 #define PACKED_MAX (64u << 10) /* bytes of a file `packed` */
 
@@ -111,19 +109,18 @@ static bool take_frames(const struct sf_filelist *list, const struct sf_layer *l
 static bool take(const char *directory, const struct sf_layer_part *part, const struct sf_digest *digest,
                  const struct sf_digest *diff_id, const char *blobs, struct sf_layer_blob *ret)
 {
-        _cleanup_(sf_buffer_free) struct sf_buffer text = SF_BUFFER_INIT, bytes = SF_BUFFER_INIT;
+        _cleanup_(sf_build_close) struct sf_build build = { 0 };
         _cleanup_(sf_filelist_free) struct sf_filelist list = { 0 };
-        char hex[SF_DIGEST_HEX + 1];
-        _cleanup_free_ char *listed = sf_fs_join(directory, "filelist"),
-                            *from = sf_format("%s/%s/%s", directory, SF_LAYOUT_BLOBS, sf_digest_hex(digest, hex)),
-                            *to = sf_fs_join(blobs, hex);
+        _cleanup_(sf_buffer_free) struct sf_buffer bytes = SF_BUFFER_INIT;
+        _cleanup_free_ char *from = NULL, *to = NULL;
         struct sf_layer_blob blob = { .digest = *digest, .diff_id = *diff_id };
+        char hex[SF_DIGEST_HEX + 1];
         const struct sf_layer *layer;
         struct sf_digest is;
 
-        if (!listed || !from || !to || sf_fs_read(listed, SF_FILELIST_TEXT_MAX, &text, NULL) < 0 ||
-            sf_filelist_parse(listed, text.data, text.len, &list, NULL) < 0 ||
+        if (sf_build_open(directory, directory, &build, NULL) < 0 || sf_build_filelist(&build, &list, NULL) < 0 ||
             !(layer = find_layer(&list, part->name, digest)) || layer->frame_count == 0 ||
+            !(from = sf_fs_join(build.blobs, sf_digest_hex(digest, hex))) || !(to = sf_fs_join(blobs, hex)) ||
             sf_fs_read(from, layer->size, &bytes, NULL) < 0)
                 return false;
         sf_digest_of(bytes.data, bytes.len, &is);
@@ -140,19 +137,18 @@ static bool take(const char *directory, const struct sf_layer_part *part, const 
 int sf_reuse_layer(const char *builds, const struct sf_layer_part *part, const struct sf_digest *diff_id,
                    const char *blobs, struct sf_layer_blob *ret)
 {
-        DIR *dir = opendir(builds);
+        _cleanup_free_ struct sf_release_name *names = NULL;
+        size_t count = 0;
         int found = 0;
 
-        for (struct dirent *entry; dir && !found && (entry = readdir(dir));) {
-                _cleanup_free_ char *directory = NULL;
+        if (sf_build_names(builds, &names, &count, NULL) < 0)
+                return 0;
+        for (size_t i = 0; i < count && !found; i++) {
+                _cleanup_free_ char *directory = sf_fs_join(builds, names[i].text);
                 struct sf_digest digest;
 
-                if (entry->d_name[0] == '.' || !(directory = sf_fs_join(builds, entry->d_name)))
-                        continue;
-                found = is_noted(directory, part->name, diff_id, &digest) &&
+                found = directory && is_noted(directory, part->name, diff_id, &digest) &&
                         take(directory, part, &digest, diff_id, blobs, ret);
         }
-        if (dir)
-                closedir(dir);
         return found;
 }
