@@ -45,8 +45,8 @@ class Release:
         self.layout = {p for p in self.walk(2) if os.path.isdir(os.path.join(self.tree, p))}
         self.programs = {p for d in ("bin", "sbin") for p in self.files(d)}
         self.units = {os.path.basename(p) for p in self.files("lib/systemd/system")}
-        # Quotes around a whole assignment are systemd's own.
-        self.environment = {os.path.basename(p) + ": " + line.strip().replace('"', "") for p in self.files("lib/systemd/system")
+        # Quotes around one assignment without spaces say nothing.
+        self.environment = {os.path.basename(p) + ": " + re.sub(r'="(\S*)"$', r"=\1", line.strip()) for p in self.files("lib/systemd/system")
                             for line in self.read(p).decode().splitlines() if re.match(r"(Environment|PassEnvironment)", line)}
         self.modules = {p + " " + hashlib.sha256(self.read(p)).hexdigest()[:12] for p in self.below("mpi/modulefiles")}
 
